@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config.h"
+
+#include "cleanup.h"
+
+#define COMMON(member) offsetof(struct sandbox_config, member)
+
+const struct key config_common_keys[] = {
+    {"allow",       VALUE_TEXTS,       COMMON(allow),            NULL,    false},
+    {"env",         VALUE_ENVIRONMENT, COMMON(env),              NULL,    false},
+    {"group",       VALUE_GROUP,       COMMON(group),            NULL,    false},
+    {"kill_grace",  VALUE_DURATION,    COMMON(kill_grace_ms),    "500ms", false},
+    {"max_output",  VALUE_SIZE,        COMMON(max_output_bytes), "16M",   false},
+    {"max_queued",  VALUE_COUNT_OR_0,  COMMON(max_queued),       "1024",  false},
+    {"max_running", VALUE_COUNT,       COMMON(max_running),      "64",    false},
+    {"max_slots",   VALUE_COUNT_OR_0,  COMMON(max_slots),        "1024",  false},
+    {"max_timeout", VALUE_TIME_LIMIT,  COMMON(max_timeout_ms),   "none",  false},
+    {"owner",       VALUE_USER,        COMMON(owner),            NULL,    false},
+    {"permissions", VALUE_PERMISSIONS, COMMON(permissions),      "0700",  false},
+    {"slot_ttl",    VALUE_DURATION,    COMMON(slot_ttl_ms),      "1h",    false},
+    {"timeout",     VALUE_TIME_LIMIT,  COMMON(timeout_ms),       "10s",   false},
+};
+const size_t config_common_count = sizeof config_common_keys / sizeof config_common_keys[0];
+
+void config_destroy(struct config *config)
+{
+    if (!config)
+        return;
+    for (size_t i = 0; i < config->count; i++)
+        sandbox_config_unref(config->sandboxes[i]);
+    free(config->sandboxes);
+    free(config);
+}
+
+struct sandbox_config *config_find(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->count; i++)
+        if (strcmp(config->sandboxes[i]->name, name) == 0)
+            return config->sandboxes[i];
+    return NULL;
+}
+
+struct sandbox_config *sandbox_config_ref(struct sandbox_config *config)
+{
+    config->references++;
+    return config;
+}
+
+void sandbox_config_unref(struct sandbox_config *config)
+{
+    if (!config || --config->references > 0)
+        return;
+    for (size_t i = 0; i < config_common_count; i++)
+        settings_clear(&config_common_keys[i], config);
+    if (config->settings)
+        for (size_t i = 0; i < config->mode->count; i++)
+            settings_clear(&config->mode->keys[i], config->settings);
+    if (config->settings && config->mode->finish)
+        config->mode->finish(config->settings);
+    free(config->settings);
+    free(config->name);
+    free(config);
+}
+
+bool sandbox_config_equal(const struct sandbox_config *a, const struct sandbox_config *b)
+{
+    if (a->mode != b->mode || strcmp(a->name, b->name) != 0)
+        return false;
+    for (size_t i = 0; i < config_common_count; i++)
+        if (!settings_equal(&config_common_keys[i], a, b))
+            return false;
+    for (size_t i = 0; i < a->mode->count; i++)
+        if (!settings_equal(&a->mode->keys[i], a->settings, b->settings))
+            return false;
+    return true;
+}

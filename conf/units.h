@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Numbers with units, as people write them in a configuration or a request.
+#pragma once
+
+#include "error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DURATION_MAX_MS ((uint64_t)365 * 24 * 3600 * 1000)
+#define SIZE_MAX_BYTES  ((uint64_t)1 << 40)
+
+// The LENGTH digits of TEXT as a number. Returns 0, -EINVAL (not all digits, or
+// none) or -ERANGE.
+int number_parse(const char *text, size_t length, uint64_t *number);
+
+// "500ms", "10s", "2m", "1h", "7d" to milliseconds, 1 to DURATION_MAX_MS.
+// Returns 0, or -EINVAL or -ERANGE with ERR saying what would be right.
+int duration_parse(const char *text, uint64_t *ms, struct error *err);
+
+// "4096", "64K", "16M", "1G" to bytes, 1 to SIZE_MAX_BYTES. Returns likewise.
+int size_parse(const char *text, uint64_t *bytes, struct error *err);
+
+enum { UNITS_TEXT = 24 }; // bytes that hold any formatted value
+
+// The shortest exact form, such as "10s" or "1500ms", and "16M".
+void duration_format(uint64_t ms, char text[UNITS_TEXT]);
+void size_format(uint64_t bytes, char text[UNITS_TEXT]);
