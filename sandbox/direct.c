@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mode direct: the command itself, on this machine.
+#include "argv.h"
+#include "cleanup.h"
+#include "mode.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+
+struct settings {
+    char *workdir;
+    char *user;
+    struct identity identity; // of user, when there is one
+};
+
+static const struct key keys[] = {
+    {"user",    VALUE_NAME, offsetof(struct settings, user),    NULL, false},
+    {"workdir", VALUE_NAME, offsetof(struct settings, workdir), NULL, false},
+};
+
+static int check(void *data, struct error *err)
+{
+    struct settings *settings = data;
+    int result;
+
+    if (settings->workdir && *settings->workdir != '/')
+        return error_set(err, EINVAL, "workdir '%s' does not begin with /: write the whole path",
+                         settings->workdir);
+    if (!settings->user)
+        return 0;
+    result = identity_of_user(settings->user, &settings->identity, err);
+    if (result == 0 && geteuid() != 0 && settings->identity.uid != geteuid())
+        return error_set(err, EPERM,
+                         "user '%s': only a daemon that runs as root can start commands as "
+                         "somebody else",
+                         settings->user);
+    return result;
+}
+
+static void finish(void *data)
+{
+    struct settings *settings = data;
+    identity_finish(&settings->identity);
+}
+
+// Whose rights the command gets; NULL: just the daemon's own.
+static const struct identity *choose_identity(const struct settings *settings,
+                                              const struct command *command)
+{
+    if (geteuid() != 0)
+        return NULL;
+    return settings->user ? &settings->identity : &command->caller->identity;
+}
+
+// The entry of UID in /etc/passwd itself: the user database may be a server,
+// and nothing here may wait for one.
+static const struct passwd *local_user(FILE *file, uid_t uid)
+{
+    const struct passwd *entry;
+    while ((entry = fgetpwent(file)))
+        if (entry->pw_uid == uid)
+            return entry;
+    return NULL;
+}
+
+// What a login would set, for a user who is not to see the daemon's variables.
+static int fresh_environment(uid_t uid, struct words *env)
+{
+    FILE *file = fopen("/etc/passwd", "re");
+    const struct passwd *user = file ? local_user(file, uid) : NULL;
+    struct argv words = {.words = env};
+
+    argv_add(&words, uid == 0 ? "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+                              : "PATH=/usr/local/bin:/usr/bin:/bin");
+    argv_add_joined(&words, "HOME=", user ? user->pw_dir : "/");
+    argv_add_joined(&words, "USER=", user ? user->pw_name : NULL);
+    argv_add_joined(&words, "LOGNAME=", user ? user->pw_name : NULL);
+    argv_add_joined(&words, "SHELL=", user ? user->pw_shell : NULL);
+    if (file)
+        fclose(file);
+    return argv_end(&words, NULL);
+}
+
+static int prepare(const void *data, const struct command *command, struct launch *launch,
+                   struct error *err)
+{
+    const struct settings *settings = data;
+    const struct identity *identity = choose_identity(settings, command);
+    struct argv argv = {.words = &launch->argv};
+    bool is_daemon = !identity || identity->uid == geteuid();
+
+    argv_add_all(&argv, command->argv);
+    if ((is_daemon ? environment_inherit(&launch->env)
+                   : fresh_environment(identity->uid, &launch->env)) < 0 ||
+        environment_merge(&launch->env, command->env) < 0)
+        argv.has_failed = true;
+    if (settings->workdir && !(launch->workdir = strdup(settings->workdir)))
+        argv.has_failed = true;
+    if (identity) {
+        launch->has_identity = identity_copy(&launch->identity, identity) == 0;
+        argv.has_failed |= !launch->has_identity;
+    }
+    return argv_end(&argv, err);
+}
+
+const struct mode direct_mode = {
+    .keys = {.name = "direct",
+             .keys = keys,
+             .count = sizeof keys / sizeof keys[0],
+             .size = sizeof(struct settings),
+             .check = check,
+             .finish = finish},
+    .prepare = prepare,
+};

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mode docker_exec: the command in a running container, by `docker exec`, or
+// podman's.
+#include "cleanup.h"
+#include "docker.h"
+
+struct settings {
+    char *container;
+    char *workdir;
+    char *user;
+    char *docker_path;
+    struct words extra_args;
+};
+
+#define SETTING(member) offsetof(struct settings, member)
+
+static const struct key keys[] = {
+    {"container",   VALUE_NAME,  SETTING(container),   NULL,     true },
+    {"docker_path", VALUE_NAME,  SETTING(docker_path), "docker", false},
+    {"extra_args",  VALUE_TEXTS, SETTING(extra_args),  NULL,     false},
+    {"user",        VALUE_NAME,  SETTING(user),        NULL,     false},
+    {"workdir",     VALUE_NAME,  SETTING(workdir),     NULL,     false},
+};
+
+static int prepare(const void *data, const struct command *command, struct launch *launch,
+                   struct error *err)
+{
+    const struct settings *settings = data;
+    struct argv argv = {.words = &launch->argv};
+
+    argv_add(&argv, settings->docker_path);
+    argv_add(&argv, "exec");
+    argv_add(&argv, "-i");
+    argv_add_joined(&argv, "--workdir=", settings->workdir);
+    argv_add_joined(&argv, "--user=", settings->user);
+    docker_add_environment(&argv, command, launch);
+    argv_add_all(&argv, &settings->extra_args);
+    argv_add(&argv, settings->container);
+    argv_add_all(&argv, command->argv);
+    return argv_end(&argv, err);
+}
+
+const struct mode docker_exec_mode = {
+    .keys = {.name = "docker_exec",
+             .keys = keys,
+             .count = sizeof keys / sizeof keys[0],
+             .size = sizeof(struct settings)},
+    .prepare = prepare,
+    .client = "docker",
+    .judge = docker_judge,
+};

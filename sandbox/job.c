@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job.h"
+
+#include "argv.h"
+#include "cleanup.h"
+#include "job_state.h"
+#include "mode.h"
+#include "process.h"
+#include "units.h"
+
+#include <errno.h>
+#include <signal.h>
+
+enum { CHUNK = 64 * 1024 }; // bytes read from a stream at once: a pipe's size
+
+struct job {
+    struct loop *loop;
+    struct sandbox_config *config;
+    const struct mode *mode;
+    struct launch launch; // until it is started
+    char *command;
+    bool has_env;
+    uint64_t timeout_ms; // 0: none
+    enum job_state state;
+    struct process *process; // while there is one
+    bool is_stdin_ended;     // the owner said so
+    uint64_t input_bytes;
+    struct output outputs[JOB_STREAMS];
+    bool has_exited;
+    bool is_signaled; // how the process exited
+    int exit_number;
+    struct outcome outcome; // also the reason for a stop, while it stops
+    uint64_t start_ns;      // 0: not started
+    uint64_t end_ns;
+    struct timer timeout;
+    struct timer stop_timer; // grace, then drain
+    struct task change;
+    struct job_owner owner; // on_change NULL: released
+    void (*on_done)(void *data);
+    void *done_data;
+};
+
+static void handle(struct job *job, enum job_event event);
+
+static void announce(struct job *job)
+{
+    loop_defer(job->loop, &job->change);
+}
+
+static void free_job(struct job *job)
+{
+    loop_undefer(&job->change);
+    for (int i = 0; i < JOB_STREAMS; i++)
+        output_finish(&job->outputs[i]);
+    launch_finish(&job->launch);
+    outcome_finish(&job->outcome);
+    sandbox_config_unref(job->config);
+    free(job->command);
+    free(job);
+}
+
+static void on_announced(void *data)
+{
+    struct job *job = data;
+
+    if (job->owner.on_change)
+        job->owner.on_change(job->owner.data);
+    else if (job->state == JOB_DONE)
+        free_job(job);
+}
+
+// --- Stops: the reason is set before the event, and stays the outcome
+
+static void stop(struct job *job, enum outcome_kind kind, int code, const char *detail)
+{
+    if (job->outcome.kind != OUTCOME_NONE || job->state == JOB_DONE || job->state == JOB_DRAINING)
+        return;
+    outcome_set(&job->outcome, kind, code, detail ? "%s" : NULL, detail);
+    handle(job, JOB_STOP);
+}
+
+static void on_timeout(void *data)
+{
+    struct job *job = data;
+    char duration[UNITS_TEXT];
+    char detail[UNITS_TEXT + sizeof "after "];
+
+    duration_format(job->timeout_ms, duration);
+    stpcpy(stpcpy(detail, "after "), duration);
+    stop(job, OUTCOME_TIMEOUT, CODE_TIMEOUT, detail);
+}
+
+static void overflow(struct job *job, enum job_stream stream)
+{
+    char size[UNITS_TEXT];
+
+    if (job->outcome.kind != OUTCOME_NONE)
+        return;
+    size_format(job->config->max_output_bytes, size);
+    outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW, "%s exceeded %s",
+                stream == JOB_STDOUT ? "stdout" : "stderr", size);
+    handle(job, JOB_OVERFLOW);
+}
+
+static void on_stop_timer(void *data)
+{
+    struct job *job = data;
+    bool is_grace = job->state == JOB_STOPPING || job->state == JOB_STOPPING_CLOSED ||
+                    job->state == JOB_STOPPING_DRAINING;
+    handle(job, is_grace ? JOB_GRACE_OVER : JOB_DRAIN_OVER);
+}
+
+// --- The process's events
+
+static void on_process_stdin(void *data)
+{
+    announce(data);
+}
+
+static void end_stream(struct job *job, enum job_stream stream)
+{
+    // The last bytes of a client's stderr may turn out to be its own: judge ends
+    // that stream.
+    if (!job->mode->client || stream != JOB_STDERR)
+        output_end(&job->outputs[stream], 0);
+    announce(job);
+}
+
+static void keep_output(struct job *job, enum job_stream stream, const char *bytes, size_t size)
+{
+    struct output *output = &job->outputs[stream];
+    ssize_t kept = output_append(output, bytes, size, job->config->max_output_bytes);
+
+    if (stream == JOB_STDERR && job->mode->held_back)
+        output->held = job->mode->held_back(output->bytes.data, output->bytes.length);
+    announce(job);
+    // A job whose output could not be kept must not look like a whole one.
+    if (kept < 0)
+        stop(job, OUTCOME_OVERFLOW, CODE_OVERFLOW, "no memory for its output");
+    else if ((size_t)kept < size)
+        overflow(job, stream);
+}
+
+static void on_process_output(void *data, enum process_stream which)
+{
+    static char chunk[CHUNK];
+    struct job *job = data;
+    enum job_stream stream = which == PROCESS_STDOUT ? JOB_STDOUT : JOB_STDERR;
+    ssize_t count = process_read(job->process, which, chunk, sizeof chunk);
+
+    if (count > 0)
+        keep_output(job, stream, chunk, (size_t)count);
+    if (count != 0)
+        return;
+    end_stream(job, stream);
+    if (process_is_closed(job->process))
+        handle(job, JOB_CLOSE);
+}
+
+static void on_process_exit(void *data, bool is_signaled, int number)
+{
+    struct job *job = data;
+
+    job->has_exited = true;
+    job->is_signaled = is_signaled;
+    job->exit_number = number;
+    // Nobody is left to read it, but perhaps a grandchild that should not.
+    process_end_stdin(job->process);
+    announce(job);
+    handle(job, JOB_EXIT);
+}
+
+static void on_process_unstarted(void *data, enum process_stage stage, int errnum)
+{
+    struct job *job = data;
+    static const char *const stages[] = {
+        [STAGE_IDENTITY] = "cannot take on the identity of the user",
+        [STAGE_WORKDIR] = "cannot enter the working directory",
+        [STAGE_EXEC] = "cannot execute",
+    };
+    int code = stage == STAGE_EXEC && errnum == ENOENT ? CODE_NOT_FOUND : CODE_NOT_EXECUTABLE;
+
+    if (job->outcome.kind != OUTCOME_NONE)
+        ; // it was being stopped already
+    else if (job->mode->client)
+        outcome_set(&job->outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s %s: %s",
+                    stages[stage], job->launch.argv.items[0], strerror(errnum));
+    else if (stage == STAGE_EXEC)
+        outcome_set(&job->outcome, OUTCOME_UNSTARTED, code, "%s %s: %s", stages[stage],
+                    job->command, strerror(errnum));
+    else
+        outcome_set(&job->outcome, OUTCOME_UNSTARTED, code, "%s: %s", stages[stage],
+                    strerror(errnum));
+    handle(job, JOB_UNSTARTED);
+}
+
+static const struct process_events process_events = {
+    .on_unstarted = on_process_unstarted,
+    .on_stdin = on_process_stdin,
+    .on_output = on_process_output,
+    .on_exit = on_process_exit,
+};
+
+// --- What the states ask for
+
+static void spawn(struct job *job)
+{
+    struct process_spec spec = {
+        .argv = job->launch.argv.items,
+        .env = job->launch.env.items,
+        .workdir = job->launch.workdir,
+        .identity = job->launch.has_identity ? &job->launch.identity : NULL,
+    };
+    struct error err = {0};
+
+    job->start_ns = loop_now_ns();
+    job->process = process_start(job->loop, &spec, &process_events, job, &err);
+    if (!job->process) {
+        if (job->mode->client)
+            outcome_set(&job->outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s",
+                        error_message(&err));
+        else
+            outcome_set(&job->outcome, OUTCOME_UNSTARTED, CODE_NOT_EXECUTABLE, "%s",
+                        error_message(&err));
+        error_finish(&err);
+        handle(job, JOB_UNSTARTED);
+        return;
+    }
+    words_finish(&job->launch.env); // the child has its own; a job may last
+    if (job->is_stdin_ended)
+        process_end_stdin(job->process);
+    if (job->timeout_ms > 0 && loop_arm(job->loop, &job->timeout, job->timeout_ms) < 0)
+        stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory for its timeout");
+    announce(job);
+}
+
+// Says how a process that ended by itself did.
+static void judge_direct(struct job *job)
+{
+    const char *name;
+
+    if (!job->is_signaled) {
+        outcome_set(&job->outcome, OUTCOME_EXITED, job->exit_number, NULL);
+        return;
+    }
+    name = sigabbrev_np(job->exit_number);
+    if (name)
+        outcome_set(&job->outcome, OUTCOME_SIGNALED, CODE_SIGNALED + job->exit_number, "%s", name);
+    else
+        outcome_set(&job->outcome, OUTCOME_SIGNALED, CODE_SIGNALED + job->exit_number, "RTMIN+%d",
+                    job->exit_number - SIGRTMIN);
+}
+
+static void judge(struct job *job)
+{
+    const struct buffer *out = &job->outputs[JOB_STDOUT].bytes;
+    const struct buffer *err = &job->outputs[JOB_STDERR].bytes;
+    struct ending ending = {
+        .is_signaled = job->is_signaled,
+        .number = job->exit_number,
+        .err = err->data ? err->data : "",
+        .err_length = err->length,
+        .out = out->data ? out->data : "",
+        .out_length = out->length,
+        .has_env = job->has_env,
+    };
+    size_t stripped = 0;
+
+    if (job->outcome.kind == OUTCOME_NONE && !job->mode->client)
+        judge_direct(job);
+    else if (job->outcome.kind == OUTCOME_NONE)
+        stripped = job->mode->judge(&ending, &job->outcome);
+    for (int i = 0; i < JOB_STREAMS; i++)
+        if (!job->outputs[i].is_ended)
+            output_end(&job->outputs[i], i == JOB_STDERR ? stripped : 0);
+}
+
+static void finish(struct job *job)
+{
+    loop_disarm(job->loop, &job->timeout);
+    loop_disarm(job->loop, &job->stop_timer);
+    job->end_ns = loop_now_ns();
+    // Who was stopped takes its group along, also what closed its streams.
+    if (job->process && job->outcome.kind != OUTCOME_NONE)
+        process_signal(job->process, SIGKILL);
+    if (job->process)
+        process_destroy(take_ptr(&job->process));
+    judge(job);
+    launch_finish(&job->launch);
+    announce(job);
+    job->on_done(job->done_data);
+}
+
+static void begin(struct job *job, int signal, uint64_t wait_ms)
+{
+    loop_disarm(job->loop, &job->timeout);
+    if (signal)
+        process_signal(job->process, signal);
+    if (loop_arm(job->loop, &job->stop_timer, wait_ms) < 0)
+        on_stop_timer(job); // no memory: it goes on without the wait
+}
+
+static void handle(struct job *job, enum job_event event)
+{
+    struct job_transition transition = job_state_next(job->state, event);
+
+    job->state = transition.next;
+    switch (transition.action) {
+    case JOB_DO_NOTHING:
+        break;
+    case JOB_DO_SPAWN:
+        spawn(job);
+        break;
+    case JOB_DO_TERM:
+        begin(job, SIGTERM, job->config->kill_grace_ms);
+        break;
+    case JOB_DO_KILL:
+        begin(job, SIGKILL, JOB_DRAIN_MS);
+        break;
+    case JOB_DO_DRAIN:
+        begin(job, 0, JOB_DRAIN_MS);
+        break;
+    case JOB_DO_FINISH:
+        finish(job);
+        break;
+    }
+}
+
+// --- The owner's side
+
+static int prepare(const struct sandbox_config *config, const struct request *request,
+                   const struct caller *caller, struct launch *launch, bool *has_env,
+                   struct error *err)
+{
+    AUTO(words_finish) struct words env = {0};
+    struct command command = {.env = &env, .argv = &request->argv, .caller = caller};
+
+    if (environment_merge(&env, &config->env) < 0 || environment_merge(&env, &request->env) < 0)
+        return error_set(err, ENOMEM, "no memory");
+    *has_env = env.count > 0;
+    return mode_of(config->mode)->prepare(config->settings, &command, launch, err);
+}
+
+int job_show_argv(const struct sandbox_config *config, const struct request *request,
+                  const struct caller *caller, struct words *argv, struct error *err)
+{
+    AUTO(launch_finish) struct launch launch = {0};
+    bool has_env;
+    int result = prepare(config, request, caller, &launch, &has_env, err);
+
+    *argv = launch.argv;
+    launch.argv = (struct words){0};
+    return result;
+}
+
+struct job *job_create(struct loop *loop, struct sandbox_config *config, struct request *request,
+                       const struct caller *caller, const struct job_owner *owner,
+                       void (*on_done)(void *data), void *data, struct error *err)
+{
+    AUTO(request_finish) struct request taken = *request;
+    struct job *job = calloc(1, sizeof *job);
+
+    *request = (struct request){0};
+    if (!job) {
+        error_set(err, ENOMEM, "no memory");
+        return NULL;
+    }
+    job->loop = loop;
+    job->config = sandbox_config_ref(config);
+    job->mode = mode_of(config->mode);
+    job->timeout_ms = taken.has_timeout ? taken.timeout_ms : config->timeout_ms;
+    job->owner = *owner;
+    job->on_done = on_done;
+    job->done_data = data;
+    job->timeout = (struct timer){.on_time = on_timeout, .data = job};
+    job->stop_timer = (struct timer){.on_time = on_stop_timer, .data = job};
+    task_init(&job->change, on_announced, job);
+    job->command = strdup(taken.argv.items[0]);
+    if (!job->command)
+        error_set(err, ENOMEM, "no memory");
+    if (!job->command || prepare(config, &taken, caller, &job->launch, &job->has_env, err) < 0) {
+        free_job(job);
+        return NULL;
+    }
+    return job;
+}
+
+void job_start(struct job *job)
+{
+    handle(job, JOB_START);
+}
+
+size_t job_write(struct job *job, const char *bytes, size_t size)
+{
+    ssize_t count;
+
+    if (job->state == JOB_QUEUED)
+        return 0;
+    count = job->process ? process_write(job->process, bytes, size) : -EPIPE;
+    if (count < 0)
+        return size;
+    job->input_bytes += (size_t)count;
+    return (size_t)count;
+}
+
+bool job_is_writable(const struct job *job)
+{
+    return job->state != JOB_QUEUED && (!job->process || process_is_writable(job->process));
+}
+
+void job_end_stdin(struct job *job)
+{
+    job->is_stdin_ended = true;
+    if (job->process)
+        process_end_stdin(job->process);
+}
+
+void job_cancel(struct job *job)
+{
+    stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, NULL);
+}
+
+const struct output *job_output(const struct job *job, enum job_stream stream)
+{
+    return &job->outputs[stream];
+}
+
+bool job_is_done(const struct job *job)
+{
+    return job->state == JOB_DONE;
+}
+
+const struct outcome *job_outcome(const struct job *job)
+{
+    return &job->outcome;
+}
+
+const char *job_command(const struct job *job)
+{
+    return job->command;
+}
+
+uint64_t job_input_bytes(const struct job *job)
+{
+    return job->input_bytes;
+}
+
+uint64_t job_duration_ms(const struct job *job)
+{
+    return job->start_ns ? (job->end_ns - job->start_ns) / 1000000 : 0;
+}
+
+void job_release(struct job *job)
+{
+    if (!job)
+        return;
+    job->owner.on_change = NULL;
+    job_cancel(job);
+    announce(job);
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// One run of one request: bytes go in, bytes come out, and an outcome. How the
+// bytes reach the command is the job's own business.
+#pragma once
+
+#include "config.h"
+#include "identity.h"
+#include "loop.h"
+#include "outcome.h"
+#include "output.h"
+#include "request.h"
+
+enum job_stream { JOB_STDOUT, JOB_STDERR, JOB_STREAMS };
+
+enum { JOB_DRAIN_MS = 500 };
+
+// Who made the job. on_change is called from the loop, never from within a call
+// to the job: something about it is different now, look again.
+struct job_owner {
+    void (*on_change)(void *data);
+    void *data;
+};
+
+struct job;
+
+// Makes a job that waits for job_start. Takes over REQUEST, which is empty
+// afterwards, whatever happens. on_done is called, with DATA, once, when the
+// outcome is known, before the owner hears of it. NULL with ERR set: EINVAL (the
+// mode cannot run such a command) or ENOMEM.
+struct job *job_create(struct loop *loop, struct sandbox_config *config, struct request *request,
+                       const struct caller *caller, const struct job_owner *owner,
+                       void (*on_done)(void *data), void *data, struct error *err);
+
+// What such a job would start, into ARGV, without making one. 0 or -errno.
+int job_show_argv(const struct sandbox_config *config, const struct request *request,
+                  const struct caller *caller, struct words *argv, struct error *err);
+
+void job_start(struct job *job);
+
+// Offers SIZE bytes for stdin. Returns how many were taken; 0: none now, and
+// on_change will tell when. Bytes that the command will never read are taken
+// and dropped.
+size_t job_write(struct job *job, const char *bytes, size_t size);
+
+// Could job_write take something now?
+bool job_is_writable(const struct job *job);
+
+// There will be no more job_write. Harmless when said already.
+void job_end_stdin(struct job *job);
+
+// Ends the job, unless it has ended; its outcome is `cancelled`.
+void job_cancel(struct job *job);
+
+const struct output *job_output(const struct job *job, enum job_stream stream);
+
+bool job_is_done(const struct job *job);
+
+// Once it is done.
+const struct outcome *job_outcome(const struct job *job);
+
+// For the log: the command's first word, bytes of stdin taken, and the time
+// since its start; 0 for one that was not started.
+const char *job_command(const struct job *job);
+uint64_t job_input_bytes(const struct job *job);
+uint64_t job_duration_ms(const struct job *job);
+
+// The owner wants nothing more of it: it is cancelled if it has not ended, and
+// freed when it has. on_change is not called any more; on_done still is. May be
+// NULL.
+void job_release(struct job *job);

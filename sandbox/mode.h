@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a mode implements: a pure function from settings and a command to an
+// argv, and a judgement of how it ended. Spawning, feeding, capturing, timing
+// and killing are the same for all and are not here.
+#pragma once
+
+#include "config.h"
+#include "identity.h"
+#include "outcome.h"
+
+// What a request asks for, its environment merged with the configuration's.
+struct command {
+    const struct words *env;  // NAME=VALUE, each name once
+    const struct words *argv; // at least one
+    const struct caller *caller;
+};
+
+// What is to be started. All owned.
+struct launch {
+    struct words argv;
+    struct words env;         // the whole environment of the process
+    char *workdir;            // NULL: /
+    struct identity identity; // when has_identity
+    bool has_identity;        // else as the daemon
+};
+
+void launch_finish(struct launch *launch);
+
+// How the process ended, for a mode's judgement.
+struct ending {
+    bool is_signaled;
+    int number; // exit code or signal
+    const char *err;
+    size_t err_length; // what it wrote to stderr, as far as it was kept
+    const char *out;
+    size_t out_length; // the same of stdout
+    bool has_env;      // the command was given an environment
+};
+
+struct mode {
+    struct mode_keys keys;
+
+    // Fills in LAUNCH, which is all zero. Mandatory. Returns 0, or -EINVAL or
+    // -ENOMEM with ERR set, whatever LAUNCH has then is freed by the caller.
+    int (*prepare)(const void *settings, const struct command *command, struct launch *launch,
+                   struct error *err);
+
+    // For a mode whose process is a client of what runs elsewhere:
+
+    // Its name, for messages. NULL: the process is the command itself, and the
+    // two operations below are not used.
+    const char *client;
+
+    // How many bytes at the end of ERR could be the beginning of a message of
+    // the client's that is not the command's to show. NULL: there are none.
+    size_t (*held_back)(const char *err, size_t length);
+
+    // Says how the command ended, in OUTCOME. Returns how many bytes at the end
+    // of err were the client's message and are to be removed.
+    size_t (*judge)(const struct ending *ending, struct outcome *outcome);
+};
+
+extern const struct mode direct_mode;
+extern const struct mode docker_exec_mode;
+extern const struct mode docker_run_mode;
+extern const struct mode kubectl_exec_mode;
+
+// Every mode, alphabetical, for config_load.
+extern const struct mode_keys *const modes_keys[];
+extern const size_t modes_count;
+
+// The mode whose keys these are.
+const struct mode *mode_of(const struct mode_keys *keys);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "outcome.h"
+
+#include "cleanup.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+const char *outcome_kind_name(enum outcome_kind kind)
+{
+    static const char *const names[] = {
+        [OUTCOME_NONE] = "unknown",
+        [OUTCOME_EXITED] = "exited",
+        [OUTCOME_SIGNALED] = "signaled",
+        [OUTCOME_TIMEOUT] = "timeout",
+        [OUTCOME_UNREACHABLE] = "unreachable",
+        [OUTCOME_UNSTARTED] = "unstarted",
+        [OUTCOME_CANCELLED] = "cancelled",
+        [OUTCOME_OVERFLOW] = "overflow",
+        [OUTCOME_REFUSED] = "refused",
+    };
+    return names[kind];
+}
+
+static void make_one_line(char *text)
+{
+    size_t length = strlen(text);
+
+    if (length > OUTCOME_MAX_DETAIL)
+        length = OUTCOME_MAX_DETAIL;
+    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' '))
+        length--;
+    text[length] = '\0';
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = ' ';
+}
+
+void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, const char *format, ...)
+{
+    va_list args;
+    char *detail = NULL;
+
+    if (format) {
+        va_start(args, format);
+        if (vasprintf(&detail, format, args) < 0)
+            detail = NULL;
+        va_end(args);
+    }
+    if (detail)
+        make_one_line(detail);
+    free(outcome->detail);
+    *outcome = (struct outcome){.kind = kind, .code = code, .detail = detail};
+}
+
+size_t outcome_format(const struct outcome *outcome, char line[OUTCOME_MAX_LINE])
+{
+    bool has_detail = outcome->detail && *outcome->detail;
+    return (size_t)snprintf(line, OUTCOME_MAX_LINE, "%d %s%s%s\n", outcome->code,
+                            outcome_kind_name(outcome->kind), has_detail ? " " : "",
+                            has_detail ? outcome->detail : "");
+}
+
+void outcome_finish(struct outcome *outcome)
+{
+    free(outcome->detail);
+    *outcome = (struct outcome){0};
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a request ended: the typed result that `status` shows as one line.
+#pragma once
+
+#include <stddef.h>
+
+enum outcome_kind {
+    OUTCOME_NONE, // not known yet: never a success
+    OUTCOME_EXITED,
+    OUTCOME_SIGNALED,
+    OUTCOME_TIMEOUT,
+    OUTCOME_UNREACHABLE,
+    OUTCOME_UNSTARTED,
+    OUTCOME_CANCELLED,
+    OUTCOME_OVERFLOW,
+    OUTCOME_REFUSED,
+};
+
+enum {
+    OUTCOME_MAX_DETAIL = 512, // bytes
+    OUTCOME_MAX_LINE = OUTCOME_MAX_DETAIL + 32,
+    CODE_REFUSED = 2,
+    CODE_TIMEOUT = 124,
+    CODE_UNREACHABLE = 125,
+    CODE_NOT_EXECUTABLE = 126,
+    CODE_NOT_FOUND = 127,
+    CODE_SIGNALED = 128, // and the signal's number
+    CODE_CANCELLED = 130,
+    CODE_OVERFLOW = 141,
+};
+
+struct outcome {
+    enum outcome_kind kind;
+    int code;
+    char *detail; // owned; NULL: none
+};
+
+// Sets OUTCOME, freeing what it held. FORMAT may be NULL for no detail. Of the
+// detail at most OUTCOME_MAX_DETAIL bytes are kept, in one line: newlines and
+// other control characters become blanks.
+void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+// "CODE KIND[ DETAIL]\n" into LINE. Returns its length.
+size_t outcome_format(const struct outcome *outcome, char line[OUTCOME_MAX_LINE]);
+
+const char *outcome_kind_name(enum outcome_kind kind);
+
+void outcome_finish(struct outcome *outcome);

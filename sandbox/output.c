@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "output.h"
+
+#include "cleanup.h"
+
+ssize_t output_append(struct output *output, const char *bytes, size_t size, uint64_t limit)
+{
+    uint64_t room = limit > output->bytes.length ? limit - output->bytes.length : 0;
+    int result;
+
+    output->total += size;
+    if (size > room)
+        size = (size_t)room;
+    result = buffer_append(&output->bytes, bytes, size);
+    return result < 0 ? result : (ssize_t)size;
+}
+
+void output_end(struct output *output, size_t stripped)
+{
+    struct buffer *bytes = &output->bytes;
+    char *exact;
+
+    bytes->length -= stripped;
+    output->total -= stripped;
+    output->held = 0;
+    output->is_ended = true;
+    // Results are kept until the next request: give back what growth took.
+    exact = bytes->length > 0 ? realloc(bytes->data, bytes->length) : NULL;
+    if (exact) {
+        bytes->data = exact;
+        bytes->capacity = bytes->length;
+    }
+}
+
+size_t output_visible(const struct output *output)
+{
+    return output->bytes.length - output->held;
+}
+
+void output_finish(struct output *output)
+{
+    buffer_finish(&output->bytes);
+    *output = (struct output){0};
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// A local child process with three pipes, in a session and process group of its
+// own. Nothing here waits: that the child could be executed is learned through
+// the loop as well, because executing it may need an answer from ourselves.
+#pragma once
+
+#include "error.h"
+#include "identity.h"
+#include "loop.h"
+
+#include <sys/types.h>
+
+enum process_stream { PROCESS_STDOUT, PROCESS_STDERR, PROCESS_STREAMS };
+
+// What the child was at when it failed before its command ran.
+enum process_stage { STAGE_IDENTITY, STAGE_WORKDIR, STAGE_EXEC };
+
+struct process_spec {
+    char *const *argv;
+    char *const *env;
+    const char *workdir;             // NULL: "/"
+    const struct identity *identity; // NULL: our own
+};
+
+// Called from the loop, never from within process_start. A callback may destroy
+// the process.
+struct process_events {
+    // The command was not executed; ERRNUM is the reason. on_exit follows.
+    void (*on_unstarted)(void *data, enum process_stage stage, int errnum);
+    // stdin takes bytes again, or the command has closed it.
+    void (*on_stdin)(void *data);
+    // process_read has something to say.
+    void (*on_output)(void *data, enum process_stream stream);
+    // It ended, with exit code NUMBER, or by signal NUMBER.
+    void (*on_exit)(void *data, bool is_signaled, int number);
+};
+
+struct process;
+
+// Starts a child. SPEC is needed only during the call; EVENTS and LOOP outlive
+// the process. NULL with ERR set: EMFILE, ENFILE, EAGAIN, ENOMEM.
+struct process *process_start(struct loop *loop, const struct process_spec *spec,
+                              const struct process_events *events, void *data, struct error *err);
+
+// Writes to the child's stdin. Returns how many bytes it took, 0 when it takes
+// none now (on_stdin follows), or -EPIPE when it has closed it.
+ssize_t process_write(struct process *process, const char *bytes, size_t size);
+
+// False from a process_write that returned 0 until on_stdin.
+bool process_is_writable(const struct process *process);
+
+// The child reads the end of its stdin. Harmless when done already.
+void process_end_stdin(struct process *process);
+
+// Reads up to SIZE bytes that the child wrote. Returns 0 at the end of the
+// stream, -EAGAIN when there is nothing now.
+ssize_t process_read(struct process *process, enum process_stream which, char *bytes, size_t size);
+
+// Have both of its streams ended?
+bool process_is_closed(const struct process *process);
+
+// Signals the whole process group.
+void process_signal(struct process *process, int signal);
+
+// Closes the pipes and frees the process. The child is reaped when it has
+// ended, even if that is later; it is not killed.
+void process_destroy(struct process *process);
+
+// Lets us have as many descriptors as the system allows; children start with
+// the limit that we were given. Returns 0 or -errno.
+int process_raise_descriptor_limit(void);

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "request.h"
+
+#include "cleanup.h"
+#include "units.h"
+
+#include <errno.h>
+
+enum state {
+    BETWEEN = 0, // words, or inside an unquoted word
+    ESCAPED,     // after a backslash
+    SINGLE,      // in '...'
+    DOUBLE,      // in "..."
+    DOUBLE_ESCAPED,
+};
+
+static const char ask_for_shell[] = "no shell runs here: quote it, or ask for one with sh -c '...'";
+
+void request_finish(struct request *request)
+{
+    words_finish(&request->env);
+    words_finish(&request->argv);
+    *request = (struct request){0};
+}
+
+void request_parser_finish(struct request_parser *parser)
+{
+    request_finish(&parser->request);
+    buffer_finish(&parser->word);
+    *parser = (struct request_parser){0};
+}
+
+bool request_is_empty(const struct request_parser *parser)
+{
+    return parser->length == 0;
+}
+
+// --- Words into options, environment and argv
+
+static int take_option(struct request *request, const char *word, struct error *err)
+{
+    static const char timeout[] = "--timeout=";
+    struct error cause = {0};
+    int result = 0;
+
+    if (request->env.count > 0)
+        return error_set(err, EINVAL,
+                         "'%s': a command cannot begin with -, and options come before "
+                         "NAME=VALUE",
+                         word);
+    if (strncmp(word, timeout, sizeof timeout - 1) != 0)
+        return error_set(err, EINVAL, "unknown option '%s'; the one option is --timeout=DURATION",
+                         word);
+    if (request->has_timeout)
+        return error_set(err, EINVAL, "--timeout is given twice");
+    request->has_timeout = true;
+    if (strcmp(word + sizeof timeout - 1, "none") == 0)
+        request->timeout_ms = 0;
+    else
+        result = duration_parse(word + sizeof timeout - 1, &request->timeout_ms, &cause);
+    if (result < 0)
+        error_set(err, EINVAL, "--timeout: %s", error_message(&cause));
+    error_finish(&cause);
+    return result < 0 ? -EINVAL : 0;
+}
+
+static int take_word(struct request *request, char *word, bool is_assignment, struct error *err)
+{
+    int result;
+
+    if (request->argv.count == 0 && *word == '-') {
+        result = take_option(request, word, err);
+        free(word);
+        return result;
+    }
+    if (request->argv.count == 0 && is_assignment)
+        result = words_append_owned(&request->env, word);
+    else if (request->argv.count == 0 && !*word) {
+        free(word);
+        return error_set(err, EINVAL, "the command is an empty word");
+    } else
+        result = words_append_owned(&request->argv, word);
+    return result < 0 ? error_set(err, ENOMEM, "no memory") : 0;
+}
+
+static int end_word(struct request_parser *parser, struct error *err)
+{
+    char *word;
+    bool is_assignment = parser->is_assignment;
+
+    if (!parser->is_in_word)
+        return 0;
+    parser->is_in_word = false;
+    parser->is_assignment = false;
+    word = buffer_take_string(&parser->word);
+    if (!word)
+        return error_set(err, ENOMEM, "no memory");
+    return take_word(&parser->request, word, is_assignment, err);
+}
+
+static int end_line(struct request_parser *parser, struct error *err)
+{
+    int result = end_word(parser, err);
+
+    if (result == 0 && parser->request.argv.count == 0)
+        return error_set(err, EINVAL, "there is no command in the command line");
+    return result;
+}
+
+// --- Bytes into words
+
+static void begin_word(struct request_parser *parser)
+{
+    if (parser->is_in_word)
+        return;
+    parser->is_in_word = true;
+    parser->is_name = true;
+    parser->is_assignment = false;
+}
+
+static int add_byte(struct request_parser *parser, char byte, bool is_quoted, struct error *err)
+{
+    begin_word(parser);
+    if (buffer_append(&parser->word, &byte, 1) < 0)
+        return error_set(err, ENOMEM, "no memory");
+    // Only a NAME without any quoting makes an assignment, as in sh.
+    if (parser->is_name && !parser->is_assignment) {
+        if (is_quoted)
+            parser->is_name = false;
+        else if (byte == '=')
+            parser->is_assignment = environment_is_name(parser->word.data, parser->word.length - 1);
+        if (byte == '=')
+            parser->is_name = false;
+    }
+    return 0;
+}
+
+static int refuse(const struct request_parser *parser, char byte, const char *where,
+                  struct error *err)
+{
+    return error_set(err, EINVAL, "%s %c at byte %zu: %s", where, byte, parser->length,
+                     ask_for_shell);
+}
+
+static int take_unquoted(struct request_parser *parser, char byte, struct error *err)
+{
+    switch (byte) {
+    case ' ':
+    case '\t':
+        return end_word(parser, err);
+    case '\\':
+        parser->state = ESCAPED;
+        return 0;
+    case '\'':
+    case '"':
+        begin_word(parser);
+        if (!parser->is_assignment)
+            parser->is_name = false;
+        parser->state = byte == '"' ? DOUBLE : SINGLE;
+        return 0;
+    case '|':
+    case '&':
+    case ';':
+    case '<':
+    case '>':
+    case '(':
+    case ')':
+    case '$':
+    case '`':
+        return refuse(parser, byte, "unquoted", err);
+    default:
+        return add_byte(parser, byte, false, err);
+    }
+}
+
+static int take_double_quoted(struct request_parser *parser, char byte, struct error *err)
+{
+    switch (byte) {
+    case '"':
+        parser->state = BETWEEN;
+        return 0;
+    case '\\':
+        parser->state = DOUBLE_ESCAPED;
+        return 0;
+    case '$':
+    case '`':
+        return refuse(parser, byte, "double-quoted", err);
+    default:
+        return add_byte(parser, byte, true, err);
+    }
+}
+
+static int take_byte(struct request_parser *parser, char byte, struct error *err)
+{
+    int result;
+
+    switch ((enum state)parser->state) {
+    case BETWEEN:
+        return take_unquoted(parser, byte, err);
+    case ESCAPED:
+        parser->state = BETWEEN;
+        return byte == '\n' ? 0 : add_byte(parser, byte, true, err);
+    case SINGLE:
+        if (byte != '\'')
+            return add_byte(parser, byte, true, err);
+        parser->state = BETWEEN;
+        return 0;
+    case DOUBLE:
+        return take_double_quoted(parser, byte, err);
+    case DOUBLE_ESCAPED:
+        parser->state = DOUBLE;
+        if (byte == '\n')
+            return 0;
+        // Before any other byte the backslash is one: sh(1), 2.2.3.
+        result = strchr("$`\"\\", byte) ? 0 : add_byte(parser, '\\', true, err);
+        return result < 0 ? result : add_byte(parser, byte, true, err);
+    }
+    return -EINVAL;
+}
+
+ssize_t request_parse(struct request_parser *parser, const char *bytes, size_t size,
+                      bool *is_complete, struct error *err)
+{
+    *is_complete = false;
+    for (size_t i = 0; i < size; i++) {
+        int result;
+
+        if (bytes[i] == '\n' && parser->state == BETWEEN) {
+            parser->length++;
+            result = end_line(parser, err);
+            *is_complete = result == 0;
+            return result < 0 ? result : (ssize_t)i + 1;
+        }
+        if (parser->length++ >= REQUEST_MAX_LINE)
+            return error_set(err, E2BIG,
+                             "the command line is longer than %d bytes; its end is the "
+                             "first unquoted newline",
+                             REQUEST_MAX_LINE);
+        if (!bytes[i])
+            return error_set(err, EINVAL, "the command line has a NUL byte at byte %zu",
+                             parser->length);
+        result = take_byte(parser, bytes[i], err);
+        if (result < 0)
+            return result;
+    }
+    return (ssize_t)size;
+}
+
+int request_parse_end(struct request_parser *parser, struct error *err)
+{
+    switch ((enum state)parser->state) {
+    case SINGLE:
+        return error_set(err, EINVAL, "the command line ends inside '...'; a quote is not closed");
+    case DOUBLE:
+    case DOUBLE_ESCAPED:
+        return error_set(err, EINVAL,
+                         "the command line ends inside \"...\"; a quote is not closed");
+    case ESCAPED:
+        return error_set(err, EINVAL, "the command line ends with a backslash");
+    case BETWEEN:
+        break;
+    }
+    return end_line(parser, err);
+}
+
+int request_from_words(struct request_parser *parser, char *const *words, struct error *err)
+{
+    for (; *words; words++) {
+        const char *equals = strchr(*words, '=');
+        char *word = strdup(*words);
+        int result;
+
+        if (!word)
+            return error_set(err, ENOMEM, "no memory");
+        result = take_word(&parser->request, word,
+                           equals && environment_is_name(word, (size_t)(equals - *words)), err);
+        if (result < 0)
+            return result;
+    }
+    return end_line(parser, err);
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox.h"
+
+#include "cleanup.h"
+#include "log.h"
+#include "mode.h"
+#include "units.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <inttypes.h>
+
+struct sandbox {
+    struct loop *loop;
+    struct sandbox_config *config;
+    struct list running; // of struct entry
+    struct list queued;  // in order of arrival
+    unsigned running_count;
+    unsigned queued_count;
+    bool is_released;
+};
+
+// A job that has not ended.
+struct entry {
+    struct list link;
+    struct sandbox *sandbox;
+    struct job *job;
+    bool is_running;
+    uid_t uid;
+    pid_t pid;
+    char *slot;
+};
+
+static unsigned busy_count;
+static void (*on_idle)(void *data);
+static void *idle_data;
+
+void sandbox_set_on_idle(void (*callback)(void *data), void *data)
+{
+    on_idle = callback;
+    idle_data = data;
+}
+
+unsigned sandbox_busy_count(void)
+{
+    return busy_count;
+}
+
+struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config)
+{
+    struct sandbox *sandbox = calloc(1, sizeof *sandbox);
+
+    if (!sandbox)
+        return NULL;
+    sandbox->loop = loop;
+    sandbox->config = sandbox_config_ref(config);
+    list_init(&sandbox->running);
+    list_init(&sandbox->queued);
+    return sandbox;
+}
+
+static void free_if_unused(struct sandbox *sandbox)
+{
+    if (!sandbox->is_released || sandbox->running_count + sandbox->queued_count > 0)
+        return;
+    sandbox_config_unref(sandbox->config);
+    free(sandbox);
+}
+
+void sandbox_release(struct sandbox *sandbox)
+{
+    if (!sandbox)
+        return;
+    sandbox->is_released = true;
+    free_if_unused(sandbox);
+}
+
+const struct sandbox_config *sandbox_config(const struct sandbox *sandbox)
+{
+    return sandbox->config;
+}
+
+// --- The log
+
+// A command's word as a log field: quoted when it is not plain.
+static void append_quoted(struct buffer *line, const char *word)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-./+:,@%";
+
+    if (*word && word[strspn(word, plain)] == '\0') {
+        buffer_printf(line, "%.256s", word);
+        return;
+    }
+    buffer_append(line, "\"", 1);
+    for (size_t i = 0; word[i] && i < 256; i++) {
+        if (word[i] == '"' || word[i] == '\\')
+            buffer_append(line, "\\", 1);
+        buffer_append(line, &word[i], 1);
+    }
+    buffer_append(line, "\"", 1);
+}
+
+static void log_job(const struct entry *entry)
+{
+    const struct job *job = entry->job;
+    AUTO(buffer_finish) struct buffer line = {0};
+    char outcome[OUTCOME_MAX_LINE];
+    size_t length = outcome_format(job_outcome(job), outcome);
+
+    buffer_printf(&line, "job sandbox=");
+    append_quoted(&line, entry->sandbox->config->name);
+    buffer_printf(&line, " slot=");
+    append_quoted(&line, entry->slot);
+    buffer_printf(&line, " uid=%u pid=%d command=", (unsigned)entry->uid, (int)entry->pid);
+    append_quoted(&line, job_command(job));
+    buffer_printf(&line,
+                  " ms=%" PRIu64 " in=%" PRIu64 " out=%" PRIu64 " err=%" PRIu64 " outcome=%.*s",
+                  job_duration_ms(job), job_input_bytes(job), job_output(job, JOB_STDOUT)->total,
+                  job_output(job, JOB_STDERR)->total, (int)length - 1, outcome);
+    log_info("%.*s", (int)line.length, line.data ? line.data : "");
+}
+
+void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,
+                         const char *slot, const struct error *err)
+{
+    AUTO(buffer_finish) struct buffer line = {0};
+
+    // Not its message: that may quote the command line.
+    buffer_printf(&line, "refused sandbox=");
+    append_quoted(&line, sandbox->config->name);
+    buffer_printf(&line, " slot=");
+    append_quoted(&line, slot);
+    log_info("%.*s uid=%u pid=%d error=%s", (int)line.length, line.data ? line.data : "",
+             (unsigned)caller->identity.uid, (int)caller->pid, strerrorname_np(err->code));
+}
+
+// --- The queue
+
+static void free_entry(struct entry *entry)
+{
+    list_remove(&entry->link);
+    free(entry->slot);
+    free(entry);
+}
+
+static void start(struct entry *entry)
+{
+    struct sandbox *sandbox = entry->sandbox;
+
+    list_remove(&entry->link);
+    list_append(&sandbox->running, &entry->link);
+    entry->is_running = true;
+    sandbox->running_count++;
+    job_start(entry->job); // may end it at once, and free the entry
+}
+
+static void start_next(struct sandbox *sandbox)
+{
+    while (!list_is_empty(&sandbox->queued) &&
+           sandbox->running_count < sandbox->config->max_running) {
+        struct entry *entry = LIST_ENTRY(sandbox->queued.next, struct entry, link);
+        sandbox->queued_count--;
+        start(entry);
+    }
+}
+
+static void on_done(void *data)
+{
+    struct entry *entry = data;
+    struct sandbox *sandbox = entry->sandbox;
+
+    log_job(entry);
+    busy_count--;
+    if (entry->is_running)
+        sandbox->running_count--;
+    else
+        sandbox->queued_count--;
+    free_entry(entry);
+    start_next(sandbox);
+    free_if_unused(sandbox);
+    if (busy_count == 0 && on_idle)
+        on_idle(idle_data);
+}
+
+void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
+{
+    struct sandbox_config *old = sandbox->config;
+
+    sandbox->config = sandbox_config_ref(config);
+    sandbox_config_unref(old);
+    start_next(sandbox);
+}
+
+void sandbox_cancel_all(struct sandbox *sandbox)
+{
+    // The queue first, and from its end: a place that becomes free must not
+    // start one that is about to be cancelled.
+    while (!list_is_empty(&sandbox->queued))
+        job_cancel(LIST_ENTRY(sandbox->queued.previous, struct entry, link)->job);
+    for (struct list *link = sandbox->running.next, *next; link != &sandbox->running; link = next) {
+        next = link->next;
+        job_cancel(LIST_ENTRY(link, struct entry, link)->job);
+    }
+}
+
+// --- Acceptance
+
+static int check_request(const struct sandbox *sandbox, const struct request *request,
+                         struct error *err)
+{
+    const struct sandbox_config *config = sandbox->config;
+    const char *command = request->argv.items[0];
+    bool is_allowed = config->allow.count == 0;
+    char maximum[UNITS_TEXT];
+
+    for (size_t i = 0; i < config->allow.count && !is_allowed; i++)
+        is_allowed = fnmatch(config->allow.items[i], command, FNM_PATHNAME) == 0;
+    if (!is_allowed)
+        return error_set(err, EACCES, "the sandbox does not allow the command '%s'", command);
+    if (request->has_timeout && config->max_timeout_ms > 0 &&
+        (request->timeout_ms == 0 || request->timeout_ms > config->max_timeout_ms)) {
+        duration_format(config->max_timeout_ms, maximum);
+        return error_set(err, EINVAL, "--timeout can be at most %s in this sandbox", maximum);
+    }
+    if (sandbox->running_count >= config->max_running &&
+        sandbox->queued_count >= config->max_queued)
+        return error_set(err, EAGAIN,
+                         "%u jobs run and %u wait, which is all that the sandbox takes; try again "
+                         "later",
+                         sandbox->running_count, sandbox->queued_count);
+    return 0;
+}
+
+struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
+                           const struct caller *caller, const char *slot,
+                           const struct job_owner *owner, struct error *err)
+{
+    AUTO(request_finish) struct request taken = *request;
+    struct entry *entry;
+
+    *request = (struct request){0};
+    if (check_request(sandbox, &taken, err) < 0)
+        return NULL;
+    entry = calloc(1, sizeof *entry);
+    if (!entry || !(entry->slot = strdup(slot))) {
+        error_set(err, ENOMEM, "no memory");
+        free(entry);
+        return NULL;
+    }
+    entry->sandbox = sandbox;
+    entry->uid = caller->identity.uid;
+    entry->pid = caller->pid;
+    list_init(&entry->link);
+    entry->job =
+        job_create(sandbox->loop, sandbox->config, &taken, caller, owner, on_done, entry, err);
+    if (!entry->job) {
+        free_entry(entry);
+        return NULL;
+    }
+    struct job *job = entry->job;
+    busy_count++;
+    if (sandbox->running_count < sandbox->config->max_running)
+        start(entry);
+    else {
+        list_append(&sandbox->queued, &entry->link);
+        sandbox->queued_count++;
+    }
+    return job;
+}
+
+// --- For the command line
+
+struct config *sandbox_load_config(const char *path, struct buffer *problems)
+{
+    return config_load(path, modes_keys, modes_count, problems);
+}
+
+int sandbox_show_argv(struct sandbox_config *config, char *const *words, struct words *argv,
+                      struct error *err)
+{
+    AUTO(request_parser_finish) struct request_parser parser = {0};
+    struct caller caller = {
+        .identity = {.uid = geteuid(), .gid = getegid()}
+    };
+    int result = request_from_words(&parser, words, err);
+
+    return result < 0 ? result : job_show_argv(config, &parser.request, &caller, argv, err);
+}

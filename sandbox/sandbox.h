@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// A place where requests are run: what the file system sees of one section of
+// the configuration. It decides whether a request is accepted, keeps the limits
+// and the queue, and logs each job.
+#pragma once
+
+#include "job.h"
+
+struct sandbox;
+
+// CONFIG gets one more reference. NULL when there is no memory.
+struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config);
+
+// Lets go of it: no job is accepted any more, and it is freed when its last job
+// has been done. Jobs run on. May be NULL.
+void sandbox_release(struct sandbox *sandbox);
+
+// The configuration that the next job gets; the running ones keep theirs.
+void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config);
+const struct sandbox_config *sandbox_config(const struct sandbox *sandbox);
+
+// Accepts REQUEST, which is taken over and empty afterwards, whatever happens.
+// SLOT is the slot's name for the log. Returns the job, which the caller gives
+// back with job_release, or NULL with ERR set: EINVAL (the command line asks for
+// what cannot be), EACCES (not allowed), EAGAIN (the queue is full), ENOMEM.
+struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
+                           const struct caller *caller, const char *slot,
+                           const struct job_owner *owner, struct error *err);
+
+// For the log: a request that was refused with ERR.
+void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,
+                         const char *slot, const struct error *err);
+
+// Cancels every job, queued or running.
+void sandbox_cancel_all(struct sandbox *sandbox);
+
+// How many jobs have not ended, in all sandboxes.
+unsigned sandbox_busy_count(void);
+
+// CALLBACK is called with DATA each time the last job of all sandboxes has ended.
+void sandbox_set_on_idle(void (*callback)(void *data), void *data);
+
+// Loads the configuration at PATH, as config_load does, with every mode.
+struct config *sandbox_load_config(const char *path, struct buffer *problems);
+
+// Works out what a request with the command line WORDS would start, into ARGV.
+// 0 or -errno with ERR set.
+int sandbox_show_argv(struct sandbox_config *config, char *const *words, struct words *argv,
+                      struct error *err);
