@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mount.h"
+
+#include "cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { ANSWER_MS = 3000 }; // how long a mount that is there has to answer
+
+// PATH without links, but with its last component taken as it is: that one may
+// be a dead mount, at which realpath fails.
+static char *canonical(const char *path)
+{
+    AUTO_FREE char *copy = strdup(path);
+    AUTO_FREE char *parent = NULL;
+    char *whole = realpath(path, NULL);
+    char *slash;
+    char *result;
+
+    if (whole || !copy)
+        return whole;
+    for (size_t length = strlen(copy); length > 1 && copy[length - 1] == '/';)
+        copy[--length] = '\0';
+    slash = strrchr(copy, '/');
+    if (slash)
+        *slash = '\0';
+    parent = realpath(!slash ? "." : slash == copy ? "/" : copy, NULL);
+    if (!parent || asprintf(&result, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent,
+                            slash ? slash + 1 : copy) < 0)
+        return NULL;
+    return result;
+}
+
+// Undoes the octal escapes of /proc/self/mountinfo (proc(5)), in place.
+static void unescape(char *text)
+{
+    char *to = text;
+
+    for (; *text; text++) {
+        if (text[0] == '\\' && text[1] && text[2] && text[3]) {
+            *to++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
+            text += 3;
+        } else
+            *to++ = *text;
+    }
+    *to = '\0';
+}
+
+// Is what is mounted on PATH, on top, a hooksfs?
+static bool is_hooksfs(const char *path)
+{
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+    AUTO_FREE char *line = NULL;
+    size_t size = 0;
+    bool found = false;
+
+    while (file && getline(&line, &size, file) >= 0) {
+        char *type = strstr(line, " - ");
+        char *place = NULL;
+        char *rest = line;
+
+        for (int field = 0; field < 5; field++)
+            place = strsep(&rest, " ");
+        if (!type || !place)
+            continue;
+        unescape(place);
+        if (strcmp(place, path) == 0)
+            found = strncmp(type + 3, "fuse.hooksfs ", strlen("fuse.hooksfs ")) == 0;
+    }
+    if (file)
+        fclose(file);
+    return found;
+}
+
+// What stat says of PATH, 0 or an errno, or ETIMEDOUT when whoever serves it
+// does not answer. A process of its own asks: it may hang there for good.
+static int probe(const char *path)
+{
+    int fds[2];
+    int result = ETIMEDOUT;
+    struct pollfd answer;
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return errno;
+    pid = fork();
+    if (pid == 0) {
+        struct stat st;
+        result = stat(path, &st) < 0 ? errno : 0;
+        _exit(write(fds[1], &result, sizeof result) != sizeof result);
+    }
+    answer = (struct pollfd){.fd = fds[0], .events = POLLIN};
+    if (pid > 0 && poll(&answer, 1, ANSWER_MS) == 1 &&
+        read(fds[0], &result, sizeof result) != sizeof result)
+        result = EIO;
+    close(fds[0]);
+    close(fds[1]);
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, result == ETIMEDOUT ? WNOHANG : 0);
+    }
+    return result;
+}
+
+static int run_fusermount(const char *path)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        execlp("fusermount3", "fusermount3", "-u", "-z", "--", path, (char *)NULL);
+        _exit(127);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -EPERM;
+}
+
+static int take_down(const char *path, struct error *err)
+{
+    if (umount2(path, MNT_DETACH) == 0 || run_fusermount(path) == 0)
+        return 0;
+    return error_set(err, EBUSY,
+                     "%s: there is a mount of a hooksfs that has died, and it cannot be taken "
+                     "down; try: fusermount3 -u -z %s",
+                     path, path);
+}
+
+char *mount_prepare(const char *mountpoint, struct error *err)
+{
+    AUTO_FREE char *path = canonical(mountpoint);
+    struct stat st;
+
+    // More than one may be left, on top of each other.
+    while (path && is_hooksfs(path)) {
+        int answer = probe(path);
+        if (answer == 0 || answer == EACCES) {
+            error_set(err, EBUSY,
+                      "%s: another hooksfs is mounted there; unmount it first: "
+                      "umount %s",
+                      mountpoint, mountpoint);
+            return NULL;
+        }
+        if (answer == ETIMEDOUT) {
+            error_set(err, EBUSY, "%s: another hooksfs is mounted there and does not answer",
+                      mountpoint);
+            return NULL;
+        }
+        if (take_down(path, err) < 0)
+            return NULL;
+    }
+    if (!path || stat(path, &st) < 0) {
+        int code = errno;
+        error_set(err, code, "%s: cannot mount there: %s%s", mountpoint, strerror(code),
+                  code == ENOENT ? "; make the directory first: mkdir -p" : "");
+        return NULL;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        error_set(err, ENOTDIR, "%s: cannot mount there: it is not a directory", mountpoint);
+        return NULL;
+    }
+    return take_ptr(&path);
+}
+
+int mount_check_device(struct error *err)
+{
+    AUTO_CLOSE int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+    if (fd >= 0)
+        return 0;
+    if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+        return error_set(err, errno,
+                         "/dev/fuse: %s; load the module (modprobe fuse), or give the container "
+                         "the device (--device /dev/fuse --cap-add SYS_ADMIN)",
+                         strerror(errno));
+    // Without rights to it fusermount3, which has them, opens it for us.
+    if (errno == EACCES && geteuid() != 0)
+        return 0;
+    return error_set(err, errno,
+                     "/dev/fuse: %s; a container needs --device /dev/fuse --cap-add SYS_ADMIN",
+                     strerror(errno));
+}

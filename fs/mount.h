@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// What has to be right before the mount is made, with an error for a person
+// where it is not. Everything here may block: it is for the time before the
+// loop runs.
+#pragma once
+
+#include "error.h"
+
+// Checks that MOUNTPOINT is a directory and that no other hooksfs serves it. A
+// mount that a dead daemon left behind is taken down. Returns its canonical
+// path, which the caller frees, or NULL with ERR set.
+char *mount_prepare(const char *mountpoint, struct error *err);
+
+// Checks that /dev/fuse can be used. 0, or -errno with ERR set.
+int mount_check_device(struct error *err);

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node.h"
+
+#include "cleanup.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+
+// An id, from its low end: 3 bits for the file, 29 for the place, 32 for the
+// use. Place 0 is the root's, whose id is fixed.
+enum { FILE_BITS = 3, PLACE_BITS = 29 };
+
+static struct {
+    struct node **nodes; // by place; NULL: free
+    uint32_t *uses;      // of each place
+    uint32_t count;      // places used so far
+    uint32_t capacity;
+    uint32_t *free; // places to use again
+    uint32_t free_count;
+    uint64_t next_cookie;
+} table = {.next_cookie = NODE_FIRST_COOKIE};
+
+static const char *const file_names[SLOT_FILES] = {
+    [SLOT_REQUEST] = "request", [SLOT_STDOUT] = "stdout", [SLOT_STDERR] = "stderr",
+    [SLOT_STATUS] = "status",   [SLOT_CTL] = "ctl",
+};
+
+const char *node_file_name(enum slot_file file)
+{
+    return file_names[file];
+}
+
+enum slot_file node_file_by_name(const char *name)
+{
+    for (int file = SLOT_REQUEST; file < SLOT_FILES; file++)
+        if (strcmp(file_names[file], name) == 0)
+            return (enum slot_file)file;
+    return SLOT_DIRECTORY;
+}
+
+// --- The table
+
+static int grow_table(void)
+{
+    uint32_t capacity = table.capacity ? table.capacity * 2 : 16;
+    struct node **nodes = realloc(table.nodes, capacity * sizeof(struct node *));
+    if (nodes)
+        table.nodes = nodes;
+    uint32_t *uses = nodes ? realloc(table.uses, capacity * sizeof *uses) : NULL;
+    if (uses)
+        table.uses = uses;
+    uint32_t *free_places = uses ? realloc(table.free, capacity * sizeof *free_places) : NULL;
+    if (free_places)
+        table.free = free_places;
+    if (!free_places || capacity > (UINT32_C(1) << PLACE_BITS))
+        return -ENOMEM;
+    table.capacity = capacity;
+    return 0;
+}
+
+static int place_node(struct node *node)
+{
+    if (table.free_count > 0)
+        node->place = table.free[--table.free_count];
+    else if (table.count < table.capacity || grow_table() == 0) {
+        node->place = table.count++;
+        table.uses[node->place] = 0;
+    } else
+        return -ENOMEM;
+    node->use = ++table.uses[node->place];
+    table.nodes[node->place] = node;
+    return 0;
+}
+
+uint64_t node_id(const struct node *node, enum slot_file file)
+{
+    if (node->kind == NODE_ROOT)
+        return FUSE_ROOT_ID;
+    return (uint64_t)node->use << (FILE_BITS + PLACE_BITS) | (uint64_t)node->place << FILE_BITS |
+           (uint64_t)file;
+}
+
+struct node *node_find(uint64_t id, enum slot_file *file)
+{
+    uint32_t place = (uint32_t)id >> FILE_BITS;
+    uint32_t use = (uint32_t)(id >> (FILE_BITS + PLACE_BITS));
+
+    *file = SLOT_DIRECTORY;
+    if (id == FUSE_ROOT_ID)
+        return table.nodes[0];
+    *file = (enum slot_file)(id & ((1 << FILE_BITS) - 1));
+    if (place == 0 || place >= table.count || !table.nodes[place] ||
+        table.nodes[place]->use != use || *file >= SLOT_FILES)
+        return NULL;
+    return table.nodes[place];
+}
+
+// --- Nodes
+
+static struct node *make_node(enum node_kind kind, const char *name)
+{
+    struct node *node = calloc(1, sizeof *node);
+
+    if (!node)
+        return NULL;
+    node->kind = kind;
+    node->cookie = table.next_cookie++;
+    list_init(&node->siblings);
+    list_init(&node->children);
+    node->name = strdup(name);
+    if (node->name && place_node(node) == 0)
+        return node;
+    free(node->name);
+    free(node);
+    return NULL;
+}
+
+int node_init_root(void)
+{
+    struct node *root = make_node(NODE_ROOT, "");
+
+    if (!root)
+        return -ENOMEM;
+    root->lookups = 1; // the kernel never asks for the root, nor forgets it
+    root->owner = geteuid();
+    root->group = getegid();
+    root->permissions = 0755;
+    return 0;
+}
+
+struct node *node_root(void)
+{
+    return table.nodes[0];
+}
+
+struct node *node_create(struct node *parent, enum node_kind kind, const char *name)
+{
+    struct node *node = make_node(kind, name);
+
+    if (!node)
+        return NULL;
+    node->parent = parent;
+    list_append(&parent->children, &node->siblings);
+    return node;
+}
+
+static void free_node(struct node *node)
+{
+    table.nodes[node->place] = NULL;
+    table.free[table.free_count++] = node->place;
+    if (node->on_free)
+        node->on_free(node->dir);
+    free(node->name);
+    free(node);
+}
+
+void node_detach(struct node *node)
+{
+    list_remove(&node->siblings);
+    node->parent = NULL;
+    if (node->lookups == 0)
+        free_node(node);
+}
+
+struct node *node_child(const struct node *parent, const char *name)
+{
+    for (struct list *link = parent->children.next; link != &parent->children; link = link->next) {
+        struct node *node = LIST_ENTRY(link, struct node, siblings);
+        if (strcmp(node->name, name) == 0)
+            return node;
+    }
+    return NULL;
+}
+
+void node_ref(struct node *node)
+{
+    node->lookups++;
+}
+
+void node_unref(struct node *node, uint64_t count)
+{
+    if (node->kind == NODE_ROOT)
+        return;
+    node->lookups -= count < node->lookups ? count : node->lookups;
+    if (node->lookups == 0 && !node->parent)
+        free_node(node);
+}
+
+void node_finish_all(void)
+{
+    for (uint32_t place = table.count; place-- > 0;)
+        if (table.nodes[place])
+            free_node(table.nodes[place]);
+    free(table.nodes);
+    free(table.uses);
+    free(table.free);
+    memset(&table, 0, sizeof table);
+}
+
+// --- stat
+
+void node_stat(const struct node *node, enum slot_file file, off_t size, struct timespec time,
+               struct stat *st)
+{
+    static const mode_t file_modes[SLOT_FILES] = {
+        [SLOT_DIRECTORY] = S_IFDIR | 0777, [SLOT_REQUEST] = S_IFREG | 0666,
+        [SLOT_STDOUT] = S_IFREG | 0444,    [SLOT_STDERR] = S_IFREG | 0444,
+        [SLOT_STATUS] = S_IFREG | 0444,    [SLOT_CTL] = S_IFREG | 0222,
+    };
+
+    *st = (struct stat){
+        .st_ino = node_id(node, file),
+        .st_mode = file_modes[file] & (S_IFMT | node->permissions),
+        // 1 for a directory means that its subdirectories are not counted.
+        .st_nlink = 1,
+        .st_uid = node->owner,
+        .st_gid = node->group,
+        .st_size = size,
+        .st_blksize = 4096,
+        .st_blocks = (size + 511) / 512,
+        .st_atim = time,
+        .st_mtim = time,
+        .st_ctim = time,
+    };
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The FUSE operations. Each finds out what there is to do with one helper, and
+// replies exactly once: at once, or later when it is parked (wait.h).
+#pragma once
+
+#include "tree.h"
+
+// What the operations share: the userdata of the session.
+struct fs {
+    struct loop *loop;
+    struct fuse_session *session;
+    bool is_ending;       // no request is accepted any more
+    struct timespec time; // of the start, for the root
+    // Called, from within the first operation, when the kernel has asked for the
+    // mount's parameters: it can be used from now on.
+    void (*on_init)(void *data);
+    void *data;
+};
+
+// ops_dir.c
+void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
+void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+                 struct fuse_file_info *fi);
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void ops_statfs(fuse_req_t req, fuse_ino_t ino);
+void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void ops_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name);
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+                const char *new_name, unsigned int flags);
+void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
+
+// ops_file.c
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
+               struct fuse_file_info *fi);
+void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+              struct fuse_pollhandle *poll);
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

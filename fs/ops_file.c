@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// Open files: reading, writing, waiting for either, and the last close.
+#include "cleanup.h"
+#include "ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+    return (struct handle *)(uintptr_t)fi->fh; // NOLINT(performance-no-int-to-ptr)
+}
+
+// --- Open and release
+
+enum { FEW_GROUPS = 64 };
+
+// Who calls, with groups, into CALLER. Only now: a release comes from nobody.
+static int learn_caller(fuse_req_t req, struct caller *caller)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    int count = FEW_GROUPS;
+    gid_t *groups = malloc(FEW_GROUPS * sizeof *groups);
+    int found = groups ? fuse_req_getgroups(req, count, groups) : 0;
+
+    *caller = (struct caller){
+        .identity = {.uid = ctx->uid, .gid = ctx->gid},
+          .pid = ctx->pid
+    };
+    if (groups && found > count) {
+        gid_t *more = realloc(groups, (size_t)found * sizeof *groups);
+        if (!more)
+            cleanup_free(&groups);
+        groups = more;
+        count = found;
+        found = groups ? fuse_req_getgroups(req, count, groups) : 0;
+    }
+    if (!groups)
+        return -ENOMEM;
+    // A caller in a process namespace that we cannot see has none that we know
+    // of, which is fewer rights, not more.
+    caller->identity.groups = groups;
+    caller->identity.group_count = found < 0 || found > count ? 0 : (size_t)found;
+    return 0;
+}
+
+static int check_access(enum slot_file file, int flags)
+{
+    int access = flags & O_ACCMODE;
+
+    if (file == SLOT_REQUEST || file == SLOT_CTL)
+        return access == O_WRONLY ? 0 : -EACCES;
+    return access == O_RDONLY ? 0 : -EACCES;
+}
+
+static int open_request(fuse_req_t req, const struct fs *fs, struct handle *handle)
+{
+    struct caller caller;
+    int result;
+
+    if (fs->is_ending)
+        return -ESHUTDOWN;
+    result = learn_caller(req, &caller);
+    if (result == 0)
+        result = slot_begin(handle->dir->slot, &caller);
+    identity_finish(&caller.identity);
+    handle->is_writer = result == 0;
+    return result;
+}
+
+static int open_file(fuse_req_t req, fuse_ino_t ino, int flags, struct handle **handle)
+{
+    enum slot_file file;
+    const struct node *node = node_find(ino, &file);
+    int result;
+
+    if (!node || !node->dir || file == SLOT_DIRECTORY)
+        return node ? -EISDIR : -ESTALE;
+    result = check_access(file, flags);
+    if (result < 0)
+        return result;
+    *handle = handle_create(node->dir, file);
+    if (!*handle)
+        return -ENOMEM;
+    if (file == SLOT_REQUEST)
+        result = open_request(req, fuse_req_userdata(req), *handle);
+    if (result < 0)
+        handle_destroy(*handle);
+    return result;
+}
+
+static void close_handle(struct handle *handle)
+{
+    if (handle->is_writer)
+        slot_end(handle->dir->slot);
+    handle_destroy(handle);
+}
+
+void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct handle *handle;
+    int result = open_file(req, ino, fi->flags, &handle);
+
+    if (result < 0) {
+        fuse_reply_err(req, -result);
+        return;
+    }
+    fi->fh = (uintptr_t)handle;
+    // Every read and write is one of ours, and no size limits them.
+    fi->direct_io = 1;
+    // -ENOENT: the caller was interrupted, and no release will follow.
+    if (fuse_reply_open(req, fi) == -ENOENT)
+        close_handle(handle);
+}
+
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    close_handle(handle_of(fi));
+    fuse_reply_err(req, 0);
+}
+
+// --- Reading
+
+// Answers a read if it can be answered now.
+static bool try_read(fuse_req_t req, struct handle *handle, off_t off, size_t size)
+{
+    const char *bytes = NULL;
+    ssize_t count = slot_read(handle->dir->slot, handle->file, &handle->reader, off, size, &bytes);
+
+    if (count == -EAGAIN)
+        return false;
+    if (count < 0)
+        fuse_reply_err(req, (int)-count);
+    else
+        fuse_reply_buf(req, bytes, (size_t)count);
+    handle->read_to = count < 0 ? 0 : off + count;
+    return true;
+}
+
+static bool retry_read(struct parked *parked)
+{
+    return try_read(parked->req, parked->handle, parked->offset, parked->size);
+}
+
+static void interrupt_read(struct parked *parked)
+{
+    fuse_reply_err(parked->req, EINTR);
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+    static const struct parked_operations operations = {retry_read, interrupt_read};
+    struct handle *handle = handle_of(fi);
+    struct parked *parked;
+
+    (void)ino;
+    if (handle->file == SLOT_REQUEST || handle->file == SLOT_CTL) {
+        fuse_reply_err(req, EBADF);
+        return;
+    }
+    if (try_read(req, handle, off, size))
+        return;
+    if (fi->flags & O_NONBLOCK) {
+        fuse_reply_err(req, EAGAIN);
+        return;
+    }
+    parked = wait_park(handle->dir->loop, &handle->dir->readers, req, &operations, NULL, 0);
+    if (!parked) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    parked->handle = handle;
+    parked->offset = off;
+    parked->size = size;
+}
+
+// --- Writing
+
+static bool retry_write(struct parked *parked)
+{
+    const struct handle *handle = parked->handle;
+    size_t skip = parked->size - parked->left;
+    ssize_t count = slot_write(handle->dir->slot, parked->bytes + skip, parked->left);
+
+    if (count < 0) {
+        fuse_reply_err(parked->req, (int)-count);
+        return true;
+    }
+    parked->left -= (size_t)count;
+    if (parked->left > 0)
+        return false;
+    fuse_reply_write(parked->req, parked->total);
+    return true;
+}
+
+// What the command has taken cannot be taken back: that much was written.
+static void interrupt_write(struct parked *parked)
+{
+    if (parked->total > parked->left)
+        fuse_reply_write(parked->req, parked->total - parked->left);
+    else
+        fuse_reply_err(parked->req, EINTR);
+}
+
+static void write_request(fuse_req_t req, struct handle *handle, const char *bytes, size_t size,
+                          bool is_nonblocking)
+{
+    static const struct parked_operations operations = {retry_write, interrupt_write};
+    ssize_t count = slot_write(handle->dir->slot, bytes, size);
+    size_t left = count < 0 ? 0 : size - (size_t)count;
+    struct parked *parked = NULL;
+
+    if (count < 0) {
+        fuse_reply_err(req, (int)-count);
+        return;
+    }
+    if (left > 0 && !is_nonblocking)
+        parked = wait_park(handle->dir->loop, &handle->dir->writers, req, &operations,
+                           bytes + count, left);
+    if (parked) {
+        parked->handle = handle;
+        parked->size = left;
+        parked->left = left;
+        parked->total = size;
+    } else if (count > 0 || size == 0)
+        fuse_reply_write(req, (size_t)count);
+    else
+        fuse_reply_err(req, is_nonblocking ? EAGAIN : ENOMEM);
+}
+
+// `cancel`, with or without its newline, is all that can be asked for.
+static void write_ctl(fuse_req_t req, struct handle *handle, const char *bytes, size_t size)
+{
+    static const char cancel[] = "cancel\n";
+    size_t length = sizeof cancel - 1;
+
+    if ((size != length && size != length - 1) || memcmp(bytes, cancel, size) != 0) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    slot_cancel(handle->dir->slot);
+    fuse_reply_write(req, size);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
+               struct fuse_file_info *fi)
+{
+    struct handle *handle = handle_of(fi);
+
+    // The offset means nothing: a request is a stream, also with >> and dd.
+    (void)ino, (void)off;
+    if (handle->file == SLOT_CTL)
+        write_ctl(req, handle, bytes, size);
+    else if (handle->is_writer)
+        write_request(req, handle, bytes, size, fi->flags & O_NONBLOCK);
+    else
+        fuse_reply_err(req, EBADF);
+}
+
+// --- Poll
+
+static unsigned poll_events(struct handle *handle)
+{
+    const struct slot *slot = handle->dir->slot;
+    struct slot_reader reader = handle->reader;
+    struct slot_reader now;
+    const char *bytes;
+    off_t off;
+
+    if (handle->file == SLOT_REQUEST || handle->file == SLOT_CTL)
+        return slot_is_writable(slot) ? POLLOUT | POLLWRNORM : 0;
+    // The kernel does not say where the caller will read. Where the last read
+    // ended is a good guess, but not in the results of another request.
+    slot_reader_init(slot, &now);
+    off = reader.generation == now.generation ? handle->read_to : 0;
+    return slot_read(slot, handle->file, &reader, off, 1, &bytes) == -EAGAIN ? 0
+                                                                             : POLLIN | POLLRDNORM;
+}
+
+void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+              struct fuse_pollhandle *poll)
+{
+    struct handle *handle = handle_of(fi);
+
+    (void)ino;
+    if (poll) {
+        if (handle->poll)
+            fuse_pollhandle_destroy(handle->poll);
+        handle->poll = poll;
+    }
+    fuse_reply_poll(req, poll_events(handle));
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of hooksfs(8).
+#pragma once
+
+#include <stdbool.h>
+
+enum options_action { ACTION_SERVE, ACTION_CHECK, ACTION_SHOW_ARGV, ACTION_EXIT };
+
+enum { EXIT_USAGE = 2 };
+
+struct options {
+    enum options_action action;
+    int exit_code; // for ACTION_EXIT
+    const char *config;
+    const char *mountpoint;
+    bool stays_in_foreground;
+    bool is_debug;
+    char *mount_options; // owned; separated by commas; NULL: none
+    const char *sandbox; // for ACTION_SHOW_ARGV
+    char *const *words;  // likewise: the command, NULL-terminated
+};
+
+// Reads the command line. For a wrong one, and for --help and --version, it
+// prints what there is to say and asks for ACTION_EXIT.
+void options_parse(int argc, char **argv, struct options *options);

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.h"
+
+#include "buffer.h"
+#include "cleanup.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+
+enum {
+    REQUESTS_A_TURN = 16,  // then others on the loop get theirs
+    MAX_BACKGROUND = 4096, // asynchronous reads that the kernel lets wait at once
+};
+
+struct session {
+    struct fs *fs;
+    struct fuse_session *fuse;
+    struct watch watch;
+    struct fuse_buf buffer; // libfuse allocates it, once
+    void (*on_end)(void *data);
+};
+
+static void on_init(void *data, struct fuse_conn_info *conn)
+{
+    struct fs *fs = data;
+
+    conn->max_background = MAX_BACKGROUND;
+    conn->congestion_threshold = MAX_BACKGROUND;
+    fs->on_init(fs->data);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+    .init = on_init,
+    .lookup = ops_lookup,
+    .forget = ops_forget,
+    .forget_multi = ops_forget_multi,
+    .getattr = ops_getattr,
+    .setattr = ops_setattr,
+    .mknod = ops_mknod,
+    .mkdir = ops_mkdir,
+    .unlink = ops_unlink,
+    .rmdir = ops_rmdir,
+    .symlink = ops_symlink,
+    .rename = ops_rename,
+    .link = ops_link,
+    .open = ops_open,
+    .read = ops_read,
+    .write = ops_write,
+    .release = ops_release,
+    .readdir = ops_readdir,
+    .statfs = ops_statfs,
+    .poll = ops_poll,
+    // No flush: it means nothing here (a shell's duplicate is closed before
+    // anything is written), and without it the kernel stops to send it.
+};
+
+static void on_request(void *data, uint32_t events)
+{
+    struct session *session = data;
+
+    (void)events;
+    for (int i = 0; i < REQUESTS_A_TURN; i++) {
+        int result = fuse_session_receive_buf(session->fuse, &session->buffer);
+        if (result == -EAGAIN || result == -EINTR)
+            return;
+        if (result <= 0) {
+            // ENODEV: unmounted. libfuse has logged anything else.
+            loop_unwatch(session->fs->loop, &session->watch);
+            session->on_end(session->fs->data);
+            return;
+        }
+        fuse_session_process_buf(session->fuse, &session->buffer);
+    }
+}
+
+__attribute__((format(printf, 2, 0))) static void log_fuse(enum fuse_log_level level,
+                                                           const char *format, va_list args)
+{
+    AUTO_FREE char *text = NULL;
+
+    if (vasprintf(&text, format, args) < 0) {
+        text = NULL;
+        return;
+    }
+    for (size_t length = strlen(text); length > 0 && text[length - 1] == '\n';)
+        text[--length] = '\0';
+    if (level <= FUSE_LOG_ERR)
+        log_error("%s", text);
+    else if (level <= FUSE_LOG_INFO)
+        log_info("%s", text);
+    else
+        log_debug("%s", text);
+}
+
+// Adds "-o NAME=VALUE" with the commas and backslashes of VALUE escaped, as
+// fuse_opt.h wants them.
+static int add_escaped(struct fuse_args *args, const char *name, const char *value)
+{
+    AUTO(buffer_finish) struct buffer option = {0};
+    AUTO_FREE char *text = NULL;
+
+    buffer_printf(&option, "-o%s=", name);
+    for (; *value; value++) {
+        if (*value == ',' || *value == '\\')
+            buffer_append(&option, "\\", 1);
+        buffer_append(&option, value, 1);
+    }
+    text = buffer_take_string(&option);
+    return text ? fuse_opt_add_arg(args, text) : -1;
+}
+
+static int add_options(struct fuse_args *args, const char *source, const char *options,
+                       bool is_debug)
+{
+    AUTO_FREE char *users = NULL;
+
+    if (options && asprintf(&users, "-o%s", options) < 0) {
+        users = NULL;
+        return -1;
+    }
+    // Ours last: of two that contradict each other the last one counts, and
+    // mount(8) adds suid and dev of its own accord.
+    if (fuse_opt_add_arg(args, "hooksfs") < 0 || (users && fuse_opt_add_arg(args, users) < 0) ||
+        add_escaped(args, "fsname", source) < 0 ||
+        fuse_opt_add_arg(args, "-osubtype=hooksfs") < 0 ||
+        fuse_opt_add_arg(args, "-onosuid,nodev,noexec,default_permissions") < 0)
+        return -1;
+    // Others may come in as far as the permissions let them. Only root can
+    // always offer that; another user asks for it with -o allow_other.
+    if (geteuid() == 0 && fuse_opt_add_arg(args, "-oallow_other") < 0)
+        return -1;
+    return is_debug ? fuse_opt_add_arg(args, "-d") : 0;
+}
+
+static int start(struct session *session, const char *mountpoint, struct error *err)
+{
+    int fd;
+    int flags;
+
+    if (fuse_session_mount(session->fuse, mountpoint) < 0)
+        return error_set(err, EIO, "%s: cannot mount there; what is above says why", mountpoint);
+    fd = fuse_session_fd(session->fuse);
+    flags = fcntl(fd, F_GETFL);
+    session->watch = (struct watch){.fd = -1, .on_ready = on_request, .data = session};
+    if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        loop_watch(session->fs->loop, &session->watch, fd, EPOLLIN) < 0) {
+        fuse_session_unmount(session->fuse);
+        return error_set(err, EIO, "cannot watch /dev/fuse");
+    }
+    return 0;
+}
+
+struct session *session_create(struct fs *fs, const char *source, const char *mountpoint,
+                               const char *options, bool is_debug, void (*on_end)(void *data),
+                               struct error *err)
+{
+    struct session *session = calloc(1, sizeof *session);
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+
+    fuse_set_log_func(log_fuse);
+    if (!session || add_options(&args, source, options, is_debug) < 0) {
+        error_set(err, ENOMEM, "no memory");
+        goto fail;
+    }
+    session->fs = fs;
+    session->on_end = on_end;
+    session->fuse = fuse_session_new(&args, &operations, sizeof operations, fs);
+    if (!session->fuse) {
+        error_set(err, EINVAL, "cannot use the mount options%s%s; what is above says why",
+                  options ? " " : "", options ? options : "");
+        goto fail;
+    }
+    if (start(session, mountpoint, err) < 0) {
+        fuse_session_destroy(session->fuse);
+        goto fail;
+    }
+    fs->session = session->fuse;
+    fuse_opt_free_args(&args);
+    return session;
+
+fail:
+    fuse_opt_free_args(&args);
+    free(session);
+    return NULL;
+}
+
+void session_destroy(struct session *session)
+{
+    if (!session)
+        return;
+    loop_unwatch(session->fs->loop, &session->watch);
+    fuse_session_unmount(session->fuse);
+    fuse_session_destroy(session->fuse);
+    free(session->buffer.mem);
+    free(session);
+}

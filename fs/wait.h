@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replies that have to wait: a read for which there is nothing yet, a write that
+// the command takes no bytes of now. Each can be interrupted, and is answered
+// exactly once.
+#pragma once
+
+#include "list.h"
+#include "loop.h"
+
+#include <fuse_lowlevel.h>
+
+struct parked;
+
+struct parked_operations {
+    // Tries again. Returns true when it has answered REQ.
+    bool (*retry)(struct parked *parked);
+    // A signal came: answers REQ.
+    void (*interrupt)(struct parked *parked);
+};
+
+struct parked {
+    struct list link; // in the list of those that wait for the same
+    fuse_req_t req;
+    struct loop *loop;
+    struct task interrupted;
+    const struct parked_operations *operations;
+    void *handle;
+    off_t offset;
+    size_t size;  // of the read; of `bytes`
+    size_t left;  // at the end of bytes: what has not been taken yet
+    size_t total; // of the whole write, of which bytes are the end
+    char bytes[];
+};
+
+// Parks REQ at the end of LIST. BYTES, COUNT of them, are copied. Returns what
+// was parked, its handle, offset and so on for the caller to fill in, or NULL
+// when there is no memory: then REQ is still the caller's to answer.
+struct parked *wait_park(struct loop *loop, struct list *list, fuse_req_t req,
+                         const struct parked_operations *operations, const char *bytes,
+                         size_t count);
+
+// Lets each of LIST try again, in order.
+void wait_retry_all(struct list *list);
+
+// Answers each of LIST with ERRNUM.
+void wait_fail_all(struct list *list, int errnum);

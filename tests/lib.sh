@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+# For the end-to-end tests, which are bash scripts: sourced first, it gives them
+# a folder, a mount and assertions; `run_tests`, last, runs every function called
+# test_... and prints the results as TAP.
+#
+# A test function runs in a subshell with `set -e`, and must leave the mount as
+# usable as it found it. What it needs and cannot have it says with `skip`.
+# shellcheck shell=bash disable=SC2154
+
+set -uo pipefail
+LC_ALL=C.UTF-8
+export LC_ALL
+
+: "${HOOKSFS:?set it to the daemon that is to be tested}"
+TESTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(dirname "$TESTS")
+T=$(mktemp -d "${TMPDIR:-/tmp}/hooksfs-test.XXXXXX")
+M=$T/mnt # where mount_with mounts
+mkdir "$M"
+chmod 755 "$T"
+
+daemon_pid=
+
+# Starts the daemon with the configuration on stdin; its arguments are more
+# options. Returns when it serves, or fails. $T/log is its log.
+mount_with() {
+    cat >"$T/conf"
+    start_daemon "$@"
+}
+
+start_daemon() {
+    : >"$T/log"
+    "$HOOKSFS" -f "$@" "$T/conf" "$M" 2>>"$T/log" &
+    daemon_pid=$!
+    wait_until 10 daemon_answered || { cat "$T/log"; return 1; }
+    grep -q 'serving, with process' "$T/log" || { cat "$T/log"; return 1; }
+}
+
+daemon_answered() {
+    grep -q 'serving, with process' "$T/log" || ! kill -0 "$daemon_pid" 2>/dev/null
+}
+
+# Ends the daemon as its user would. Returns its exit code.
+unmount() {
+    local code=0
+    [[ $daemon_pid ]] || return 0
+    kill -TERM "$daemon_pid" 2>/dev/null
+    wait "$daemon_pid" || code=$?
+    daemon_pid=
+    return "$code"
+}
+
+# Runs COMMAND until it succeeds, for at most SECONDS.
+wait_until() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < deadline)) || return 1
+        sleep 0.02
+    done
+}
+
+# --- Requests
+
+# Writes a request for the slot DIR: the command line, then stdin.
+request() {
+    local dir=$1
+    shift
+    { printf '%s\n' "$*"; cat; } >"$dir/request"
+}
+
+# The same without stdin.
+ask() {
+    local dir=$1
+    shift
+    printf '%s\n' "$*" >"$dir/request"
+}
+
+# The errno name of a failing write of $2 to the file $1, or `none`.
+write_error() {
+    /usr/bin/python3 - "$1" "$2" <<'PYTHON'
+import errno, os, sys
+try:
+    fd = os.open(sys.argv[1], os.O_WRONLY)
+except OSError as e:
+    print("open", errno.errorcode[e.errno])
+    sys.exit()
+try:
+    os.write(fd, os.fsencode(sys.argv[2]))
+    print("none")
+except OSError as e:
+    print(errno.errorcode[e.errno])
+os.close(fd)
+PYTHON
+}
+
+# --- Assertions: each ends the test when it fails
+
+fail() {
+    echo "# $*" >&3
+    exit 1
+}
+
+skip() {
+    echo "$*" >"$T/skip"
+    exit 77
+}
+
+# is GOT WANTED [WHAT]
+is() {
+    [[ $1 == "$2" ]] || fail "${3:-value}: got '$1', wanted '$2'"
+}
+
+# like GOT PATTERN [WHAT]: PATTERN is a glob
+like() {
+    # shellcheck disable=SC2053
+    [[ $1 == $2 ]] || fail "${3:-value}: got '$1', wanted something like '$2'"
+}
+
+same_file() {
+    cmp -s "$1" "$2" || fail "$1 and $2 differ: $(cmp "$1" "$2" 2>&1)"
+}
+
+# --- Running
+
+clean_up() {
+    if [[ $daemon_pid ]]; then
+        kill -TERM "$daemon_pid" 2>/dev/null
+        wait "$daemon_pid" 2>/dev/null
+    fi
+    if mountpoint -q "$M" 2>/dev/null || ! stat "$M" >/dev/null 2>&1; then
+        umount -l "$M" 2>/dev/null || fusermount3 -uz "$M" 2>/dev/null
+    fi
+    [[ ${KEEP:-} ]] || rm -rf "$T"
+}
+trap clean_up EXIT
+
+# Runs the test functions, those named in $ONLY or all.
+run_tests() {
+    local name number=0 failed=0 tests
+    tests=${ONLY:-$(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')}
+    exec 3>&1
+    echo "1..$(wc -w <<<"$tests")"
+    for name in $tests; do
+        number=$((number + 1))
+        rm -f "$T/skip"
+        (set -e; trap - EXIT; "$name") >"$T/out" 2>&1
+        case $? in
+        0) echo "ok $number - $name" ;;
+        77) echo "ok $number - $name # SKIP $(cat "$T/skip" 2>/dev/null)" ;;
+        *)
+            echo "not ok $number - $name"
+            sed 's/^/# /' "$T/out"
+            echo "# the daemon's last lines:"
+            tail -n 5 "$T/log" 2>/dev/null | sed 's/^/#   /'
+            failed=1
+            ;;
+        esac
+    done
+    return "$failed"
+}
