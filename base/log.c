@@ -16,25 +16,49 @@
 enum { MAX_LINE = 2048 };
 
 static struct {
-    bool debug;
-    int syslog_fd; // -1: stderr
+    bool is_debug;
+    bool is_to_syslog;
+    int syslog_fd; // -1: not connected
     unsigned lost;
 } state = {.syslog_fd = -1};
 
 void log_init(bool debug)
 {
-    state.debug = debug;
+    state.is_debug = debug;
 }
 
 void log_to_syslog(void)
 {
+    state.is_to_syslog = true;
+}
+
+static bool connect_syslog(void)
+{
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
     AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
-        return;
     close_fd(&state.syslog_fd);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        return false;
     state.syslog_fd = take_fd(&fd);
+    return true;
+}
+
+static bool send_line(int priority, const char *text)
+{
+    char line[MAX_LINE];
+    int length = snprintf(line, sizeof line, "<%d>hooksfs[%d]: %s", LOG_DAEMON | priority,
+                          (int)getpid(), text);
+
+    if (length >= (int)sizeof line)
+        length = sizeof line - 1;
+    if (state.syslog_fd < 0 && !connect_syslog())
+        return false;
+    if (send(state.syslog_fd, line, (size_t)length, MSG_NOSIGNAL) >= 0)
+        return true;
+    // Whoever read there may have been started anew, with a new socket.
+    return errno != EAGAIN && connect_syslog() &&
+           send(state.syslog_fd, line, (size_t)length, MSG_NOSIGNAL) >= 0;
 }
 
 static bool write_line(int priority, const char *text)
@@ -42,13 +66,8 @@ static bool write_line(int priority, const char *text)
     char line[MAX_LINE];
     int length;
 
-    if (state.syslog_fd >= 0) {
-        length = snprintf(line, sizeof line, "<%d>hooksfs[%d]: %s", LOG_DAEMON | priority,
-                          (int)getpid(), text);
-        if (length >= (int)sizeof line)
-            length = sizeof line - 1;
-        return send(state.syslog_fd, line, (size_t)length, MSG_NOSIGNAL) >= 0;
-    }
+    if (state.is_to_syslog)
+        return send_line(priority, text);
     struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT))
         return false;
@@ -107,7 +126,7 @@ void log_info(const char *format, ...)
 void log_debug(const char *format, ...)
 {
     va_list args;
-    if (!state.debug)
+    if (!state.is_debug)
         return;
     va_start(args, format);
     log_line(LOG_DEBUG, format, args);

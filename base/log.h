@@ -9,7 +9,7 @@
 void log_init(bool debug);
 
 // From now on to the system log (/dev/log), for a daemon without a terminal.
-// Where there is none, stderr stays.
+// While nobody listens there, lines are lost, and counted.
 void log_to_syslog(void);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

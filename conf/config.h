@@ -14,9 +14,9 @@ struct mode_keys {
     const struct key *keys;
     size_t count;
     size_t size; // of its settings struct
-    // Checks that need more than one key, or the machine; stores what it worked
-    // out in SETTINGS. NULL: nothing to check. Returns 0 or -errno with ERR.
-    int (*check)(void *settings, struct error *err);
+    // What its type cannot say of the value of KEY, which was just stored; may
+    // store more in SETTINGS. NULL: nothing. Returns 0 or -errno with ERR set.
+    int (*check)(void *settings, const struct key *key, struct error *err);
     // Frees what check stored. NULL: nothing to free.
     void (*finish)(void *settings);
 };

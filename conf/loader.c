@@ -242,9 +242,10 @@ static void check_keys(struct loader *loader, struct section *section, const str
 
 // --- Values
 
-// Stores the entries of SECTION for KEY in SETTINGS. Returns how many there are.
+// Stores the entries of SECTION for KEY in SETTINGS, which are MODE's; NULL: those
+// of all modes. Returns how many there are.
 static size_t store_entries(struct loader *loader, struct section *section, const struct key *key,
-                            void *settings)
+                            const struct mode_keys *mode, void *settings)
 {
     size_t found = 0;
 
@@ -257,7 +258,8 @@ static size_t store_entries(struct loader *loader, struct section *section, cons
         found++;
         if (entry->is_bad)
             continue;
-        if (settings_store(key, settings, entry->value, &err) < 0) {
+        if (settings_store(key, settings, entry->value, &err) < 0 ||
+            (mode && mode->check && mode->check(settings, key, &err) < 0)) {
             entry->is_bad = true;
             problem(loader, entry->line, section->name, key->name, "%s", error_message(&err));
         }
@@ -267,17 +269,17 @@ static size_t store_entries(struct loader *loader, struct section *section, cons
 }
 
 static void store_keys(struct loader *loader, struct section *section, const struct key *keys,
-                       size_t count, void *settings, const char *mode)
+                       size_t count, const struct mode_keys *mode, void *settings)
 {
     for (size_t i = 0; i < count; i++) {
         const struct key *key = &keys[i];
 
-        if (store_entries(loader, section, key, settings) > 0 ||
-            store_entries(loader, &loader->sections[0], key, settings) > 0)
+        if (store_entries(loader, section, key, mode, settings) > 0 ||
+            store_entries(loader, &loader->sections[0], key, mode, settings) > 0)
             continue;
         if (key->is_required)
             problem(loader, section->line, section->name, key->name, "is required in mode %s",
-                    mode);
+                    mode->name);
         else if (key->fallback)
             settings_store(key, settings, key->fallback, NULL);
     }
@@ -324,9 +326,9 @@ static const struct mode_keys *section_mode(struct loader *loader, struct sectio
     size_t count = loader->problem_count;
     AUTO(buffer_finish) struct buffer names = {0};
 
-    if (store_entries(loader, section, &key, &name) == 0) {
+    if (store_entries(loader, section, &key, NULL, &name) == 0) {
         from = &loader->sections[0];
-        if (store_entries(loader, &loader->sections[0], &key, &name) == 0) {
+        if (store_entries(loader, &loader->sections[0], &key, NULL, &name) == 0) {
             problem(loader, section->line, section->name, "mode", "is required");
             return NULL;
         }
@@ -349,8 +351,6 @@ static struct sandbox_config *load_sandbox(struct loader *loader, size_t index)
     struct section *section = &loader->sections[index];
     const struct mode_keys *mode = section_mode(loader, section);
     struct sandbox_config *config = calloc(1, sizeof *config);
-    size_t problems = loader->problem_count;
-    struct error err = {0};
 
     check_name(loader, index);
     check_keys(loader, section, mode);
@@ -363,16 +363,13 @@ static struct sandbox_config *load_sandbox(struct loader *loader, size_t index)
         goto no_memory;
     config->owner = geteuid();
     config->group = getegid();
-    store_keys(loader, section, config_common_keys, config_common_count, config, NULL);
+    store_keys(loader, section, config_common_keys, config_common_count, NULL, config);
     if (!mode)
         return config;
     config->settings = calloc(1, mode->size);
     if (!config->settings)
         goto no_memory;
-    store_keys(loader, section, mode->keys, mode->count, config->settings, mode->name);
-    if (mode->check && loader->problem_count == problems && mode->check(config->settings, &err) < 0)
-        problem(loader, section->line, section->name, NULL, "%s", error_message(&err));
-    error_finish(&err);
+    store_keys(loader, section, mode->keys, mode->count, mode, config->settings);
     return config;
 
 no_memory:

@@ -24,22 +24,38 @@ struct server {
     struct watch signal_watch;
     struct task ready;
     struct task ended;
+    struct timer linger;
 };
+
+// How long the end waits for those who read their last results.
+enum { LINGER_MS = 500 };
 
 // --- Ending
 
 // Runs after the jobs' own announcements, so that whoever waits for one of them
-// has been answered.
+// has been answered. Whoever reads the last results still has to find their end,
+// and not a mount that is gone.
 static void on_ended(void *data)
+{
+    struct server *server = data;
+
+    if (handle_count() > 0 && server->linger.place)
+        return; // it is waited for already
+    if (handle_count() == 0 || loop_arm(server->fs.loop, &server->linger, LINGER_MS) < 0)
+        loop_stop(server->fs.loop);
+}
+
+static void on_lingered(void *data)
 {
     struct server *server = data;
     loop_stop(server->fs.loop);
 }
 
+// A job, or a file, was the last one, perhaps.
 static void on_idle(void *data)
 {
     struct server *server = data;
-    if (server->fs.is_ending)
+    if (server->fs.is_ending && sandbox_busy_count() == 0)
         loop_defer(server->fs.loop, &server->ended);
 }
 
@@ -54,8 +70,7 @@ static void end(struct server *server, const char *why)
     daemon_notify("STOPPING=1");
     server->fs.is_ending = true;
     tree_cancel_all();
-    if (sandbox_busy_count() == 0)
-        on_idle(server);
+    on_idle(server);
 }
 
 static void on_unmounted(void *data)
@@ -160,7 +175,9 @@ static int start(struct server *server, const struct options *options, const cha
     server->fs.data = server;
     task_init(&server->ready, on_ready, server);
     task_init(&server->ended, on_ended, server);
+    server->linger = (struct timer){.on_time = on_lingered, .data = server};
     sandbox_set_on_idle(on_idle, server);
+    handle_set_on_close(on_idle, server);
     server->session = session_create(&server->fs, server->config_path, mountpoint,
                                      options->mount_options, options->is_debug, on_unmounted, err);
     return server->session ? 0 : -1;
@@ -168,11 +185,13 @@ static int start(struct server *server, const struct options *options, const cha
 
 static void finish(struct server *server)
 {
+    handle_set_on_close(NULL, NULL);
     if (node_root())
         tree_finish(ENOTCONN);
     session_destroy(server->session);
     if (server->fs.loop) {
         loop_unwatch(server->fs.loop, &server->signal_watch);
+        loop_disarm(server->fs.loop, &server->linger);
         loop_run_tasks(server->fs.loop); // released jobs free themselves there
     }
     close_fd(&server->signal_fd);

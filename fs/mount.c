@@ -180,10 +180,8 @@ int mount_check_device(struct error *err)
                          "/dev/fuse: %s; load the module (modprobe fuse), or give the container "
                          "the device (--device /dev/fuse --cap-add SYS_ADMIN)",
                          strerror(errno));
-    // Without rights to it fusermount3, which has them, opens it for us.
-    if (errno == EACCES && geteuid() != 0)
-        return 0;
     return error_set(err, errno,
-                     "/dev/fuse: %s; a container needs --device /dev/fuse --cap-add SYS_ADMIN",
+                     "/dev/fuse: %s; its permissions must let the user of hooksfs read and write "
+                     "it, and a container needs --device /dev/fuse --cap-add SYS_ADMIN",
                      strerror(errno));
 }

@@ -130,7 +130,7 @@ int node_init_root(void)
 
 struct node *node_root(void)
 {
-    return table.nodes[0];
+    return table.nodes ? table.nodes[0] : NULL;
 }
 
 struct node *node_create(struct node *parent, enum node_kind kind, const char *name)

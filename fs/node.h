@@ -42,6 +42,7 @@ int node_init_root(void);
 // Frees every node, and the table.
 void node_finish_all(void);
 
+// NULL before node_init_root and after node_finish_all.
 struct node *node_root(void);
 
 // Makes a directory in PARENT; NULL when there is no memory.

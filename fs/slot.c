@@ -206,6 +206,8 @@ void slot_cancel(struct slot *slot)
         job_cancel(slot->job);
     if (slot->phase != WRITING)
         return;
+    sandbox_log_refusal(slot->sandbox, &slot->caller, slot->name,
+                        &(struct error){.code = ECANCELED});
     request_parser_finish(&slot->parser);
     outcome_set(&slot->refusal, OUTCOME_CANCELLED, CODE_CANCELLED, NULL);
     slot->refusal_errno = ECANCELED;

@@ -139,6 +139,21 @@ void tree_cancel_all(void)
 
 // --- Open files
 
+static unsigned open_count;
+static void (*on_close)(void *data);
+static void *close_data;
+
+unsigned handle_count(void)
+{
+    return open_count;
+}
+
+void handle_set_on_close(void (*callback)(void *data), void *data)
+{
+    on_close = callback;
+    close_data = data;
+}
+
 struct handle *handle_create(struct slot_dir *dir, enum slot_file file)
 {
     struct handle *handle = calloc(1, sizeof *handle);
@@ -150,6 +165,7 @@ struct handle *handle_create(struct slot_dir *dir, enum slot_file file)
     slot_reader_init(dir->slot, &handle->reader);
     list_append(&dir->handles, &handle->link);
     dir->references++;
+    open_count++;
     return handle;
 }
 
@@ -160,6 +176,9 @@ void handle_destroy(struct handle *handle)
         fuse_pollhandle_destroy(handle->poll);
     dir_unref(handle->dir);
     free(handle);
+    open_count--;
+    if (on_close)
+        on_close(close_data);
 }
 
 void tree_finish(int errnum)

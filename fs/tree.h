@@ -36,6 +36,12 @@ struct handle {
 struct handle *handle_create(struct slot_dir *dir, enum slot_file file);
 void handle_destroy(struct handle *handle);
 
+// How many files are open.
+unsigned handle_count(void);
+
+// CALLBACK is called with DATA each time one was closed.
+void handle_set_on_close(void (*callback)(void *data), void *data);
+
 // Makes the directories of CONFIG, and changes or removes those that are there.
 // Jobs of a removed sandbox run to their end. 0 or -ENOMEM, then some of it is
 // done, and trying again is right.

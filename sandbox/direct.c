@@ -19,20 +19,20 @@ static const struct key keys[] = {
     {"workdir", VALUE_NAME, offsetof(struct settings, workdir), NULL, false},
 };
 
-static int check(void *data, struct error *err)
+static int check(void *data, const struct key *key, struct error *err)
 {
     struct settings *settings = data;
     int result;
 
-    if (settings->workdir && *settings->workdir != '/')
-        return error_set(err, EINVAL, "workdir '%s' does not begin with /: write the whole path",
-                         settings->workdir);
-    if (!settings->user)
-        return 0;
+    if (key->offset == offsetof(struct settings, workdir))
+        return *settings->workdir == '/'
+                   ? 0
+                   : error_set(err, EINVAL, "'%s' does not begin with /: write the whole path",
+                               settings->workdir);
     result = identity_of_user(settings->user, &settings->identity, err);
     if (result == 0 && geteuid() != 0 && settings->identity.uid != geteuid())
         return error_set(err, EPERM,
-                         "user '%s': only a daemon that runs as root can start commands as "
+                         "'%s': only a daemon that runs as root can start commands as "
                          "somebody else",
                          settings->user);
     return result;

@@ -11,7 +11,13 @@
 #include <errno.h>
 #include <signal.h>
 
-enum { CHUNK = 64 * 1024 }; // bytes read from a stream at once: a pipe's size
+enum {
+    CHUNK = 64 * 1024, // bytes read from a stream at once: a pipe's size
+    // How long the end of a stream is kept from readers when the command has not
+    // exited yet. It nearly always does so at once, and a reader that has seen
+    // the end may then count on the job's being done.
+    END_HOLD_MS = 100,
+};
 
 struct job {
     struct loop *loop;
@@ -34,6 +40,7 @@ struct job {
     uint64_t end_ns;
     struct timer timeout;
     struct timer stop_timer; // grace, then drain
+    struct timer end_timer;  // of the hold of a stream's end
     struct task change;
     struct job_owner owner; // on_change NULL: released
     void (*on_done)(void *data);
@@ -117,12 +124,16 @@ static void on_process_stdin(void *data)
     announce(data);
 }
 
-static void end_stream(struct job *job, enum job_stream stream)
+static void on_end_held(void *data)
 {
+    struct job *job = data;
+
     // The last bytes of a client's stderr may turn out to be its own: judge ends
     // that stream.
-    if (!job->mode->client || stream != JOB_STDERR)
-        output_end(&job->outputs[stream], 0);
+    if (process_has_ended(job->process, PROCESS_STDOUT))
+        output_end(&job->outputs[JOB_STDOUT], 0);
+    if (process_has_ended(job->process, PROCESS_STDERR) && !job->mode->client)
+        output_end(&job->outputs[JOB_STDERR], 0);
     announce(job);
 }
 
@@ -152,8 +163,10 @@ static void on_process_output(void *data, enum process_stream which)
         keep_output(job, stream, chunk, (size_t)count);
     if (count != 0)
         return;
-    end_stream(job, stream);
-    if (process_is_closed(job->process))
+    if (loop_arm(job->loop, &job->end_timer, END_HOLD_MS) < 0)
+        on_end_held(job);
+    if (process_has_ended(job->process, PROCESS_STDOUT) &&
+        process_has_ended(job->process, PROCESS_STDERR))
         handle(job, JOB_CLOSE);
 }
 
@@ -279,6 +292,7 @@ static void finish(struct job *job)
 {
     loop_disarm(job->loop, &job->timeout);
     loop_disarm(job->loop, &job->stop_timer);
+    loop_disarm(job->loop, &job->end_timer);
     job->end_ns = loop_now_ns();
     // Who was stopped takes its group along, also what closed its streams.
     if (job->process && job->outcome.kind != OUTCOME_NONE)
@@ -374,6 +388,7 @@ struct job *job_create(struct loop *loop, struct sandbox_config *config, struct 
     job->done_data = data;
     job->timeout = (struct timer){.on_time = on_timeout, .data = job};
     job->stop_timer = (struct timer){.on_time = on_stop_timer, .data = job};
+    job->end_timer = (struct timer){.on_time = on_end_held, .data = job};
     task_init(&job->change, on_announced, job);
     job->command = strdup(taken.argv.items[0]);
     if (!job->command)

@@ -37,8 +37,8 @@ int job_show_argv(const struct sandbox_config *config, const struct request *req
 
 void job_start(struct job *job);
 
-// Offers SIZE bytes for stdin. Returns how many were taken; 0: none now, and
-// on_change will tell when. Bytes that the command will never read are taken
+// Offers SIZE bytes for stdin. Returns how many were taken; when that is fewer,
+// on_change will tell when to go on. Bytes that the command will never read are taken
 // and dropped.
 size_t job_write(struct job *job, const char *bytes, size_t size);
 

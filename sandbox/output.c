@@ -20,6 +20,8 @@ void output_end(struct output *output, size_t stripped)
     struct buffer *bytes = &output->bytes;
     char *exact;
 
+    if (output->is_ended)
+        return;
     bytes->length -= stripped;
     output->total -= stripped;
     output->held = 0;

@@ -21,7 +21,8 @@ struct output {
 ssize_t output_append(struct output *output, const char *bytes, size_t size, uint64_t limit);
 
 // Marks the end of the stream; the last STRIPPED bytes were not the job's own
-// and are removed. Everything else is visible from now on.
+// and are removed. Everything else is visible from now on. Harmless when it has
+// ended already.
 void output_end(struct output *output, size_t stripped);
 
 // The bytes that a reader can see, from the start.

@@ -353,22 +353,20 @@ fail:
 
 ssize_t process_write(struct process *process, const char *bytes, size_t size)
 {
-    ssize_t count;
+    size_t done = 0;
 
-    if (process->stdin_fd < 0)
-        return -EPIPE;
-    count = write(process->stdin_fd, bytes, size);
-    if (count >= 0)
-        return count;
-    if (errno != EAGAIN) {
-        process_end_stdin(process);
-        return -EPIPE;
+    // Until it is full: only then does epoll have something to tell.
+    while (process->stdin_fd >= 0 && done < size) {
+        ssize_t count = write(process->stdin_fd, bytes + done, size - done);
+        if (count >= 0)
+            done += (size_t)count;
+        else if (errno == EAGAIN &&
+                 loop_change(process->loop, &process->stdin_watch, EPOLLOUT) == 0)
+            return (ssize_t)done;
+        else if (errno != EINTR)
+            process_end_stdin(process);
     }
-    if (loop_change(process->loop, &process->stdin_watch, EPOLLOUT) < 0) {
-        process_end_stdin(process);
-        return -EPIPE;
-    }
-    return 0;
+    return process->stdin_fd >= 0 || size == 0 ? (ssize_t)done : -EPIPE;
 }
 
 bool process_is_writable(const struct process *process)
@@ -399,9 +397,9 @@ ssize_t process_read(struct process *process, enum process_stream which, char *b
     return 0;
 }
 
-bool process_is_closed(const struct process *process)
+bool process_has_ended(const struct process *process, enum process_stream which)
 {
-    return process->streams[PROCESS_STDOUT].fd < 0 && process->streams[PROCESS_STDERR].fd < 0;
+    return process->streams[which].fd < 0;
 }
 
 void process_signal(struct process *process, int signal)

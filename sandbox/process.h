@@ -42,11 +42,12 @@ struct process;
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
                               const struct process_events *events, void *data, struct error *err);
 
-// Writes to the child's stdin. Returns how many bytes it took, 0 when it takes
-// none now (on_stdin follows), or -EPIPE when it has closed it.
+// Writes to the child's stdin. Returns how many bytes it took, or -EPIPE when it
+// has closed it. When that is fewer than SIZE, on_stdin follows.
 ssize_t process_write(struct process *process, const char *bytes, size_t size);
 
-// False from a process_write that returned 0 until on_stdin.
+// False from a process_write that took fewer bytes than it was given until
+// on_stdin.
 bool process_is_writable(const struct process *process);
 
 // The child reads the end of its stdin. Harmless when done already.
@@ -56,8 +57,8 @@ void process_end_stdin(struct process *process);
 // stream, -EAGAIN when there is nothing now.
 ssize_t process_read(struct process *process, enum process_stream which, char *bytes, size_t size);
 
-// Have both of its streams ended?
-bool process_is_closed(const struct process *process);
+// Has process_read said so?
+bool process_has_ended(const struct process *process, enum process_stream which);
 
 // Signals the whole process group.
 void process_signal(struct process *process, int signal);
