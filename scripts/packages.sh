@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Which Debian packages the scripts need, and their installation. Sourced.
+# shellcheck shell=bash
+
+build_packages=(gcc libc6-dev libfuse3-dev fuse3 libinih-dev meson ninja-build pkg-config)
+
+# What the example hooks and scripts/run use.
+run_packages=(python3)
+
+# What the tests call through the mount, and what starts, checks and takes apart
+# what they test.
+test_packages=(bash busybox-static check coreutils curl findutils gawk grep jq mount nodejs procps
+    psmisc python3 sed socat tar util-linux)
+
+# A pod on this machine; podman.
+cluster_packages=(conmon containerd openssl podman protobuf-compiler python3-grpcio
+    python3-protobuf runc)
+
+lint_packages=(clang clang-format clang-tidy mandoc shellcheck)
+
+is_installed() {
+    [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
+}
+
+# Installs those of the packages named that are missing.
+install_packages() {
+    local package missing=() sudo=()
+    for package; do
+        is_installed "$package" || missing+=("$package")
+    done
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    echo "installing ${missing[*]}"
+    if [[ $(id -u) != 0 ]]; then
+        command -v sudo >/dev/null || {
+            echo "these packages are missing, and only root can install them" >&2
+            return 1
+        }
+        sudo=(sudo)
+    fi
+    "${sudo[@]}" apt-get update -qq &&
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+}
