@@ -177,14 +177,6 @@ static const struct mode_keys *mode_with_key(const struct loader *loader, const 
     return NULL;
 }
 
-static const struct mode_keys *find_mode(const struct loader *loader, const char *name)
-{
-    for (size_t i = 0; i < loader->mode_count; i++)
-        if (strcmp(loader->modes[i]->name, name) == 0)
-            return loader->modes[i];
-    return NULL;
-}
-
 // Reports an entry whose key is not one of MODE, or of any mode when MODE is
 // NULL.
 static void report_unknown(struct loader *loader, const struct section *section,
@@ -277,7 +269,7 @@ static void store_keys(struct loader *loader, struct section *section, const str
         if (store_entries(loader, section, key, mode, settings) > 0 ||
             store_entries(loader, &loader->sections[0], key, mode, settings) > 0)
             continue;
-        if (key->is_required)
+        if (key->is_required && mode)
             problem(loader, section->line, section->name, key->name, "is required in mode %s",
                     mode->name);
         else if (key->fallback)
@@ -285,13 +277,66 @@ static void store_keys(struct loader *loader, struct section *section, const str
     }
 }
 
+// --- The mode
+
+static const struct mode_keys *find_mode(const struct loader *loader, const char *name)
+{
+    for (size_t i = 0; i < loader->mode_count; i++)
+        if (strcmp(loader->modes[i]->name, name) == 0)
+            return loader->modes[i];
+    return NULL;
+}
+
+// The mode that SECTION names itself; NULL when it names none, which
+// *IS_NAMED tells, or none that is known, which is reported.
+static const struct mode_keys *named_mode(struct loader *loader, struct section *section,
+                                          bool *is_named)
+{
+    static const struct key key = {.name = "mode", .type = VALUE_TEXT};
+    AUTO_FREE char *name = NULL;
+    AUTO(buffer_finish) struct buffer names = {0};
+    const struct mode_keys *mode = NULL;
+
+    *is_named = store_entries(loader, section, &key, NULL, &name) > 0;
+    if (name)
+        mode = find_mode(loader, name);
+    if (!name || mode)
+        return mode;
+    for (size_t i = 0; i < loader->mode_count; i++)
+        buffer_printf(&names, "%s%s", i ? ", " : "", loader->modes[i]->name);
+    for (size_t i = 0; i < section->count; i++)
+        if (strcmp(section->entries[i].key, key.name) == 0 && !section->entries[i].is_bad) {
+            section->entries[i].is_bad = true;
+            problem(loader, section->entries[i].line, section->name, key.name,
+                    "'%s' is no mode; there are %.*s", name, (int)names.length,
+                    names.data ? names.data : "");
+        }
+    return NULL;
+}
+
+// The mode of a section, or NULL when it has none that is known; reported.
+static const struct mode_keys *section_mode(struct loader *loader, struct section *section)
+{
+    bool is_named;
+    const struct mode_keys *mode = named_mode(loader, section, &is_named);
+
+    if (is_named)
+        return mode;
+    mode = named_mode(loader, &loader->sections[0], &is_named);
+    if (!is_named)
+        problem(loader, section->line, section->name, "mode", "is required");
+    return mode;
+}
+
 // Values in the defaults that no sandbox may have used are checked all the
 // same, each into settings that are thrown away.
 static void check_defaults(struct loader *loader)
 {
     struct section *defaults = &loader->sections[0];
+    bool is_named;
 
     check_keys(loader, defaults, NULL);
+    named_mode(loader, defaults, &is_named);
     for (size_t i = 0; i < defaults->count; i++) {
         struct entry *entry = &defaults->entries[i];
         const struct mode_keys *mode = mode_with_key(loader, entry->key);
@@ -314,36 +359,6 @@ static void check_defaults(struct loader *loader)
         settings_clear(&key, &value);
         error_finish(&err);
     }
-}
-
-// The mode of a section, or NULL when it has none that is known; reported.
-static const struct mode_keys *section_mode(struct loader *loader, struct section *section)
-{
-    static const struct key key = {.name = "mode", .type = VALUE_TEXT};
-    AUTO_FREE char *name = NULL;
-    const struct mode_keys *mode;
-    const struct section *from = section;
-    size_t count = loader->problem_count;
-    AUTO(buffer_finish) struct buffer names = {0};
-
-    if (store_entries(loader, section, &key, NULL, &name) == 0) {
-        from = &loader->sections[0];
-        if (store_entries(loader, &loader->sections[0], &key, NULL, &name) == 0) {
-            problem(loader, section->line, section->name, "mode", "is required");
-            return NULL;
-        }
-    }
-    mode = name ? find_mode(loader, name) : NULL;
-    if (mode || loader->problem_count > count)
-        return mode;
-    for (size_t i = 0; i < loader->mode_count; i++)
-        buffer_printf(&names, "%s%s", i ? ", " : "", loader->modes[i]->name);
-    for (size_t i = 0; i < from->count; i++)
-        if (strcmp(from->entries[i].key, "mode") == 0)
-            problem(loader, from->entries[i].line, section->name, "mode",
-                    "'%s' is no mode; there are %.*s", name ? name : "", (int)names.length,
-                    names.data ? names.data : "");
-    return NULL;
 }
 
 static struct sandbox_config *load_sandbox(struct loader *loader, size_t index)

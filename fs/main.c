@@ -3,6 +3,7 @@
 #include "cleanup.h"
 #include "commands.h"
 #include "daemon.h"
+#include "handle.h"
 #include "log.h"
 #include "mount.h"
 #include "options.h"
@@ -193,6 +194,7 @@ static void finish(struct server *server)
         loop_unwatch(server->fs.loop, &server->signal_watch);
         loop_disarm(server->fs.loop, &server->linger);
         loop_run_tasks(server->fs.loop); // released jobs free themselves there
+        process_finish_all();
     }
     close_fd(&server->signal_fd);
     loop_destroy(server->fs.loop);

@@ -20,6 +20,15 @@ static struct {
     uint64_t next_cookie;
 } table = {.next_cookie = NODE_FIRST_COOKIE};
 
+// A chained hash of the nodes that have a parent, by parent and name.
+static struct {
+    struct node **chains;
+    size_t size; // a power of 2
+    size_t count;
+} names;
+
+enum { FIRST_CHAINS = 64 };
+
 static const char *const file_names[SLOT_FILES] = {
     [SLOT_REQUEST] = "request", [SLOT_STDOUT] = "stdout", [SLOT_STDERR] = "stderr",
     [SLOT_STATUS] = "status",   [SLOT_CTL] = "ctl",
@@ -80,19 +89,93 @@ uint64_t node_id(const struct node *node, enum slot_file file)
            (uint64_t)file;
 }
 
-struct node *node_find(uint64_t id, enum slot_file *file)
+// What is in the table under ID, an alias itself if it is one.
+static struct node *find_in_table(uint64_t id)
 {
     uint32_t place = (uint32_t)id >> FILE_BITS;
     uint32_t use = (uint32_t)(id >> (FILE_BITS + PLACE_BITS));
 
-    *file = SLOT_DIRECTORY;
     if (id == FUSE_ROOT_ID)
         return table.nodes[0];
-    *file = (enum slot_file)(id & ((1 << FILE_BITS) - 1));
     if (place == 0 || place >= table.count || !table.nodes[place] ||
-        table.nodes[place]->use != use || *file >= SLOT_FILES)
+        table.nodes[place]->use != use || (id & ((1 << FILE_BITS) - 1)) >= SLOT_FILES)
         return NULL;
     return table.nodes[place];
+}
+
+struct node *node_find(uint64_t id, enum slot_file *file)
+{
+    struct node *node = find_in_table(id);
+
+    *file = id == FUSE_ROOT_ID ? SLOT_DIRECTORY : (enum slot_file)(id & ((1 << FILE_BITS) - 1));
+    return node && node->kind == NODE_ALIAS ? node->parent : node;
+}
+
+// --- Names
+
+static size_t hash_of(const struct node *parent, const char *name)
+{
+    size_t hash = 14695981039346656037U ^ parent->place; // FNV-1a
+
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 1099511628211U;
+    return hash;
+}
+
+static void chain(struct node *node)
+{
+    struct node **first = &names.chains[hash_of(node->parent, node->name) & (names.size - 1)];
+    node->same_hash = *first;
+    *first = node;
+}
+
+static int grow_names(void)
+{
+    struct node **old = names.chains;
+    size_t old_size = names.size;
+    size_t size = old_size ? old_size * 2 : FIRST_CHAINS;
+    struct node **chains = calloc(size, sizeof(struct node *));
+
+    if (!chains)
+        return -ENOMEM;
+    names.chains = chains;
+    names.size = size;
+    for (size_t i = 0; i < old_size; i++)
+        for (struct node *node = old[i], *next; node; node = next) {
+            next = node->same_hash;
+            chain(node);
+        }
+    free(old);
+    return 0;
+}
+
+static int add_name(struct node *node)
+{
+    // With no memory for more chains they get longer, which is only slower.
+    if (names.count >= names.size && grow_names() < 0 && !names.size)
+        return -ENOMEM;
+    chain(node);
+    names.count++;
+    return 0;
+}
+
+static void remove_name(struct node *node)
+{
+    struct node **link = &names.chains[hash_of(node->parent, node->name) & (names.size - 1)];
+
+    while (*link != node)
+        link = &(*link)->same_hash;
+    *link = node->same_hash;
+    names.count--;
+}
+
+struct node *node_child(const struct node *parent, const char *name)
+{
+    struct node *node = names.size ? names.chains[hash_of(parent, name) & (names.size - 1)] : NULL;
+
+    while (node && (node->parent != parent || strcmp(node->name, name) != 0))
+        node = node->same_hash;
+    return node;
 }
 
 // --- Nodes
@@ -113,6 +196,16 @@ static struct node *make_node(enum node_kind kind, const char *name)
     free(node->name);
     free(node);
     return NULL;
+}
+
+static void free_node(struct node *node)
+{
+    table.nodes[node->place] = NULL;
+    table.free[table.free_count++] = node->place;
+    if (node->on_free)
+        node->on_free(node->dir);
+    free(node->name);
+    free(node);
 }
 
 int node_init_root(void)
@@ -140,36 +233,63 @@ struct node *node_create(struct node *parent, enum node_kind kind, const char *n
     if (!node)
         return NULL;
     node->parent = parent;
+    if (add_name(node) < 0) {
+        free_node(node);
+        return NULL;
+    }
     list_append(&parent->children, &node->siblings);
     return node;
 }
 
-static void free_node(struct node *node)
+static void free_if_unused(struct node *node)
 {
-    table.nodes[node->place] = NULL;
-    table.free[table.free_count++] = node->place;
-    if (node->on_free)
-        node->on_free(node->dir);
-    free(node->name);
-    free(node);
+    if (node->kind != NODE_ROOT && node->lookups == 0 && !node->parent)
+        free_node(node);
 }
 
 void node_detach(struct node *node)
 {
+    remove_name(node);
     list_remove(&node->siblings);
     node->parent = NULL;
-    if (node->lookups == 0)
-        free_node(node);
+    free_if_unused(node);
 }
 
-struct node *node_child(const struct node *parent, const char *name)
+// --- Aliases: each holds a lookup of its directory, which so lives longer
+
+struct node *node_hand_out_alias(struct node *node)
 {
-    for (struct list *link = parent->children.next; link != &parent->children; link = link->next) {
-        struct node *node = LIST_ENTRY(link, struct node, siblings);
-        if (strcmp(node->name, name) == 0)
-            return node;
+    struct node *alias = node->alias;
+
+    if (!alias || alias->is_handed_out) {
+        alias = make_node(NODE_ALIAS, "");
+        if (!alias)
+            return NULL;
+        alias->parent = node;
+        node->lookups++;
+        node->alias = alias;
     }
-    return NULL;
+    alias->is_handed_out = true;
+    return alias;
+}
+
+void node_take_back_alias(uint64_t id)
+{
+    struct node *alias = find_in_table(id);
+
+    if (alias && alias->kind == NODE_ALIAS)
+        alias->is_handed_out = false;
+}
+
+static void free_alias(struct node *alias)
+{
+    struct node *node = alias->parent;
+
+    if (node->alias == alias)
+        node->alias = NULL;
+    free_node(alias);
+    node->lookups--;
+    free_if_unused(node);
 }
 
 void node_ref(struct node *node)
@@ -177,13 +297,17 @@ void node_ref(struct node *node)
     node->lookups++;
 }
 
-void node_unref(struct node *node, uint64_t count)
+void node_forget(uint64_t id, uint64_t count)
 {
-    if (node->kind == NODE_ROOT)
+    struct node *node = find_in_table(id);
+
+    if (!node || node->kind == NODE_ROOT)
         return;
     node->lookups -= count < node->lookups ? count : node->lookups;
-    if (node->lookups == 0 && !node->parent)
-        free_node(node);
+    if (node->kind != NODE_ALIAS)
+        free_if_unused(node);
+    else if (node->lookups == 0)
+        free_alias(node);
 }
 
 void node_finish_all(void)
@@ -191,6 +315,8 @@ void node_finish_all(void)
     for (uint32_t place = table.count; place-- > 0;)
         if (table.nodes[place])
             free_node(table.nodes[place]);
+    free(names.chains);
+    memset(&names, 0, sizeof names);
     free(table.nodes);
     free(table.uses);
     free(table.free);

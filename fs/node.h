@@ -2,6 +2,11 @@
 // The directories of the mount, and what the kernel holds of them. A directory
 // and the files of its slot are one node: a file has no state of its own.
 //
+// The one exception is `request`. The kernel lets only one write at a time into
+// an inode (fuse_direct_write_iter in its fs/fuse/file.c), so that a command that
+// takes no bytes would hold up every other conversation if they shared one. Each
+// opening of `request` gets an inode of its own instead: an alias.
+//
 // The kernel's id of an inode is the node's place in a table, which of its
 // files is meant, and how often the place has been used: an id is never given
 // out twice.
@@ -13,23 +18,27 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-enum node_kind { NODE_ROOT, NODE_SANDBOX };
+enum node_kind { NODE_ROOT, NODE_SANDBOX, NODE_SLOT, NODE_ALIAS };
 
 struct slot_dir;
 
 struct node {
     enum node_kind kind;
     char *name;
-    struct node *parent;  // NULL: the root, or detached
-    struct list siblings; // in the parent's children
-    struct list children; // in the order they were made, which is readdir's
-    uint64_t cookie;      // where readdir is after it; grows with each node
-    uint32_t place;       // in the table
-    uint32_t use;         // how often the place has been used
-    uint64_t lookups;     // what the kernel holds of the node and its files
+    struct node *parent;    // NULL: the root, or detached; of an alias, its directory
+    struct list siblings;   // in the parent's children
+    struct list children;   // in the order they were made, which is readdir's
+    struct node *same_hash; // the next with the same hash of parent and name
+    uint64_t cookie;        // where readdir is after it; grows with each node
+    uint32_t place;         // in the table
+    uint32_t use;           // how often the place has been used
+    uint64_t lookups;       // what the kernel holds of the node and its files
     uid_t owner;
     gid_t group;
     mode_t permissions;   // of the directory; its files' follow
+    unsigned hidden;      // a bit for each of its files that was unlinked
+    struct node *alias;   // the latest of its request, or NULL
+    bool is_handed_out;   // of an alias: it was looked up, or opened, by somebody
     struct slot_dir *dir; // NULL for the root
     void (*on_free)(struct slot_dir *dir);
 };
@@ -54,16 +63,25 @@ void node_detach(struct node *node);
 
 struct node *node_child(const struct node *parent, const char *name);
 
-// The id of FILE of NODE; SLOT_DIRECTORY is the node itself.
+// An alias of the request of NODE that nobody else has: a new one, or the latest
+// when it has come back. NULL when there is no memory.
+struct node *node_hand_out_alias(struct node *node);
+
+// The file with the id ID was closed: if it is an alias it has come back.
+void node_take_back_alias(uint64_t id);
+
+// The id of FILE of NODE; SLOT_DIRECTORY is the node itself. An alias has no
+// other file than request.
 uint64_t node_id(const struct node *node, enum slot_file file);
 
 // The node that ID means, and which of its files, or NULL for an id that is not
-// (any more) in use.
+// (any more) in use. For an alias that is the node that it is an alias of.
 struct node *node_find(uint64_t id, enum slot_file *file);
 
-// The kernel was told of NODE, or has forgotten COUNT of that.
+// The kernel was told of NODE, or has forgotten COUNT of ID; an id that is not in
+// use is harmless.
 void node_ref(struct node *node);
-void node_unref(struct node *node, uint64_t count);
+void node_forget(uint64_t id, uint64_t count);
 
 const char *node_file_name(enum slot_file file);
 // The file of this name; SLOT_DIRECTORY: there is none.

@@ -12,6 +12,19 @@
 // for operations that wait for us. So it must ask each time.
 static const double timeout_s = 0;
 
+// sendfile(2) and splice(2) do not ask for what direct_io files have, but go by
+// the inode's size and the page cache (since Linux 6.5: filemap_splice_read). With
+// the size of 0 that stat shows before the end they would find an empty answer
+// and no error. So the inode gets this size, with the reply to a lookup; they
+// come to ops_read then, which sends them away with EINVAL, and everybody who
+// uses them falls back to read(2).
+static const off_t unsettled_size = (off_t)1 << 40;
+
+static bool is_unsettled(const struct node *node, enum slot_file file)
+{
+    return file != SLOT_DIRECTORY && !slot_is_settled(node->dir->slot, file);
+}
+
 static void stat_of(const struct fs *fs, const struct node *node, enum slot_file file,
                     struct stat *st)
 {
@@ -25,6 +38,12 @@ static void stat_of(const struct fs *fs, const struct node *node, enum slot_file
     node_stat(node, file, size, time, st);
 }
 
+// Somebody may stand in, or hold open, a directory that no name leads to.
+static bool is_removed(const struct node *node)
+{
+    return node->kind != NODE_ROOT && !node->parent;
+}
+
 // What NAME in PARENT is. NULL: nothing.
 static struct node *find_entry(uint64_t parent, const char *name, enum slot_file *file)
 {
@@ -32,11 +51,23 @@ static struct node *find_entry(uint64_t parent, const char *name, enum slot_file
     struct node *node = node_find(parent, &of_parent);
 
     *file = SLOT_DIRECTORY;
-    if (!node || of_parent != SLOT_DIRECTORY)
+    if (!node || of_parent != SLOT_DIRECTORY || is_removed(node))
         return NULL;
     if (node->dir)
         *file = node_file_by_name(name);
+    if (node->hidden & 1U << *file)
+        return NULL;
     return *file != SLOT_DIRECTORY ? node : node_child(node, name);
+}
+
+static void reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_param *entry)
+{
+    if (node->dir)
+        tree_touch(node->dir);
+    node_ref(node);
+    // -ENOENT: the caller was interrupted, and the kernel did not take it.
+    if (fuse_reply_entry(req, entry) == -ENOENT)
+        node_forget(entry->ino, 1);
 }
 
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -45,38 +76,35 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct fuse_entry_param entry = {.attr_timeout = timeout_s, .entry_timeout = timeout_s};
     enum slot_file file;
     struct node *node = find_entry(parent, name, &file);
+    struct node *told = node;
 
     if (!node) {
         fuse_reply_err(req, ENOENT);
         return;
     }
-    entry.ino = node_id(node, file);
+    if (file == SLOT_REQUEST)
+        told = node_hand_out_alias(node);
+    if (!told) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    entry.ino = node_id(told, file);
     stat_of(fs, node, file, &entry.attr);
-    node_ref(node);
-    // -ENOENT: the caller was interrupted, and the kernel did not take it.
-    if (fuse_reply_entry(req, &entry) == -ENOENT)
-        node_unref(node, 1);
-}
-
-static void forget(uint64_t ino, uint64_t count)
-{
-    enum slot_file file;
-    struct node *node = node_find(ino, &file);
-
-    if (node)
-        node_unref(node, count);
+    if (is_unsettled(node, file))
+        entry.attr.st_size = unsettled_size;
+    reply_entry(req, told, &entry);
 }
 
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
-    forget(ino, count);
+    node_forget(ino, count);
     fuse_reply_none(req);
 }
 
 void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
     for (size_t i = 0; i < count; i++)
-        forget(forgets[i].ino, forgets[i].nlookup);
+        node_forget(forgets[i].ino, forgets[i].nlookup);
     fuse_reply_none(req);
 }
 
@@ -90,14 +118,21 @@ static void reply_attr(fuse_req_t req, const struct node *node, enum slot_file f
 
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+    const struct fs *fs = fuse_req_userdata(req);
     enum slot_file file;
     const struct node *node = node_find(ino, &file);
 
-    (void)fi;
-    if (node)
-        reply_attr(req, node, file);
-    else
+    if (!node) {
         fuse_reply_err(req, ESTALE);
+        return;
+    }
+    // The kernel shows what it is told, but the inode keeps its size if that was
+    // invalidated meanwhile (fuse_change_attributes in its fs/fuse/inode.c). With
+    // a negative offset the notification takes no page's lock, and cannot wait
+    // for us. With an open file it is lseek(2) that asks, not stat.
+    if (!fi && is_unsettled(node, file))
+        fuse_lowlevel_notify_inval_inode(fs->session, ino, -1, 0);
+    reply_attr(req, node, file);
 }
 
 // Truncation is what shells do to a file before they write to it, and times are
@@ -165,8 +200,9 @@ static void list_directory(struct listing *listing, const struct node *node, off
     if (off < 2 && !list_entry(listing, "..", parent, SLOT_DIRECTORY, 2))
         return;
     for (int file = SLOT_REQUEST; node->dir && file < SLOT_FILES; file++)
-        if (off < file + 2 && !list_entry(listing, node_file_name((enum slot_file)file), node,
-                                          (enum slot_file)file, file + 2))
+        if (off < file + 2 && !(node->hidden & 1U << file) &&
+            !list_entry(listing, node_file_name((enum slot_file)file), node, (enum slot_file)file,
+                        file + 2))
             return;
     for (struct list *link = node->children.next; link != &node->children; link = link->next) {
         const struct node *child = LIST_ENTRY(link, struct node, siblings);
@@ -192,7 +228,8 @@ void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    list_directory(&listing, node, off);
+    if (!is_removed(node))
+        list_directory(&listing, node, off);
     fuse_reply_buf(req, bytes, listing.used);
 }
 
@@ -204,29 +241,82 @@ void ops_statfs(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_statfs(req, &st);
 }
 
-// --- What cannot be made or removed
-
-void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
-{
-    (void)parent, (void)name, (void)mode, (void)rdev;
-    fuse_reply_err(req, EPERM);
-}
+// --- Slots of users
 
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    (void)parent, (void)name, (void)mode;
-    fuse_reply_err(req, EPERM);
+    const struct fs *fs = fuse_req_userdata(req);
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    struct fuse_entry_param entry = {.attr_timeout = timeout_s, .entry_timeout = timeout_s};
+    enum slot_file file;
+    struct node *home = node_find(parent, &file);
+    struct node *node;
+    int errnum = ESTALE;
+
+    if (fs->is_ending) {
+        fuse_reply_err(req, ESHUTDOWN);
+        return;
+    }
+    if (strlen(name) > NAME_MAX) {
+        fuse_reply_err(req, ENAMETOOLONG);
+        return;
+    }
+    node = home ? tree_make_slot(home, name, ctx->uid, ctx->gid, mode, &errnum) : NULL;
+    if (!node) {
+        fuse_reply_err(req, errnum);
+        return;
+    }
+    entry.ino = node_id(node, SLOT_DIRECTORY);
+    stat_of(fs, node, SLOT_DIRECTORY, &entry.attr);
+    reply_entry(req, node, &entry);
 }
 
-void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+// Who may write to a sandbox's directory may not, for that alone, take away what
+// others have made in it.
+static bool may_remove(fuse_req_t req, const struct node *slot)
 {
-    (void)parent, (void)name;
-    fuse_reply_err(req, EPERM);
+    uid_t uid = fuse_req_ctx(req)->uid;
+    return uid == 0 || uid == slot->owner || uid == slot->parent->owner;
 }
 
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    (void)parent, (void)name;
+    enum slot_file file;
+    struct node *node = find_entry(parent, name, &file);
+
+    if (!node)
+        fuse_reply_err(req, ENOENT);
+    else if (file != SLOT_DIRECTORY)
+        fuse_reply_err(req, ENOTDIR);
+    else if (node->kind != NODE_SLOT || !may_remove(req, node))
+        fuse_reply_err(req, EPERM);
+    else {
+        tree_remove_slot(node);
+        fuse_reply_err(req, 0);
+    }
+}
+
+// rm -r and its like remove the files first. Only their names go.
+void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    enum slot_file file;
+    struct node *node = find_entry(parent, name, &file);
+
+    if (!node)
+        fuse_reply_err(req, ENOENT);
+    else if (file == SLOT_DIRECTORY || node->kind != NODE_SLOT)
+        fuse_reply_err(req, EPERM);
+    else {
+        node->hidden |= 1U << file;
+        fuse_reply_err(req, 0);
+    }
+}
+
+// --- What cannot be made
+
+void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+    (void)parent, (void)name, (void)mode, (void)rdev;
     fuse_reply_err(req, EPERM);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Open files: reading, writing, waiting for either, and the last close.
 #include "cleanup.h"
+#include "handle.h"
 #include "ops.h"
 
 #include <errno.h>
@@ -50,12 +51,14 @@ static int check_access(enum slot_file file, int flags)
 {
     int access = flags & O_ACCMODE;
 
-    if (file == SLOT_REQUEST || file == SLOT_CTL)
+    if (file == SLOT_REQUEST)
+        return access != O_RDONLY ? 0 : -EACCES;
+    if (file == SLOT_CTL)
         return access == O_WRONLY ? 0 : -EACCES;
     return access == O_RDONLY ? 0 : -EACCES;
 }
 
-static int open_request(fuse_req_t req, const struct fs *fs, struct handle *handle)
+static int open_request(fuse_req_t req, const struct fs *fs, struct handle *handle, bool is_both)
 {
     struct caller caller;
     int result;
@@ -63,10 +66,13 @@ static int open_request(fuse_req_t req, const struct fs *fs, struct handle *hand
     if (fs->is_ending)
         return -ESHUTDOWN;
     result = learn_caller(req, &caller);
-    if (result == 0)
+    if (result == 0 && is_both)
+        result = handle_converse(handle, &caller);
+    else if (result == 0) {
         result = slot_begin(handle->dir->slot, &caller);
+        handle->is_writer = result == 0;
+    }
     identity_finish(&caller.identity);
-    handle->is_writer = result == 0;
     return result;
 }
 
@@ -76,8 +82,10 @@ static int open_file(fuse_req_t req, fuse_ino_t ino, int flags, struct handle **
     const struct node *node = node_find(ino, &file);
     int result;
 
-    if (!node || !node->dir || file == SLOT_DIRECTORY)
-        return node ? -EISDIR : -ESTALE;
+    if (!node || !node->parent)
+        return -ESTALE; // removed, or the root, which the kernel does not open so
+    if (file == SLOT_DIRECTORY)
+        return -EISDIR;
     result = check_access(file, flags);
     if (result < 0)
         return result;
@@ -85,14 +93,16 @@ static int open_file(fuse_req_t req, fuse_ino_t ino, int flags, struct handle **
     if (!*handle)
         return -ENOMEM;
     if (file == SLOT_REQUEST)
-        result = open_request(req, fuse_req_userdata(req), *handle);
+        result = open_request(req, fuse_req_userdata(req), *handle, (flags & O_ACCMODE) == O_RDWR);
     if (result < 0)
         handle_destroy(*handle);
     return result;
 }
 
-static void close_handle(struct handle *handle)
+static void close_handle(struct handle *handle, fuse_ino_t ino)
 {
+    tree_touch(handle->dir);
+    node_take_back_alias(ino);
     if (handle->is_writer)
         slot_end(handle->dir->slot);
     handle_destroy(handle);
@@ -110,15 +120,18 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     fi->fh = (uintptr_t)handle;
     // Every read and write is one of ours, and no size limits them.
     fi->direct_io = 1;
+    // A conversation has no offsets. Who cannot seek reads no more than it needs
+    // (bash's read), or says so, instead of losing what it tried to put back; and
+    // sendfile, which the kernel serves by a size that is 0, fails.
+    fi->nonseekable = handle->conversation != NULL;
     // -ENOENT: the caller was interrupted, and no release will follow.
     if (fuse_reply_open(req, fi) == -ENOENT)
-        close_handle(handle);
+        close_handle(handle, ino);
 }
 
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    (void)ino;
-    close_handle(handle_of(fi));
+    close_handle(handle_of(fi), ino);
     fuse_reply_err(req, 0);
 }
 
@@ -127,16 +140,22 @@ void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 // Answers a read if it can be answered now.
 static bool try_read(fuse_req_t req, struct handle *handle, off_t off, size_t size)
 {
+    struct conversation *conversation = handle->conversation;
     const char *bytes = NULL;
-    ssize_t count = slot_read(handle->dir->slot, handle->file, &handle->reader, off, size, &bytes);
+    ssize_t count;
 
+    if (conversation)
+        count = conversation_read(conversation, size, &bytes);
+    else
+        count = slot_read(handle->dir->slot, handle->file, &handle->reader, off, size, &bytes);
     if (count == -EAGAIN)
         return false;
+    handle->read_to = count < 0 ? 0 : off + count;
     if (count < 0)
         fuse_reply_err(req, (int)-count);
-    else
-        fuse_reply_buf(req, bytes, (size_t)count);
-    handle->read_to = count < 0 ? 0 : off + count;
+    // -ENOENT: the reader was interrupted, and the bytes have not reached it.
+    else if (fuse_reply_buf(req, bytes, (size_t)count) != -ENOENT && conversation && count > 0)
+        conversation_consume(conversation, (size_t)count);
     return true;
 }
 
@@ -157,8 +176,11 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fus
     struct parked *parked;
 
     (void)ino;
-    if (handle->file == SLOT_REQUEST || handle->file == SLOT_CTL) {
-        fuse_reply_err(req, EBADF);
+    // The kernel names an owner for what a caller reads, and none for what it
+    // reads for itself, into the page cache: for splice, sendfile or a mapping.
+    // There it would stay when the results have become others.
+    if (fi->lock_owner == 0) {
+        fuse_reply_err(req, EINVAL);
         return;
     }
     if (try_read(req, handle, off, size))
@@ -167,7 +189,9 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fus
         fuse_reply_err(req, EAGAIN);
         return;
     }
-    parked = wait_park(handle->dir->loop, &handle->dir->readers, req, &operations, NULL, 0);
+    parked = wait_park(handle->dir->loop,
+                       handle->conversation ? &handle->readers : &handle->dir->readers, req,
+                       &operations, NULL, 0);
     if (!parked) {
         fuse_reply_err(req, ENOMEM);
         return;
@@ -179,14 +203,29 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fus
 
 // --- Writing
 
+static ssize_t take_bytes(const struct handle *handle, const char *bytes, size_t size)
+{
+    return handle->conversation ? conversation_write(handle->conversation, bytes, size)
+                                : slot_write(handle->dir->slot, bytes, size);
+}
+
+// What the command has taken cannot be taken back: that much was written.
+static void end_write(struct parked *parked, int errnum)
+{
+    if (parked->total > parked->left)
+        fuse_reply_write(parked->req, parked->total - parked->left);
+    else
+        fuse_reply_err(parked->req, errnum);
+}
+
 static bool retry_write(struct parked *parked)
 {
     const struct handle *handle = parked->handle;
     size_t skip = parked->size - parked->left;
-    ssize_t count = slot_write(handle->dir->slot, parked->bytes + skip, parked->left);
+    ssize_t count = take_bytes(handle, parked->bytes + skip, parked->left);
 
     if (count < 0) {
-        fuse_reply_err(parked->req, (int)-count);
+        end_write(parked, (int)-count);
         return true;
     }
     parked->left -= (size_t)count;
@@ -196,20 +235,16 @@ static bool retry_write(struct parked *parked)
     return true;
 }
 
-// What the command has taken cannot be taken back: that much was written.
 static void interrupt_write(struct parked *parked)
 {
-    if (parked->total > parked->left)
-        fuse_reply_write(parked->req, parked->total - parked->left);
-    else
-        fuse_reply_err(parked->req, EINTR);
+    end_write(parked, EINTR);
 }
 
 static void write_request(fuse_req_t req, struct handle *handle, const char *bytes, size_t size,
                           bool is_nonblocking)
 {
     static const struct parked_operations operations = {retry_write, interrupt_write};
-    ssize_t count = slot_write(handle->dir->slot, bytes, size);
+    ssize_t count = take_bytes(handle, bytes, size);
     size_t left = count < 0 ? 0 : size - (size_t)count;
     struct parked *parked = NULL;
 
@@ -218,8 +253,9 @@ static void write_request(fuse_req_t req, struct handle *handle, const char *byt
         return;
     }
     if (left > 0 && !is_nonblocking)
-        parked = wait_park(handle->dir->loop, &handle->dir->writers, req, &operations,
-                           bytes + count, left);
+        parked = wait_park(handle->dir->loop,
+                           handle->conversation ? &handle->writers : &handle->dir->writers, req,
+                           &operations, bytes + count, left);
     if (parked) {
         parked->handle = handle;
         parked->size = left;
@@ -254,10 +290,8 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, o
     (void)ino, (void)off;
     if (handle->file == SLOT_CTL)
         write_ctl(req, handle, bytes, size);
-    else if (handle->is_writer)
-        write_request(req, handle, bytes, size, fi->flags & O_NONBLOCK);
     else
-        fuse_reply_err(req, EBADF);
+        write_request(req, handle, bytes, size, fi->flags & O_NONBLOCK);
 }
 
 // --- Poll
@@ -270,6 +304,9 @@ static unsigned poll_events(struct handle *handle)
     const char *bytes;
     off_t off;
 
+    if (handle->conversation)
+        return (conversation_is_writable(handle->conversation) ? POLLOUT | POLLWRNORM : 0) |
+               (conversation_is_readable(handle->conversation) ? POLLIN | POLLRDNORM : 0);
     if (handle->file == SLOT_REQUEST || handle->file == SLOT_CTL)
         return slot_is_writable(slot) ? POLLOUT | POLLWRNORM : 0;
     // The kernel does not say where the caller will read. Where the last read

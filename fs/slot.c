@@ -1,57 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "slot.h"
 
+#include "call.h"
 #include "cleanup.h"
 
 #include <errno.h>
 
-// Where a request is, in the order it goes through them. EMPTY, REFUSED and a
-// JOB that is done may have a writer or none; WRITING always has one.
-enum phase {
-    EMPTY,
-    WRITING, // the command line is not complete
-    REFUSED, // `refusal` says why
-    JOB,     // `job` runs, or is done
-};
-
 struct slot {
-    struct loop *loop;
-    struct sandbox *sandbox;
     char *name;
     void (*on_change)(void *data);
     void *data;
-    enum phase phase;
+    struct call call;
     bool has_writer; // request is open for writing
     uint64_t generation;
-    struct caller caller; // who opened request last
-    struct request_parser parser;
-    struct job *job;
-    struct outcome refusal;
-    int refusal_errno; // what a writer gets
     struct timespec time;
-    struct task change;
 };
 
-static void announce(struct slot *slot)
-{
-    clock_gettime(CLOCK_REALTIME, &slot->time);
-    loop_defer(slot->loop, &slot->change);
-}
-
-static const struct outcome *known_outcome(const struct slot *slot)
-{
-    if (slot->phase == REFUSED)
-        return &slot->refusal;
-    return slot->phase == JOB && job_is_done(slot->job) ? job_outcome(slot->job) : NULL;
-}
-
-static void on_announced(void *data)
-{
-    struct slot *slot = data;
-    slot->on_change(slot->data);
-}
-
-static void on_job_change(void *data)
+static void on_call_change(void *data)
 {
     struct slot *slot = data;
 
@@ -63,47 +28,49 @@ struct slot *slot_create(struct loop *loop, struct sandbox *sandbox, const char 
                          void (*on_change)(void *data), void *data)
 {
     struct slot *slot = calloc(1, sizeof *slot);
+    struct job_owner owner = {.on_change = on_call_change, .data = slot};
 
     if (!slot)
         return NULL;
-    *slot = (struct slot){
-        .loop = loop, .sandbox = sandbox, .on_change = on_change, .data = data, .generation = 1};
-    clock_gettime(CLOCK_REALTIME, &slot->time);
-    task_init(&slot->change, on_announced, slot);
     slot->name = strdup(name);
-    if (slot->name)
-        return slot;
-    free(slot);
-    return NULL;
-}
-
-// Makes it empty. The job, if it runs, is cancelled.
-static void clear(struct slot *slot)
-{
-    job_release(take_ptr(&slot->job));
-    request_parser_finish(&slot->parser);
-    outcome_finish(&slot->refusal);
-    identity_finish(&slot->caller.identity);
-    slot->phase = EMPTY;
-    // Whoever read the old results must not go on in new ones.
-    slot->generation++;
+    if (!slot->name) {
+        free(slot);
+        return NULL;
+    }
+    slot->on_change = on_change;
+    slot->data = data;
+    slot->generation = 1;
+    call_init(&slot->call, loop, sandbox, slot->name, JOB_KEEPS, &owner);
+    clock_gettime(CLOCK_REALTIME, &slot->time);
+    return slot;
 }
 
 void slot_destroy(struct slot *slot)
 {
     if (!slot)
         return;
-    clear(slot);
-    loop_undefer(&slot->change);
+    call_finish(&slot->call);
     free(slot->name);
     free(slot);
+}
+
+const char *slot_name(const struct slot *slot)
+{
+    return slot->name;
+}
+
+static void clear(struct slot *slot)
+{
+    call_clear(&slot->call);
+    // Whoever read the old results must not go on in new ones.
+    slot->generation++;
 }
 
 // --- request
 
 bool slot_is_busy(const struct slot *slot)
 {
-    return slot->has_writer || (slot->phase == JOB && !job_is_done(slot->job));
+    return slot->has_writer || call_is_running(&slot->call);
 }
 
 void slot_discard(struct slot *slot)
@@ -114,105 +81,35 @@ void slot_discard(struct slot *slot)
 
 int slot_begin(struct slot *slot, const struct caller *caller)
 {
-    struct identity identity;
+    int result;
 
     if (slot_is_busy(slot))
         return -EBUSY;
-    if (identity_copy(&identity, &caller->identity) < 0)
-        return -ENOMEM;
     clear(slot);
-    slot->caller = (struct caller){.identity = identity, .pid = caller->pid};
-    slot->has_writer = true;
-    slot->phase = WRITING;
-    announce(slot);
-    return 0;
-}
-
-static int refuse(struct slot *slot, struct error *err)
-{
-    sandbox_log_refusal(slot->sandbox, &slot->caller, slot->name, err);
-    request_parser_finish(&slot->parser);
-    outcome_set(&slot->refusal, OUTCOME_REFUSED, CODE_REFUSED, "%s", error_message(err));
-    slot->refusal_errno = err->code;
-    slot->phase = REFUSED;
-    error_finish(err);
-    announce(slot);
-    return -slot->refusal_errno;
-}
-
-// The command line is complete.
-static int submit(struct slot *slot)
-{
-    struct job_owner owner = {.on_change = on_job_change, .data = slot};
-    struct error err = {0};
-    struct job *job = sandbox_submit(slot->sandbox, &slot->parser.request, &slot->caller,
-                                     slot->name, &owner, &err);
-
-    if (!job)
-        return refuse(slot, &err);
-    request_parser_finish(&slot->parser);
-    slot->job = job;
-    slot->phase = JOB;
-    announce(slot);
-    return 0;
+    result = call_begin(&slot->call, caller);
+    slot->has_writer = result == 0;
+    return result;
 }
 
 ssize_t slot_write(struct slot *slot, const char *bytes, size_t size)
 {
-    struct error err = {0};
-    bool is_complete;
-    ssize_t used;
-
-    if (slot->phase == REFUSED)
-        return -slot->refusal_errno;
-    if (slot->phase == JOB)
-        return (ssize_t)job_write(slot->job, bytes, size);
-    used = request_parse(&slot->parser, bytes, size, &is_complete, &err);
-    if (used < 0)
-        return refuse(slot, &err);
-    if (is_complete && submit(slot) < 0)
-        return -slot->refusal_errno;
-    // Nothing may be written to stdin before the command runs: what is left is
-    // offered at once.
-    if ((size_t)used < size)
-        used += (ssize_t)job_write(slot->job, bytes + used, size - (size_t)used);
-    return used;
+    return call_write(&slot->call, bytes, size);
 }
 
 bool slot_is_writable(const struct slot *slot)
 {
-    return slot->phase != JOB || job_is_writable(slot->job);
+    return call_is_writable(&slot->call);
 }
 
 void slot_end(struct slot *slot)
 {
-    struct error err = {0};
-
     slot->has_writer = false;
-    if (slot->phase == JOB)
-        job_end_stdin(slot->job);
-    if (slot->phase == WRITING && request_is_empty(&slot->parser))
-        clear(slot);
-    else if (slot->phase == WRITING && request_parse_end(&slot->parser, &err) < 0)
-        refuse(slot, &err);
-    else if (slot->phase == WRITING && submit(slot) == 0)
-        job_end_stdin(slot->job);
-    announce(slot);
+    call_end(&slot->call);
 }
 
 void slot_cancel(struct slot *slot)
 {
-    if (slot->phase == JOB)
-        job_cancel(slot->job);
-    if (slot->phase != WRITING)
-        return;
-    sandbox_log_refusal(slot->sandbox, &slot->caller, slot->name,
-                        &(struct error){.code = ECANCELED});
-    request_parser_finish(&slot->parser);
-    outcome_set(&slot->refusal, OUTCOME_CANCELLED, CODE_CANCELLED, NULL);
-    slot->refusal_errno = ECANCELED;
-    slot->phase = REFUSED;
-    announce(slot);
+    call_cancel(&slot->call);
 }
 
 // --- Results
@@ -232,11 +129,16 @@ static ssize_t read_at(const char *content, size_t length, bool is_ended, off_t 
     return (ssize_t)(length < size ? length : size);
 }
 
+static const struct output *output_of(const struct slot *slot, enum slot_file file)
+{
+    return job_output(slot->call.job, file == SLOT_STDOUT ? JOB_STDOUT : JOB_STDERR);
+}
+
 ssize_t slot_read(const struct slot *slot, enum slot_file file, struct slot_reader *reader,
                   off_t offset, size_t size, const char **bytes)
 {
     static char line[OUTCOME_MAX_LINE];
-    const struct outcome *outcome = known_outcome(slot);
+    const struct outcome *outcome = call_outcome(&slot->call);
     const struct output *output;
 
     // From the start is a new reading, of whatever is there now.
@@ -244,31 +146,35 @@ ssize_t slot_read(const struct slot *slot, enum slot_file file, struct slot_read
         reader->generation = slot->generation;
     else if (reader->generation != slot->generation)
         return -ESTALE;
-    if (size == 0 || slot->phase == EMPTY)
+    if (size == 0 || slot->call.phase == CALL_EMPTY)
         return 0;
     if (file == SLOT_STATUS)
         return outcome ? read_at(line, outcome_format(outcome, line), true, offset, size, bytes)
                        : -EAGAIN;
-    if (slot->phase != JOB)
-        return slot->phase == WRITING ? -EAGAIN : 0;
-    output = job_output(slot->job, file == SLOT_STDOUT ? JOB_STDOUT : JOB_STDERR);
-    return read_at(output->bytes.data, output_visible(output), output->is_ended, offset, size,
+    if (slot->call.phase != CALL_JOB)
+        return slot->call.phase == CALL_WRITING ? -EAGAIN : 0;
+    output = output_of(slot, file);
+    return read_at(output_bytes(output), output_visible(output), output->is_ended, offset, size,
                    bytes);
+}
+
+bool slot_is_settled(const struct slot *slot, enum slot_file file)
+{
+    return file != SLOT_REQUEST && file != SLOT_CTL && call_outcome(&slot->call);
 }
 
 off_t slot_size(const struct slot *slot, enum slot_file file)
 {
     char line[OUTCOME_MAX_LINE];
-    const struct outcome *outcome = known_outcome(slot);
+    const struct outcome *outcome = call_outcome(&slot->call);
 
     if (!outcome)
         return 0;
     if (file == SLOT_STATUS)
         return (off_t)outcome_format(outcome, line);
-    if (slot->phase != JOB || (file != SLOT_STDOUT && file != SLOT_STDERR))
+    if (slot->call.phase != CALL_JOB || (file != SLOT_STDOUT && file != SLOT_STDERR))
         return 0;
-    return (off_t)output_visible(
-        job_output(slot->job, file == SLOT_STDOUT ? JOB_STDOUT : JOB_STDERR));
+    return (off_t)output_visible(output_of(slot, file));
 }
 
 struct timespec slot_time(const struct slot *slot)

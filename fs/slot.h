@@ -36,6 +36,9 @@ struct slot *slot_create(struct loop *loop, struct sandbox *sandbox, const char 
 // Cancels what still runs. May be NULL.
 void slot_destroy(struct slot *slot);
 
+// For the log.
+const char *slot_name(const struct slot *slot);
+
 // --- request
 
 // Opens it for writing: the results of before are discarded. -EBUSY while
@@ -63,6 +66,10 @@ void slot_reader_init(const struct slot *slot, struct slot_reader *reader);
 // discarded: what is there now belongs to another request.
 ssize_t slot_read(const struct slot *slot, enum slot_file file, struct slot_reader *reader,
                   off_t offset, size_t size, const char **bytes);
+
+// Is the content of FILE final, until the next request? Never that of request and
+// ctl.
+bool slot_is_settled(const struct slot *slot, enum slot_file file);
 
 // The size that stat shows: 0 until it is final.
 off_t slot_size(const struct slot *slot, enum slot_file file);

@@ -2,6 +2,7 @@
 #include "tree.h"
 
 #include "cleanup.h"
+#include "handle.h"
 #include "log.h"
 
 #include <errno.h>
@@ -9,33 +10,29 @@
 // The slot of a sandbox's own directory, in the log.
 static const char own_slot[] = ".";
 
+enum { NS_PER_MS = 1000000 };
+
+static struct list all_dirs = {&all_dirs, &all_dirs};
+
 // --- Directories
 
-static void dir_unref(struct slot_dir *dir)
+void slot_dir_unref(struct slot_dir *dir)
 {
     if (--dir->references > 0)
         return;
+    list_remove(&dir->link);
+    loop_disarm(dir->loop, &dir->expiry);
     slot_destroy(dir->slot);
-    sandbox_release(dir->sandbox);
+    sandbox_unref(dir->sandbox);
+    if (dir->home)
+        slot_dir_unref(dir->home);
     free(dir);
 }
 
 static void on_node_free(struct slot_dir *dir)
 {
     dir->node = NULL;
-    dir_unref(dir);
-}
-
-static void tell_pollers(struct slot_dir *dir)
-{
-    for (struct list *link = dir->handles.next; link != &dir->handles; link = link->next) {
-        struct handle *handle = LIST_ENTRY(link, struct handle, link);
-        struct fuse_pollhandle *poll = take_ptr(&handle->poll);
-        if (poll) {
-            fuse_lowlevel_notify_poll(poll);
-            fuse_pollhandle_destroy(poll);
-        }
-    }
+    slot_dir_unref(dir);
 }
 
 // Never called from within a FUSE operation (see slot_create), as a
@@ -44,18 +41,57 @@ static void on_slot_change(void *data)
 {
     struct slot_dir *dir = data;
 
+    tree_touch(dir);
     wait_retry_all(&dir->writers);
     wait_retry_all(&dir->readers);
-    tell_pollers(dir);
+    for (struct list *link = dir->handles.next; link != &dir->handles; link = link->next) {
+        struct handle *handle = LIST_ENTRY(link, struct handle, link);
+        if (!handle->conversation)
+            handle_tell_poller(handle);
+    }
     if (!dir->is_removed || slot_is_busy(dir->slot))
         return;
     if (list_is_empty(&dir->handles))
         slot_discard(dir->slot);
     if (dir->is_kept) {
         dir->is_kept = false;
-        dir_unref(dir);
+        slot_dir_unref(dir);
     }
 }
+
+// A directory called NAME in PARENT, whose slot's jobs run in SANDBOX, a
+// reference to which is taken over. NULL when there is no memory.
+static struct slot_dir *make_dir(struct loop *loop, struct sandbox *sandbox, struct node *parent,
+                                 enum node_kind kind, const char *name)
+{
+    struct slot_dir *dir = calloc(1, sizeof *dir);
+
+    if (!dir) {
+        sandbox_unref(sandbox);
+        return NULL;
+    }
+    dir->loop = loop;
+    dir->references = 1;
+    dir->sandbox = sandbox;
+    list_init(&dir->link);
+    list_append(&all_dirs, &dir->link);
+    list_init(&dir->handles);
+    list_init(&dir->readers);
+    list_init(&dir->writers);
+    dir->slot =
+        slot_create(loop, sandbox, kind == NODE_SLOT ? name : own_slot, on_slot_change, dir);
+    if (dir->slot)
+        dir->node = node_create(parent, kind, name);
+    if (!dir->node) {
+        slot_dir_unref(dir);
+        return NULL;
+    }
+    dir->node->dir = dir;
+    dir->node->on_free = on_node_free;
+    return dir;
+}
+
+// --- Sandboxes
 
 static void apply_settings(struct node *node, const struct sandbox_config *config)
 {
@@ -66,41 +102,44 @@ static void apply_settings(struct node *node, const struct sandbox_config *confi
 
 static int add_sandbox(struct loop *loop, struct sandbox_config *config)
 {
-    struct slot_dir *dir = calloc(1, sizeof *dir);
+    struct sandbox *sandbox = sandbox_create(loop, config);
+    struct slot_dir *dir =
+        sandbox ? make_dir(loop, sandbox, node_root(), NODE_SANDBOX, config->name) : NULL;
 
     if (!dir)
         return -ENOMEM;
-    dir->loop = loop;
-    dir->references = 1;
-    list_init(&dir->handles);
-    list_init(&dir->readers);
-    list_init(&dir->writers);
-    dir->sandbox = sandbox_create(loop, config);
-    if (dir->sandbox)
-        dir->slot = slot_create(loop, dir->sandbox, own_slot, on_slot_change, dir);
-    if (dir->slot)
-        dir->node = node_create(node_root(), NODE_SANDBOX, config->name);
-    if (!dir->node) {
-        dir_unref(dir);
-        return -ENOMEM;
-    }
-    dir->node->dir = dir;
-    dir->node->on_free = on_node_free;
     apply_settings(dir->node, config);
     return 0;
 }
 
-static void remove_sandbox(struct node *node)
+static void detach(struct slot_dir *dir)
 {
-    struct slot_dir *dir = node->dir;
-
-    log_info("sandbox %s was removed", node->name);
     dir->is_removed = true;
+    if (dir->home)
+        dir->home->slot_count--;
     if (slot_is_busy(dir->slot)) {
         dir->is_kept = true;
         dir->references++;
     }
-    node_detach(node);
+    node_detach(dir->node);
+}
+
+static void remove_sandbox(struct node *node)
+{
+    log_info("sandbox %s was removed", node->name);
+    while (!list_is_empty(&node->children))
+        detach(LIST_ENTRY(node->children.next, struct node, siblings)->dir);
+    detach(node->dir);
+}
+
+static void change_sandbox(struct node *node, struct sandbox_config *config)
+{
+    log_info("sandbox %s was changed", node->name);
+    sandbox_configure(node->dir->sandbox, config);
+    apply_settings(node, config);
+    // The slots' time to live may have become shorter.
+    for (struct list *link = node->children.next; link != &node->children; link = link->next)
+        loop_arm(node->dir->loop, &LIST_ENTRY(link, struct node, siblings)->dir->expiry, 0);
 }
 
 int tree_configure(struct loop *loop, const struct config *config)
@@ -112,13 +151,10 @@ int tree_configure(struct loop *loop, const struct config *config)
         struct node *node = LIST_ENTRY(link, struct node, siblings);
         struct sandbox_config *new = config_find(config, node->name);
         next = link->next;
-        if (!new) {
+        if (!new)
             remove_sandbox(node);
-        } else if (!sandbox_config_equal(sandbox_config(node->dir->sandbox), new)) {
-            log_info("sandbox %s was changed", node->name);
-            sandbox_configure(node->dir->sandbox, new);
-            apply_settings(node, new);
-        }
+        else if (!sandbox_config_equal(sandbox_config(node->dir->sandbox), new))
+            change_sandbox(node, new);
     }
     for (size_t i = 0; i < config->count && result == 0; i++)
         if (!node_child(node_root(), config->sandboxes[i]->name))
@@ -126,71 +162,110 @@ int tree_configure(struct loop *loop, const struct config *config)
     return result;
 }
 
-void tree_cancel_all(void)
-{
-    struct list *children = &node_root()->children;
+// --- Slots
 
-    for (struct list *link = children->next; link != children; link = link->next) {
-        struct slot_dir *dir = LIST_ENTRY(link, struct node, siblings)->dir;
-        slot_cancel(dir->slot);
-        sandbox_cancel_all(dir->sandbox);
+// The timer is not moved with each use of a slot; when it fires, it is moved to
+// where the last use wants it.
+static void on_expiry(void *data)
+{
+    struct slot_dir *dir = data;
+    uint64_t ttl_ms = sandbox_config(dir->sandbox)->slot_ttl_ms;
+    uint64_t idle_ms = (loop_now_ns() - dir->touched_ns) / NS_PER_MS;
+
+    if (dir->is_removed)
+        return;
+    if (idle_ms >= ttl_ms && !slot_is_busy(dir->slot) && list_is_empty(&dir->handles)) {
+        log_info("slot %s of sandbox %s has expired", dir->node->name,
+                 sandbox_config(dir->sandbox)->name);
+        detach(dir);
+    } else
+        loop_arm(dir->loop, &dir->expiry, idle_ms < ttl_ms ? ttl_ms - idle_ms : ttl_ms);
+}
+
+void tree_touch(struct slot_dir *dir)
+{
+    if (dir->home)
+        dir->touched_ns = loop_now_ns();
+}
+
+struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gid_t gid,
+                            mode_t permissions, int *errnum)
+{
+    struct slot_dir *home = parent->dir;
+    struct slot_dir *dir;
+
+    *errnum = EPERM;
+    if (parent->kind != NODE_SANDBOX || home->is_removed)
+        return NULL;
+    *errnum = EEXIST;
+    if (node_child(parent, name) || node_file_by_name(name) != SLOT_DIRECTORY)
+        return NULL;
+    *errnum = ENOSPC;
+    if (home->slot_count >= sandbox_config(home->sandbox)->max_slots)
+        return NULL;
+    *errnum = ENOMEM;
+    dir = make_dir(home->loop, sandbox_ref(home->sandbox), parent, NODE_SLOT, name);
+    if (!dir)
+        return NULL;
+    dir->home = home;
+    home->references++;
+    home->slot_count++;
+    dir->node->owner = uid;
+    dir->node->group = gid;
+    dir->node->permissions = permissions & 0777;
+    dir->expiry = (struct timer){.on_time = on_expiry, .data = dir};
+    tree_touch(dir);
+    if (loop_arm(dir->loop, &dir->expiry, sandbox_config(home->sandbox)->slot_ttl_ms) == 0)
+        return dir->node;
+    detach(dir);
+    return NULL;
+}
+
+// --- The end
+
+static void cancel(struct slot_dir *dir)
+{
+    slot_cancel(dir->slot);
+    for (struct list *link = dir->handles.next; link != &dir->handles; link = link->next) {
+        struct handle *handle = LIST_ENTRY(link, struct handle, link);
+        if (handle->conversation)
+            conversation_cancel(handle->conversation);
     }
 }
 
-// --- Open files
-
-static unsigned open_count;
-static void (*on_close)(void *data);
-static void *close_data;
-
-unsigned handle_count(void)
+void tree_remove_slot(struct node *node)
 {
-    return open_count;
+    cancel(node->dir);
+    detach(node->dir);
 }
 
-void handle_set_on_close(void (*callback)(void *data), void *data)
+void tree_cancel_all(void)
 {
-    on_close = callback;
-    close_data = data;
+    for (struct list *link = all_dirs.next; link != &all_dirs; link = link->next)
+        cancel(LIST_ENTRY(link, struct slot_dir, link));
+    sandbox_cancel_all(); // those that nobody can read any more
 }
 
-struct handle *handle_create(struct slot_dir *dir, enum slot_file file)
+static void close_all(struct slot_dir *dir, int errnum)
 {
-    struct handle *handle = calloc(1, sizeof *handle);
-
-    if (!handle)
-        return NULL;
-    handle->dir = dir;
-    handle->file = file;
-    slot_reader_init(dir->slot, &handle->reader);
-    list_append(&dir->handles, &handle->link);
-    dir->references++;
-    open_count++;
-    return handle;
-}
-
-void handle_destroy(struct handle *handle)
-{
-    list_remove(&handle->link);
-    if (handle->poll)
-        fuse_pollhandle_destroy(handle->poll);
-    dir_unref(handle->dir);
-    free(handle);
-    open_count--;
-    if (on_close)
-        on_close(close_data);
+    wait_fail_all(&dir->writers, errnum);
+    wait_fail_all(&dir->readers, errnum);
+    while (!list_is_empty(&dir->handles)) {
+        struct handle *handle = LIST_ENTRY(dir->handles.next, struct handle, link);
+        wait_fail_all(&handle->writers, errnum);
+        wait_fail_all(&handle->readers, errnum);
+        handle_destroy(handle);
+    }
 }
 
 void tree_finish(int errnum)
 {
-    struct list *children = &node_root()->children;
-
-    for (struct list *link = children->next; link != children; link = link->next) {
-        struct slot_dir *dir = LIST_ENTRY(link, struct node, siblings)->dir;
-        wait_fail_all(&dir->writers, errnum);
-        wait_fail_all(&dir->readers, errnum);
-        while (!list_is_empty(&dir->handles))
-            handle_destroy(LIST_ENTRY(dir->handles.next, struct handle, link));
+    for (struct list *link = all_dirs.next, *next; link != &all_dirs; link = next) {
+        struct slot_dir *dir = LIST_ENTRY(link, struct slot_dir, link);
+        dir->references++; // a file may be the last that needs it
+        close_all(dir, errnum);
+        next = link->next;
+        slot_dir_unref(dir);
     }
     node_finish_all();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sandboxes of the configuration as directories, each with its slot, those
-// who have its files open, and those who wait there.
+// The sandboxes of the configuration as directories, and the slots that users
+// make in them.
 #pragma once
 
 #include "node.h"
@@ -9,43 +9,41 @@
 // A directory with a slot. It lives as long as its node, an open file, or a
 // running job needs it.
 struct slot_dir {
+    struct list link; // of all there are
     unsigned references;
     struct loop *loop;
     struct sandbox *sandbox;
     struct slot *slot;
-    struct node *node; // NULL once the kernel has forgotten it
-    struct list handles;
-    struct list readers; // struct parked
-    struct list writers; // struct parked
-    bool is_removed;     // no name leads here any more
-    bool is_kept;        // by the job that was running when it was removed
+    struct node *node;     // NULL once the kernel has forgotten it
+    struct list handles;   // struct handle
+    struct list readers;   // struct parked
+    struct list writers;   // struct parked
+    struct timer expiry;   // of a slot that a user has made
+    uint64_t touched_ns;   // when one of its files was last used
+    unsigned slot_count;   // of a sandbox: slots that users have made in it
+    struct slot_dir *home; // of such a slot: its sandbox's directory, referenced
+    bool is_removed;       // no name leads here any more
+    bool is_kept;          // by the job that was running when it was removed
 };
 
-// An open file of a slot.
-struct handle {
-    struct list link; // in dir->handles
-    struct slot_dir *dir;
-    enum slot_file file;
-    bool is_writer; // of request: release ends it
-    struct slot_reader reader;
-    off_t read_to;                // where the last read ended
-    struct fuse_pollhandle *poll; // to be told of a change; NULL: nobody polls
-};
-
-// Opens FILE of DIR. NULL when there is no memory.
-struct handle *handle_create(struct slot_dir *dir, enum slot_file file);
-void handle_destroy(struct handle *handle);
-
-// How many files are open.
-unsigned handle_count(void);
-
-// CALLBACK is called with DATA each time one was closed.
-void handle_set_on_close(void (*callback)(void *data), void *data);
+void slot_dir_unref(struct slot_dir *dir);
 
 // Makes the directories of CONFIG, and changes or removes those that are there.
 // Jobs of a removed sandbox run to their end. 0 or -ENOMEM, then some of it is
 // done, and trying again is right.
 int tree_configure(struct loop *loop, const struct config *config);
+
+// Makes a slot called NAME in the directory PARENT of a sandbox, for UID and
+// GID, with PERMISSIONS. Returns its node, or NULL with *ERRNUM set: EPERM (not
+// in a sandbox's directory), EEXIST, ENOSPC (max_slots), ENOMEM.
+struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gid_t gid,
+                            mode_t permissions, int *errnum);
+
+// Removes the slot of NODE with its files; what runs in it is cancelled.
+void tree_remove_slot(struct node *node);
+
+// A file of DIR was used: its time to live begins anew.
+void tree_touch(struct slot_dir *dir);
 
 // Cancels every job and every request that is being written.
 void tree_cancel_all(void);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 
 struct settings {
@@ -104,6 +105,20 @@ static int prepare(const void *data, const struct command *command, struct launc
     return argv_end(&argv, err);
 }
 
+static size_t judge(const struct ending *ending, struct outcome *outcome)
+{
+    const char *name = sigabbrev_np(ending->number);
+    int code = CODE_SIGNALED + ending->number;
+
+    if (!ending->is_signaled)
+        outcome_set(outcome, OUTCOME_EXITED, ending->number, NULL);
+    else if (name)
+        outcome_set(outcome, OUTCOME_SIGNALED, code, "%s", name);
+    else
+        outcome_set(outcome, OUTCOME_SIGNALED, code, "RTMIN+%d", ending->number - SIGRTMIN);
+    return 0;
+}
+
 const struct mode direct_mode = {
     .keys = {.name = "direct",
              .keys = keys,
@@ -112,4 +127,5 @@ const struct mode direct_mode = {
              .check = check,
              .finish = finish},
     .prepare = prepare,
+    .judge = judge,
 };

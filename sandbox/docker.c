@@ -92,6 +92,25 @@ static bool is_client_message(int code, const char *line, size_t length)
     return false;
 }
 
+// podman ends with 1, the code of so many commands, when it cannot read its own
+// configuration. Then there is nothing on stderr but lines of its log, and the
+// last one is an error.
+static bool is_client_log(const char *err, size_t size)
+{
+    size_t length;
+    const char *last = client_last_line(err, size, &length);
+
+    for (const char *line = err; line < err + size;) {
+        size_t left = size - (size_t)(line - err);
+        const char *newline = memchr(line, '\n', left);
+        if (!client_begins(line, left, "time=\""))
+            return false;
+        line = newline ? newline + 1 : err + size;
+    }
+    return client_contains(last, length, " level=error ") ||
+           client_contains(last, length, " level=fatal ");
+}
+
 // The client's last line, without the hint that follows a usage error.
 static const char *last_message(const struct ending *ending, size_t *length)
 {
@@ -123,7 +142,8 @@ size_t docker_judge(const struct ending *ending, struct outcome *outcome)
         }
     }
     if (ending->is_signaled || is_client_message(ending->number, line, length) ||
-        client_exec_report(ending->err, ending->err_length))
+        client_exec_report(ending->err, ending->err_length) ||
+        (ending->number == 1 && is_client_log(ending->err, ending->err_length)))
         client_judge_failure("the docker client", ending, line, length, outcome);
     else
         outcome_set(outcome, OUTCOME_EXITED, ending->number, NULL);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job.h"
 
-#include "argv.h"
 #include "cleanup.h"
 #include "job_state.h"
 #include "mode.h"
@@ -25,13 +24,13 @@ struct job {
     const struct mode *mode;
     struct launch launch; // until it is started
     char *command;
-    bool has_env;
+    bool is_paused;      // stdout is not read: there is enough of it
     uint64_t timeout_ms; // 0: none
     enum job_state state;
     struct process *process; // while there is one
     bool is_stdin_ended;     // the owner said so
     uint64_t input_bytes;
-    struct output outputs[JOB_STREAMS];
+    struct intake intake;
     bool has_exited;
     bool is_signaled; // how the process exited
     int exit_number;
@@ -57,8 +56,7 @@ static void announce(struct job *job)
 static void free_job(struct job *job)
 {
     loop_undefer(&job->change);
-    for (int i = 0; i < JOB_STREAMS; i++)
-        output_finish(&job->outputs[i]);
+    intake_finish(&job->intake);
     launch_finish(&job->launch);
     outcome_finish(&job->outcome);
     sandbox_config_unref(job->config);
@@ -97,15 +95,19 @@ static void on_timeout(void *data)
     stop(job, OUTCOME_TIMEOUT, CODE_TIMEOUT, detail);
 }
 
-static void overflow(struct job *job, enum job_stream stream)
+// Not a stop like the others: it counts even when the command has exited.
+static void overflow(struct job *job, enum job_stream stream, int why)
 {
+    const char *name = stream == JOB_STDOUT ? "stdout" : "stderr";
     char size[UNITS_TEXT];
 
     if (job->outcome.kind != OUTCOME_NONE)
         return;
     size_format(job->config->max_output_bytes, size);
-    outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW, "%s exceeded %s",
-                stream == JOB_STDOUT ? "stdout" : "stderr", size);
+    if (why == -ENOMEM)
+        outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW, "%s exceeded the memory", name);
+    else
+        outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW, "%s exceeded %s", name, size);
     handle(job, JOB_OVERFLOW);
 }
 
@@ -131,30 +133,37 @@ static void on_end_held(void *data)
     // The last bytes of a client's stderr may turn out to be its own: judge ends
     // that stream.
     if (process_has_ended(job->process, PROCESS_STDOUT))
-        output_end(&job->outputs[JOB_STDOUT], 0);
+        output_end(&job->intake.outputs[JOB_STDOUT], 0);
     if (process_has_ended(job->process, PROCESS_STDERR) && !job->mode->client)
-        output_end(&job->outputs[JOB_STDERR], 0);
+        output_end(&job->intake.outputs[JOB_STDERR], 0);
     announce(job);
+}
+
+static void pause_or_resume(struct job *job)
+{
+    bool is_full = intake_is_full(&job->intake, job->is_stdin_ended);
+
+    if (!job->process || is_full == job->is_paused)
+        return;
+    job->is_paused = is_full;
+    process_pause_output(job->process, PROCESS_STDOUT, is_full);
 }
 
 static void keep_output(struct job *job, enum job_stream stream, const char *bytes, size_t size)
 {
-    struct output *output = &job->outputs[stream];
-    ssize_t kept = output_append(output, bytes, size, job->config->max_output_bytes);
+    int result = intake_take(&job->intake, stream, bytes, size);
 
-    if (stream == JOB_STDERR && job->mode->held_back)
-        output->held = job->mode->held_back(output->bytes.data, output->bytes.length);
+    pause_or_resume(job);
     announce(job);
-    // A job whose output could not be kept must not look like a whole one.
-    if (kept < 0)
-        stop(job, OUTCOME_OVERFLOW, CODE_OVERFLOW, "no memory for its output");
-    else if ((size_t)kept < size)
-        overflow(job, stream);
+    // A job whose output is not whole must not look like one.
+    if (result < 0)
+        overflow(job, stream, result);
 }
+
+static char chunk[CHUNK];
 
 static void on_process_output(void *data, enum process_stream which)
 {
-    static char chunk[CHUNK];
     struct job *job = data;
     enum job_stream stream = which == PROCESS_STDOUT ? JOB_STDOUT : JOB_STDERR;
     ssize_t count = process_read(job->process, which, chunk, sizeof chunk);
@@ -170,6 +179,20 @@ static void on_process_output(void *data, enum process_stream which)
         handle(job, JOB_CLOSE);
 }
 
+static void read_what_is_there(struct job *job, enum job_stream stream)
+{
+    enum process_stream which = stream == JOB_STDOUT ? PROCESS_STDOUT : PROCESS_STDERR;
+    size_t left = process_output_size(job->process, which);
+    ssize_t count;
+
+    for (; left > 0; left -= (size_t)count) {
+        count = process_read(job->process, which, chunk, left < CHUNK ? left : CHUNK);
+        if (count <= 0)
+            return;
+        keep_output(job, stream, chunk, (size_t)count);
+    }
+}
+
 static void on_process_exit(void *data, bool is_signaled, int number)
 {
     struct job *job = data;
@@ -177,6 +200,12 @@ static void on_process_exit(void *data, bool is_signaled, int number)
     job->has_exited = true;
     job->is_signaled = is_signaled;
     job->exit_number = number;
+    // What it wrote is in the pipe, and comes before the end, however long the
+    // reader takes: the drain is for what others may still write.
+    for (int i = 0; i < JOB_STREAMS; i++)
+        read_what_is_there(job, (enum job_stream)i);
+    if (!job->process)
+        return; // that was too much, and is dealt with
     // Nobody is left to read it, but perhaps a grandchild that should not.
     process_end_stdin(job->process);
     announce(job);
@@ -247,45 +276,26 @@ static void spawn(struct job *job)
     announce(job);
 }
 
-// Says how a process that ended by itself did.
-static void judge_direct(struct job *job)
-{
-    const char *name;
-
-    if (!job->is_signaled) {
-        outcome_set(&job->outcome, OUTCOME_EXITED, job->exit_number, NULL);
-        return;
-    }
-    name = sigabbrev_np(job->exit_number);
-    if (name)
-        outcome_set(&job->outcome, OUTCOME_SIGNALED, CODE_SIGNALED + job->exit_number, "%s", name);
-    else
-        outcome_set(&job->outcome, OUTCOME_SIGNALED, CODE_SIGNALED + job->exit_number, "RTMIN+%d",
-                    job->exit_number - SIGRTMIN);
-}
-
 static void judge(struct job *job)
 {
-    const struct buffer *out = &job->outputs[JOB_STDOUT].bytes;
-    const struct buffer *err = &job->outputs[JOB_STDERR].bytes;
+    const struct output *out = &job->intake.outputs[JOB_STDOUT];
+    const struct buffer *err = &job->intake.outputs[JOB_STDERR].bytes;
     struct ending ending = {
         .is_signaled = job->is_signaled,
         .number = job->exit_number,
         .err = err->data ? err->data : "",
         .err_length = err->length,
-        .out = out->data ? out->data : "",
-        .out_length = out->length,
-        .has_env = job->has_env,
+        .out = output_bytes(out),
+        .out_length = output_visible(out),
+        .has_env = job->launch.has_env,
     };
     size_t stripped = 0;
 
-    if (job->outcome.kind == OUTCOME_NONE && !job->mode->client)
-        judge_direct(job);
-    else if (job->outcome.kind == OUTCOME_NONE)
+    if (job->outcome.kind == OUTCOME_NONE)
         stripped = job->mode->judge(&ending, &job->outcome);
     for (int i = 0; i < JOB_STREAMS; i++)
-        if (!job->outputs[i].is_ended)
-            output_end(&job->outputs[i], i == JOB_STDERR ? stripped : 0);
+        if (!job->intake.outputs[i].is_ended)
+            output_end(&job->intake.outputs[i], i == JOB_STDERR ? stripped : 0);
 }
 
 static void finish(struct job *job)
@@ -342,34 +352,10 @@ static void handle(struct job *job, enum job_event event)
 
 // --- The owner's side
 
-static int prepare(const struct sandbox_config *config, const struct request *request,
-                   const struct caller *caller, struct launch *launch, bool *has_env,
-                   struct error *err)
-{
-    AUTO(words_finish) struct words env = {0};
-    struct command command = {.env = &env, .argv = &request->argv, .caller = caller};
-
-    if (environment_merge(&env, &config->env) < 0 || environment_merge(&env, &request->env) < 0)
-        return error_set(err, ENOMEM, "no memory");
-    *has_env = env.count > 0;
-    return mode_of(config->mode)->prepare(config->settings, &command, launch, err);
-}
-
-int job_show_argv(const struct sandbox_config *config, const struct request *request,
-                  const struct caller *caller, struct words *argv, struct error *err)
-{
-    AUTO(launch_finish) struct launch launch = {0};
-    bool has_env;
-    int result = prepare(config, request, caller, &launch, &has_env, err);
-
-    *argv = launch.argv;
-    launch.argv = (struct words){0};
-    return result;
-}
-
 struct job *job_create(struct loop *loop, struct sandbox_config *config, struct request *request,
-                       const struct caller *caller, const struct job_owner *owner,
-                       void (*on_done)(void *data), void *data, struct error *err)
+                       const struct caller *caller, enum job_keeping keeping,
+                       const struct job_owner *owner, void (*on_done)(void *data), void *data,
+                       struct error *err)
 {
     AUTO(request_finish) struct request taken = *request;
     struct job *job = calloc(1, sizeof *job);
@@ -383,6 +369,9 @@ struct job *job_create(struct loop *loop, struct sandbox_config *config, struct 
     job->config = sandbox_config_ref(config);
     job->mode = mode_of(config->mode);
     job->timeout_ms = taken.has_timeout ? taken.timeout_ms : config->timeout_ms;
+    job->intake.keeping = keeping;
+    job->intake.limit = config->max_output_bytes;
+    job->intake.held_back = job->mode->held_back;
     job->owner = *owner;
     job->on_done = on_done;
     job->done_data = data;
@@ -393,7 +382,7 @@ struct job *job_create(struct loop *loop, struct sandbox_config *config, struct 
     job->command = strdup(taken.argv.items[0]);
     if (!job->command)
         error_set(err, ENOMEM, "no memory");
-    if (!job->command || prepare(config, &taken, caller, &job->launch, &job->has_env, err) < 0) {
+    if (!job->command || launch_prepare(&job->launch, config, &taken, caller, err) < 0) {
         free_job(job);
         return NULL;
     }
@@ -426,6 +415,7 @@ bool job_is_writable(const struct job *job)
 void job_end_stdin(struct job *job)
 {
     job->is_stdin_ended = true;
+    pause_or_resume(job);
     if (job->process)
         process_end_stdin(job->process);
 }
@@ -435,9 +425,15 @@ void job_cancel(struct job *job)
     stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, NULL);
 }
 
+void job_consume(struct job *job, size_t size)
+{
+    output_consume(&job->intake.outputs[JOB_STDOUT], size);
+    pause_or_resume(job);
+}
+
 const struct output *job_output(const struct job *job, enum job_stream stream)
 {
-    return &job->outputs[stream];
+    return &job->intake.outputs[stream];
 }
 
 bool job_is_done(const struct job *job)

@@ -5,12 +5,10 @@
 
 #include "config.h"
 #include "identity.h"
+#include "intake.h"
 #include "loop.h"
 #include "outcome.h"
-#include "output.h"
 #include "request.h"
-
-enum job_stream { JOB_STDOUT, JOB_STDERR, JOB_STREAMS };
 
 enum { JOB_DRAIN_MS = 500 };
 
@@ -28,12 +26,9 @@ struct job;
 // outcome is known, before the owner hears of it. NULL with ERR set: EINVAL (the
 // mode cannot run such a command) or ENOMEM.
 struct job *job_create(struct loop *loop, struct sandbox_config *config, struct request *request,
-                       const struct caller *caller, const struct job_owner *owner,
-                       void (*on_done)(void *data), void *data, struct error *err);
-
-// What such a job would start, into ARGV, without making one. 0 or -errno.
-int job_show_argv(const struct sandbox_config *config, const struct request *request,
-                  const struct caller *caller, struct words *argv, struct error *err);
+                       const struct caller *caller, enum job_keeping keeping,
+                       const struct job_owner *owner, void (*on_done)(void *data), void *data,
+                       struct error *err);
 
 void job_start(struct job *job);
 
@@ -50,6 +45,9 @@ void job_end_stdin(struct job *job);
 
 // Ends the job, unless it has ended; its outcome is `cancelled`.
 void job_cancel(struct job *job);
+
+// The first SIZE bytes of a streamed stdout are not needed any more.
+void job_consume(struct job *job, size_t size);
 
 const struct output *job_output(const struct job *job, enum job_stream stream);
 

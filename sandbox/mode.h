@@ -5,7 +5,7 @@
 #pragma once
 
 #include "config.h"
-#include "identity.h"
+#include "launch.h"
 #include "outcome.h"
 
 // What a request asks for, its environment merged with the configuration's.
@@ -14,17 +14,6 @@ struct command {
     const struct words *argv; // at least one
     const struct caller *caller;
 };
-
-// What is to be started. All owned.
-struct launch {
-    struct words argv;
-    struct words env;         // the whole environment of the process
-    char *workdir;            // NULL: /
-    struct identity identity; // when has_identity
-    bool has_identity;        // else as the daemon
-};
-
-void launch_finish(struct launch *launch);
 
 // How the process ended, for a mode's judgement.
 struct ending {
@@ -45,17 +34,15 @@ struct mode {
     int (*prepare)(const void *settings, const struct command *command, struct launch *launch,
                    struct error *err);
 
-    // For a mode whose process is a client of what runs elsewhere:
-
-    // Its name, for messages. NULL: the process is the command itself, and the
-    // two operations below are not used.
+    // Of a mode whose process is a client of what runs elsewhere: its name, for
+    // messages. NULL: the process is the command itself.
     const char *client;
 
     // How many bytes at the end of ERR could be the beginning of a message of
     // the client's that is not the command's to show. NULL: there are none.
     size_t (*held_back)(const char *err, size_t length);
 
-    // Says how the command ended, in OUTCOME. Returns how many bytes at the end
+    // Says how the command ended, in OUTCOME. Mandatory. Returns how many bytes at the end
     // of err were the client's message and are to be removed.
     size_t (*judge)(const struct ending *ending, struct outcome *outcome);
 };

@@ -14,12 +14,3 @@ const struct mode *mode_of(const struct mode_keys *keys)
 {
     return (const struct mode *)(const void *)((const char *)keys - offsetof(struct mode, keys));
 }
-
-void launch_finish(struct launch *launch)
-{
-    words_finish(&launch->argv);
-    words_finish(&launch->env);
-    free(launch->workdir);
-    identity_finish(&launch->identity);
-    *launch = (struct launch){0};
-}

@@ -57,7 +57,9 @@ void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, cons
 size_t outcome_format(const struct outcome *outcome, char line[OUTCOME_MAX_LINE])
 {
     bool has_detail = outcome->detail && *outcome->detail;
-    return (size_t)snprintf(line, OUTCOME_MAX_LINE, "%d %s%s%s\n", outcome->code,
+    int code = outcome->kind == OUTCOME_NONE ? CODE_UNREACHABLE : outcome->code;
+
+    return (size_t)snprintf(line, OUTCOME_MAX_LINE, "%d %s%s%s\n", code,
                             outcome_kind_name(outcome->kind), has_detail ? " " : "",
                             has_detail ? outcome->detail : "");
 }

@@ -5,13 +5,19 @@
 
 ssize_t output_append(struct output *output, const char *bytes, size_t size, uint64_t limit)
 {
-    uint64_t room = limit > output->bytes.length ? limit - output->bytes.length : 0;
+    struct buffer *buffer = &output->bytes;
+    uint64_t room = limit > buffer->length ? limit - buffer->length : 0;
     int result;
 
     output->total += size;
     if (size > room)
         size = (size_t)room;
-    result = buffer_append(&output->bytes, bytes, size);
+    // What was consumed is moved away only when that makes half of the room.
+    if (output->start > 0 && output->start >= buffer->length / 2) {
+        buffer_drop(buffer, output->start);
+        output->start = 0;
+    }
+    result = buffer_append(buffer, bytes, size);
     return result < 0 ? result : (ssize_t)size;
 }
 
@@ -34,9 +40,23 @@ void output_end(struct output *output, size_t stripped)
     }
 }
 
+const char *output_bytes(const struct output *output)
+{
+    return output->bytes.data ? output->bytes.data + output->start : "";
+}
+
 size_t output_visible(const struct output *output)
 {
-    return output->bytes.length - output->held;
+    return output->bytes.length - output->start - output->held;
+}
+
+void output_consume(struct output *output, size_t size)
+{
+    output->start += size;
+    if (output->start == output->bytes.length) {
+        output->start = 0;
+        output->bytes.length = 0;
+    }
 }
 
 void output_finish(struct output *output)

@@ -11,6 +11,7 @@
 
 struct output {
     struct buffer bytes;
+    size_t start;   // bytes at the start that have been consumed
     size_t held;    // bytes at the end that readers do not see (yet)
     uint64_t total; // bytes that the job wrote, kept or not
     bool is_ended;
@@ -25,7 +26,11 @@ ssize_t output_append(struct output *output, const char *bytes, size_t size, uin
 // ended already.
 void output_end(struct output *output, size_t stripped);
 
-// The bytes that a reader can see, from the start.
+// The bytes that a reader can see, and their number.
+const char *output_bytes(const struct output *output);
 size_t output_visible(const struct output *output);
+
+// Drops the first SIZE of them, whose place can then be used again.
+void output_consume(struct output *output, size_t size);
 
 void output_finish(struct output *output);

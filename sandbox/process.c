@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "cleanup.h"
+#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +24,7 @@ struct stream {
 };
 
 struct process {
+    struct list link; // in `ending` once it was destroyed
     struct loop *loop;
     const struct process_events *events; // NULL: destroyed, and only to be reaped
     void *data;
@@ -51,6 +54,9 @@ struct child_fds {
     int status[2];
     int reserved; // a descriptor's place, kept for the pidfd
 };
+
+// Those destroyed before they had ended.
+static struct list ending = {&ending, &ending};
 
 static struct rlimit given_limit; // of descriptors; rlim_max 0: not raised
 
@@ -144,7 +150,9 @@ static _Noreturn void run_child(const struct process_spec *spec, const struct ch
         _exit(CHAR_MAX);
     if (chdir(spec->workdir ? spec->workdir : "/") < 0)
         fail(status_fd, STAGE_WORKDIR);
-    signal(SIGPIPE, SIG_DFL);
+    // What we ignore, or were started with ignored, is not the command's concern.
+    for (int number = 1; number < SIGRTMIN; number++)
+        signal(number, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     exec_in_path(spec->argv, spec->env);
@@ -205,6 +213,7 @@ static bool reap(struct process *process)
 
 static void free_process(struct process *process)
 {
+    list_remove(&process->link);
     loop_unwatch(process->loop, &process->exit_watch);
     close_fd(&process->pid_fd);
     free(process);
@@ -322,6 +331,7 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
         error_set(err, errno, "cannot fork: %s", strerror(errno));
         goto fail;
     }
+    list_init(&process->link);
     process->loop = loop;
     process->events = events;
     process->data = data;
@@ -397,6 +407,23 @@ ssize_t process_read(struct process *process, enum process_stream which, char *b
     return 0;
 }
 
+void process_pause_output(struct process *process, enum process_stream which, bool is_paused)
+{
+    struct stream *stream = &process->streams[which];
+
+    if (stream->fd >= 0 && loop_change(process->loop, &stream->watch, is_paused ? 0 : EPOLLIN) < 0)
+        log_error("cannot watch the output of process %d", (int)process->pid);
+}
+
+size_t process_output_size(const struct process *process, enum process_stream which)
+{
+    int size = 0;
+    return process->streams[which].fd >= 0 &&
+                   ioctl(process->streams[which].fd, FIONREAD, &size) == 0
+               ? (size_t)size
+               : 0;
+}
+
 bool process_has_ended(const struct process *process, enum process_stream which)
 {
     return process->streams[which].fd < 0;
@@ -421,5 +448,15 @@ void process_destroy(struct process *process)
     process->events = NULL;
     if (process->is_reaped || reap(process))
         free_process(process);
-    // Otherwise exit_watch will see its end, and free it then.
+    else // exit_watch will see its end
+        list_append(&ending, &process->link);
+}
+
+void process_finish_all(void)
+{
+    while (!list_is_empty(&ending)) {
+        struct process *process = LIST_ENTRY(ending.next, struct process, link);
+        reap(process);
+        free_process(process);
+    }
 }

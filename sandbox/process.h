@@ -57,6 +57,12 @@ void process_end_stdin(struct process *process);
 // stream, -EAGAIN when there is nothing now.
 ssize_t process_read(struct process *process, enum process_stream which, char *bytes, size_t size);
 
+// Stops, or goes on, to call on_output for a stream.
+void process_pause_output(struct process *process, enum process_stream which, bool is_paused);
+
+// How many bytes process_read would find now.
+size_t process_output_size(const struct process *process, enum process_stream which);
+
 // Has process_read said so?
 bool process_has_ended(const struct process *process, enum process_stream which);
 
@@ -66,6 +72,10 @@ void process_signal(struct process *process, int signal);
 // Closes the pipes and frees the process. The child is reaped when it has
 // ended, even if that is later; it is not killed.
 void process_destroy(struct process *process);
+
+// Frees those that were destroyed and have not ended yet, without waiting; for the
+// end, when the loop runs no more.
+void process_finish_all(void);
 
 // Lets us have as many descriptors as the system allows; children start with
 // the limit that we were given. Returns 0 or -errno.

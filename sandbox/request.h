@@ -42,7 +42,7 @@ ssize_t request_parse(struct request_parser *parser, const char *bytes, size_t s
 // Returns 0 or as above.
 int request_parse_end(struct request_parser *parser, struct error *err);
 
-// The same checks for a command line that comes as words. 0 or as above.
+// The same for a command line that comes as words, of any length. 0 or as above.
 int request_from_words(struct request_parser *parser, char *const *words, struct error *err);
 
 // Has nothing at all been written?

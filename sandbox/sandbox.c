@@ -2,6 +2,7 @@
 #include "sandbox.h"
 
 #include "cleanup.h"
+#include "launch.h"
 #include "log.h"
 #include "mode.h"
 #include "units.h"
@@ -11,13 +12,14 @@
 #include <inttypes.h>
 
 struct sandbox {
+    struct list link; // in all_sandboxes
     struct loop *loop;
     struct sandbox_config *config;
     struct list running; // of struct entry
     struct list queued;  // in order of arrival
     unsigned running_count;
     unsigned queued_count;
-    bool is_released;
+    unsigned references;
 };
 
 // A job that has not ended.
@@ -31,6 +33,7 @@ struct entry {
     char *slot;
 };
 
+static struct list all_sandboxes = {&all_sandboxes, &all_sandboxes};
 static unsigned busy_count;
 static void (*on_idle)(void *data);
 static void *idle_data;
@@ -52,8 +55,11 @@ struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config)
 
     if (!sandbox)
         return NULL;
+    sandbox->references = 1;
     sandbox->loop = loop;
     sandbox->config = sandbox_config_ref(config);
+    list_init(&sandbox->link);
+    list_append(&all_sandboxes, &sandbox->link);
     list_init(&sandbox->running);
     list_init(&sandbox->queued);
     return sandbox;
@@ -61,17 +67,24 @@ struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config)
 
 static void free_if_unused(struct sandbox *sandbox)
 {
-    if (!sandbox->is_released || sandbox->running_count + sandbox->queued_count > 0)
+    if (sandbox->references > 0 || sandbox->running_count + sandbox->queued_count > 0)
         return;
+    list_remove(&sandbox->link);
     sandbox_config_unref(sandbox->config);
     free(sandbox);
 }
 
-void sandbox_release(struct sandbox *sandbox)
+struct sandbox *sandbox_ref(struct sandbox *sandbox)
+{
+    sandbox->references++;
+    return sandbox;
+}
+
+void sandbox_unref(struct sandbox *sandbox)
 {
     if (!sandbox)
         return;
-    sandbox->is_released = true;
+    sandbox->references--;
     free_if_unused(sandbox);
 }
 
@@ -192,7 +205,7 @@ void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
     start_next(sandbox);
 }
 
-void sandbox_cancel_all(struct sandbox *sandbox)
+static void cancel_all(struct sandbox *sandbox)
 {
     // The queue first, and from its end: a place that becomes free must not
     // start one that is about to be cancelled.
@@ -201,6 +214,17 @@ void sandbox_cancel_all(struct sandbox *sandbox)
     for (struct list *link = sandbox->running.next, *next; link != &sandbox->running; link = next) {
         next = link->next;
         job_cancel(LIST_ENTRY(link, struct entry, link)->job);
+    }
+}
+
+void sandbox_cancel_all(void)
+{
+    for (struct list *link = all_sandboxes.next, *next; link != &all_sandboxes; link = next) {
+        struct sandbox *sandbox = LIST_ENTRY(link, struct sandbox, link);
+        sandbox_ref(sandbox); // its last job may be its last use
+        cancel_all(sandbox);
+        next = link->next;
+        sandbox_unref(sandbox);
     }
 }
 
@@ -233,7 +257,7 @@ static int check_request(const struct sandbox *sandbox, const struct request *re
 }
 
 struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
-                           const struct caller *caller, const char *slot,
+                           const struct caller *caller, const char *slot, enum job_keeping keeping,
                            const struct job_owner *owner, struct error *err)
 {
     AUTO(request_finish) struct request taken = *request;
@@ -252,8 +276,8 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
     entry->uid = caller->identity.uid;
     entry->pid = caller->pid;
     list_init(&entry->link);
-    entry->job =
-        job_create(sandbox->loop, sandbox->config, &taken, caller, owner, on_done, entry, err);
+    entry->job = job_create(sandbox->loop, sandbox->config, &taken, caller, keeping, owner, on_done,
+                            entry, err);
     if (!entry->job) {
         free_entry(entry);
         return NULL;
@@ -283,7 +307,12 @@ int sandbox_show_argv(struct sandbox_config *config, char *const *words, struct 
     struct caller caller = {
         .identity = {.uid = geteuid(), .gid = getegid()}
     };
+    AUTO(launch_finish) struct launch launch = {0};
     int result = request_from_words(&parser, words, err);
 
-    return result < 0 ? result : job_show_argv(config, &parser.request, &caller, argv, err);
+    if (result == 0)
+        result = launch_prepare(&launch, config, &parser.request, &caller, err);
+    *argv = launch.argv;
+    launch.argv = (struct words){0};
+    return result;
 }

@@ -8,12 +8,13 @@
 
 struct sandbox;
 
-// CONFIG gets one more reference. NULL when there is no memory.
+// The caller gets a reference. NULL when there is no memory.
 struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config);
 
-// Lets go of it: no job is accepted any more, and it is freed when its last job
-// has been done. Jobs run on. May be NULL.
-void sandbox_release(struct sandbox *sandbox);
+// A reference more, or less; may be NULL. It is freed when there is none left and
+// its last job has been done: jobs run on.
+struct sandbox *sandbox_ref(struct sandbox *sandbox);
+void sandbox_unref(struct sandbox *sandbox);
 
 // The configuration that the next job gets; the running ones keep theirs.
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config);
@@ -24,15 +25,15 @@ const struct sandbox_config *sandbox_config(const struct sandbox *sandbox);
 // back with job_release, or NULL with ERR set: EINVAL (the command line asks for
 // what cannot be), EACCES (not allowed), EAGAIN (the queue is full), ENOMEM.
 struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
-                           const struct caller *caller, const char *slot,
+                           const struct caller *caller, const char *slot, enum job_keeping keeping,
                            const struct job_owner *owner, struct error *err);
 
 // For the log: a request that was refused with ERR.
 void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,
                          const char *slot, const struct error *err);
 
-// Cancels every job, queued or running.
-void sandbox_cancel_all(struct sandbox *sandbox);
+// Cancels every job of all sandboxes, queued or running.
+void sandbox_cancel_all(void);
 
 // How many jobs have not ended, in all sandboxes.
 unsigned sandbox_busy_count(void);

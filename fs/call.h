@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// A call: a request as it is written, and the job that comes of it. What slots
+// and conversations have in common.
+#pragma once
+
+#include "sandbox.h"
+
+// In the order a call goes through them.
+enum call_phase {
+    CALL_EMPTY,   // there is none
+    CALL_WRITING, // its command line is not complete
+    CALL_REFUSED, // there will be no job; `refusal` says why
+    CALL_JOB,     // `job` waits, runs, or is done
+};
+
+struct call {
+    struct loop *loop;
+    struct sandbox *sandbox;
+    const char *name; // for the log; not owned
+    enum call_phase phase;
+    enum job_keeping keeping;
+    struct caller caller;
+    struct request_parser parser;
+    struct job *job;
+    struct outcome refusal;
+    int refusal_errno; // what a writer gets
+    struct job_owner owner;
+    struct task change;
+};
+
+// Sets up an empty call; an embedded struct. LOOP, SANDBOX and NAME have to live
+// as long as the call. OWNER hears, from the loop, whenever something about the
+// call is different.
+void call_init(struct call *call, struct loop *loop, struct sandbox *sandbox, const char *name,
+               enum job_keeping keeping, const struct job_owner *owner);
+
+// Ends what runs and frees everything.
+void call_finish(struct call *call);
+
+// Makes it empty. The job, if it runs, is cancelled.
+void call_clear(struct call *call);
+
+// Begins a new one, after call_clear. 0 or -ENOMEM.
+int call_begin(struct call *call, const struct caller *caller);
+
+// Takes bytes of the request. Returns how many; when that is fewer than SIZE the
+// rest has to wait for a change. Negative: the request is refused, with -EINVAL,
+// -E2BIG, -EACCES, -EAGAIN, -ECANCELED or -ENOMEM, and so is every later write.
+ssize_t call_write(struct call *call, const char *bytes, size_t size);
+
+// Would call_write take something now?
+bool call_is_writable(const struct call *call);
+
+// The end of the request, and of stdin. A call of which nothing has been written
+// is empty again. Harmless when said already.
+void call_end(struct call *call);
+
+// Ends the request that is being written, or the job; harmless when there is
+// none.
+void call_cancel(struct call *call);
+
+// Does its job wait or run?
+bool call_is_running(const struct call *call);
+
+// How it ended, or NULL when that is not known (yet).
+const struct outcome *call_outcome(const struct call *call);

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "handle.h"
+
+#include "cleanup.h"
+
+#include <errno.h>
+
+static unsigned open_count;
+static void (*on_close)(void *data);
+static void *close_data;
+
+unsigned handle_count(void)
+{
+    return open_count;
+}
+
+void handle_set_on_close(void (*callback)(void *data), void *data)
+{
+    on_close = callback;
+    close_data = data;
+}
+
+struct handle *handle_create(struct slot_dir *dir, enum slot_file file)
+{
+    struct handle *handle = calloc(1, sizeof *handle);
+
+    if (!handle)
+        return NULL;
+    handle->dir = dir;
+    handle->file = file;
+    slot_reader_init(dir->slot, &handle->reader);
+    list_init(&handle->readers);
+    list_init(&handle->writers);
+    list_append(&dir->handles, &handle->link);
+    dir->references++;
+    open_count++;
+    return handle;
+}
+
+static void on_conversation_change(void *data)
+{
+    struct handle *handle = data;
+
+    wait_retry_all(&handle->writers);
+    wait_retry_all(&handle->readers);
+    handle_tell_poller(handle);
+}
+
+int handle_converse(struct handle *handle, const struct caller *caller)
+{
+    struct slot_dir *dir = handle->dir;
+
+    handle->conversation = conversation_create(dir->loop, dir->sandbox, slot_name(dir->slot),
+                                               caller, on_conversation_change, handle);
+    return handle->conversation ? 0 : -ENOMEM;
+}
+
+void handle_tell_poller(struct handle *handle)
+{
+    struct fuse_pollhandle *poll = take_ptr(&handle->poll);
+
+    if (!poll)
+        return;
+    fuse_lowlevel_notify_poll(poll);
+    fuse_pollhandle_destroy(poll);
+}
+
+void handle_destroy(struct handle *handle)
+{
+    list_remove(&handle->link);
+    if (handle->poll)
+        fuse_pollhandle_destroy(handle->poll);
+    conversation_destroy(handle->conversation);
+    slot_dir_unref(handle->dir);
+    free(handle);
+    open_count--;
+    if (on_close)
+        on_close(close_data);
+}

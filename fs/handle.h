@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Open files of slots, and conversations.
+#pragma once
+
+#include "conversation.h"
+#include "tree.h"
+
+// An open file of a slot.
+struct handle {
+    struct list link; // in dir->handles
+    struct slot_dir *dir;
+    enum slot_file file;
+    bool is_writer; // of request: release ends it
+    struct slot_reader reader;
+    off_t read_to;                // where the last read ended
+    struct fuse_pollhandle *poll; // to be told of a change; NULL: nobody polls
+    // When request is open for reading and writing; NULL otherwise. Its waits are
+    // its own.
+    struct conversation *conversation;
+    struct list readers; // struct parked
+    struct list writers; // struct parked
+};
+
+// Opens FILE of DIR. NULL when there is no memory.
+struct handle *handle_create(struct slot_dir *dir, enum slot_file file);
+void handle_destroy(struct handle *handle);
+
+// Makes HANDLE, of request, a conversation of CALLER's. 0 or -ENOMEM.
+int handle_converse(struct handle *handle, const struct caller *caller);
+
+// How many files are open.
+unsigned handle_count(void);
+
+// CALLBACK is called with DATA each time one was closed.
+void handle_set_on_close(void (*callback)(void *data), void *data);
+
+// Whoever polls HANDLE is to look again. Not from within a FUSE operation.
+void handle_tell_poller(struct handle *handle);

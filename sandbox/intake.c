@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "intake.h"
+
+#include <errno.h>
+
+int intake_take(struct intake *intake, enum job_stream stream, const char *bytes, size_t size)
+{
+    struct output *output = &intake->outputs[stream];
+    bool is_kept = intake->keeping == JOB_KEEPS;
+    ssize_t kept = output_append(output, bytes, size, is_kept ? intake->limit : UINT64_MAX);
+
+    if (!is_kept && stream == JOB_STDERR && output->bytes.length > (size_t)2 * JOB_STDERR_TAIL)
+        buffer_drop(&output->bytes, output->bytes.length - JOB_STDERR_TAIL);
+    if (stream == JOB_STDERR && intake->held_back)
+        output->held = intake->held_back(output->bytes.data, output->bytes.length);
+    if (kept < 0)
+        return -ENOMEM;
+    return (size_t)kept < size ? -EFBIG : 0;
+}
+
+// Before its owner has ended stdin a streamed job cannot be read. Then as much
+// may wait as would be kept, or every answer that is longer than a few pipes
+// would come to a standstill.
+bool intake_is_full(const struct intake *intake, bool is_readable)
+{
+    uint64_t window =
+        is_readable || intake->limit < JOB_WINDOW ? (uint64_t)JOB_WINDOW : intake->limit;
+
+    return intake->keeping == JOB_STREAMS_OUT &&
+           output_visible(&intake->outputs[JOB_STDOUT]) >= window;
+}
+
+void intake_finish(struct intake *intake)
+{
+    for (int i = 0; i < JOB_STREAMS; i++)
+        output_finish(&intake->outputs[i]);
+}

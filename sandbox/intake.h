@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a job writes, as it comes in: how much of it is kept, when there is
+// enough, and what readers do not see yet.
+#pragma once
+
+#include "output.h"
+
+enum job_stream { JOB_STDOUT, JOB_STDERR, JOB_STREAMS };
+
+// What becomes of a job's output.
+enum job_keeping {
+    // Both streams are kept, up to a limit, as long as the job.
+    JOB_KEEPS,
+    // stdout is kept only until it is consumed, and the command waits for that;
+    // of stderr the end is kept, for the mode's judgement.
+    JOB_STREAMS_OUT,
+};
+
+enum {
+    JOB_WINDOW = 1 << 20,   // bytes of a streamed stdout that wait to be consumed
+    JOB_STDERR_TAIL = 4096, // bytes of a streamed job's stderr
+};
+
+struct intake {
+    struct output outputs[JOB_STREAMS];
+    enum job_keeping keeping;
+    uint64_t limit; // max_output
+    // See mode.h; NULL: nothing is held back.
+    size_t (*held_back)(const char *err, size_t length);
+};
+
+// Takes SIZE bytes of STREAM. Returns 0, -EFBIG when there was more than the
+// limit (up to it they are kept), or -ENOMEM.
+int intake_take(struct intake *intake, enum job_stream stream, const char *bytes, size_t size);
+
+// Is there as much of stdout as may wait for its reader? IS_READABLE: it could
+// be read by now.
+bool intake_is_full(const struct intake *intake, bool is_readable);
+
+void intake_finish(struct intake *intake);

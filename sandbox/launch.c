@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "launch.h"
+
+#include "argv.h"
+#include "cleanup.h"
+#include "mode.h"
+
+#include <errno.h>
+
+int launch_prepare(struct launch *launch, const struct sandbox_config *config,
+                   const struct request *request, const struct caller *caller, struct error *err)
+{
+    AUTO(words_finish) struct words env = {0};
+    struct command command = {.env = &env, .argv = &request->argv, .caller = caller};
+
+    if (environment_merge(&env, &config->env) < 0 || environment_merge(&env, &request->env) < 0)
+        return error_set(err, ENOMEM, "no memory");
+    launch->has_env = env.count > 0;
+    return mode_of(config->mode)->prepare(config->settings, &command, launch, err);
+}
+
+void launch_finish(struct launch *launch)
+{
+    words_finish(&launch->argv);
+    words_finish(&launch->env);
+    free(launch->workdir);
+    identity_finish(&launch->identity);
+    *launch = (struct launch){0};
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is to be started for a request: the mode's answer to it.
+#pragma once
+
+#include "config.h"
+#include "identity.h"
+#include "request.h"
+
+// All owned; all zero is none.
+struct launch {
+    struct words argv;
+    struct words env;         // the whole environment of the process
+    char *workdir;            // NULL: /
+    struct identity identity; // when has_identity
+    bool has_identity;        // else as the daemon
+    bool has_env;             // the command was given an environment
+};
+
+// Fills in LAUNCH, which is all zero, for REQUEST of CALLER's with CONFIG. 0, or
+// -EINVAL or -ENOMEM with ERR set.
+int launch_prepare(struct launch *launch, const struct sandbox_config *config,
+                   const struct request *request, const struct caller *caller, struct error *err);
+
+void launch_finish(struct launch *launch);

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each mode starts: the exact order of its arguments, with and without an
+// environment to pass, and where the values of that environment are.
+#include "world.h"
+
+#include "argv.h"
+#include "mode.h"
+
+#include <errno.h>
+
+// clang-format off
+static const struct {
+    const char *settings;
+    const char *words[6];
+    const char *argv; // NULL: refused
+} shown[] = {
+    // direct
+    {"mode = direct\n", {"cat"}, "[cat]"},
+    {"mode = direct\nworkdir = /tmp\n", {"A=1", "a", "-x", "b c"}, "[a][-x][b c]"},
+    {"mode = direct\nenv = A=1\n", {"a", "B=2"}, "[a][B=2]"},
+    {"mode = direct\n", {"--timeout=1s", "a"}, "[a]"},
+    // kubectl_exec
+    {"mode = kubectl_exec\npod = my-pod\n", {"cat"}, "[kubectl][exec][-i][my-pod][--][cat]"},
+    {"mode = kubectl_exec\npod = my-pod\nnamespace = default\ncontainer = hooks\n"
+     "extra_args = --request-timeout=5s\nkubeconfig = /etc/kube.yaml\ncontext = prod\n",
+     {"python", "-m", "pii"},
+     "[kubectl][--kubeconfig=/etc/kube.yaml][--context=prod][exec][-i][-n][default][-c][hooks]"
+     "[--request-timeout=5s][my-pod][--][python][-m][pii]"},
+    {"mode = kubectl_exec\npod = p\nnamespace = n\n",
+     {"a"},
+     "[kubectl][exec][-i][-n][n][p][--][a]"},
+    {"mode = kubectl_exec\npod = p\ncontainer = c\nkubectl_path = /opt/kubectl\n",
+     {"a"},
+     "[/opt/kubectl][exec][-i][-c][c][p][--][a]"},
+    {"mode = kubectl_exec\npod = p\nextra_args = --a\nextra_args = -b\nextra_args = x y\n",
+     {"a"},
+     "[kubectl][exec][-i][--a][-b][x y][p][--][a]"},
+    {"mode = kubectl_exec\npod = p\n",
+     {"A=1", "B=x y", "a", "-n"},
+     "[kubectl][exec][-i][p][--][env][A=1][B=x y][a][-n]"},
+    {"mode = kubectl_exec\npod = p\nenv = A=1\nenv = B=2\n",
+     {"B=3", "C=4", "a"},
+     "[kubectl][exec][-i][p][--][env][A=1][B=3][C=4][a]"},
+    {"mode = kubectl_exec\npod = p\n", {"a", "A=1"}, "[kubectl][exec][-i][p][--][a][A=1]"},
+    // env(1) would take such a command for a variable
+    {"mode = kubectl_exec\npod = p\n", {"A=1", "1x=y", "a"}, NULL},
+    {"mode = kubectl_exec\npod = p\nenv = A=1\n", {"/opt/x=y"}, NULL},
+    {"mode = kubectl_exec\npod = p\n", {"/opt/x=y"}, "[kubectl][exec][-i][p][--][/opt/x=y]"},
+    // docker_exec
+    {"mode = docker_exec\ncontainer = c\n", {"cat"}, "[docker][exec][-i][c][cat]"},
+    {"mode = docker_exec\ncontainer = c\nworkdir = /w\nuser = u\nextra_args = --privileged\n"
+     "extra_args = -t\ndocker_path = podman\n",
+     {"a", "-i", "b c"},
+     "[podman][exec][-i][--workdir=/w][--user=u][--privileged][-t][c][a][-i][b c]"},
+    {"mode = docker_exec\ncontainer = c\nworkdir = /w\nextra_args = -t\n",
+     {"UNIT_X=1", "UNIT_Y=x y", "a"},
+     "[docker][exec][-i][--workdir=/w][-e][UNIT_X][-e][UNIT_Y][-t][c][a]"},
+    {"mode = docker_exec\ncontainer = c\nenv = UNIT_X=1\nenv = UNIT_Y=2\n",
+     {"UNIT_Y=3", "a"},
+     "[docker][exec][-i][-e][UNIT_X][-e][UNIT_Y][c][a]"},
+    {"mode = docker_exec\ncontainer = c\n",
+     {"UNIT_X=1", "/opt/x=y"},
+     "[docker][exec][-i][-e][UNIT_X][c][/opt/x=y]"},
+    // docker_run
+    {"mode = docker_run\nimage = i\n", {"cat"}, "[docker][run][--rm][-i][i][cat]"},
+    {"mode = docker_run\nimage = i\nnetwork = none\nmounts = /a:/b\nmounts = c:/d:ro\n"
+     "extra_args = --memory=1g\ndocker_path = /usr/bin/docker\n",
+     {"a", "b"},
+     "[/usr/bin/docker][run][--rm][-i][--network=none][-v][/a:/b][-v][c:/d:ro][--memory=1g][i]"
+     "[a][b]"},
+    {"mode = docker_run\nimage = i\nnetwork = none\nmounts = /a:/b\nextra_args = -q\n",
+     {"UNIT_X=1", "a"},
+     "[docker][run][--rm][-i][--network=none][-v][/a:/b][-e][UNIT_X][-q][i][a]"},
+};
+// clang-format on
+
+START_TEST(starts_exactly_this)
+{
+    struct buffer text = {0};
+    struct words argv = {0};
+    struct error err = {0};
+    char *words[7] = {0};
+    int result;
+
+    buffer_printf(&text, "[s]\n%s", shown[_i].settings);
+    char *string = buffer_take_string(&text);
+    struct config *config = world_config(string);
+    for (size_t i = 0; i < 6 && shown[_i].words[i]; i++)
+        words[i] = strdup(shown[_i].words[i]);
+    result = sandbox_show_argv(config->sandboxes[0], words, &argv, &err);
+    if (shown[_i].argv) {
+        ck_assert_int_eq(result, 0);
+        char *joined = world_join(&argv);
+        ck_assert_str_eq(joined, shown[_i].argv);
+        free(joined);
+    } else {
+        ck_assert_int_eq(result, -EINVAL);
+        ck_assert_int_eq(err.code, EINVAL);
+    }
+    for (size_t i = 0; words[i]; i++)
+        free(words[i]);
+    words_finish(&argv);
+    error_finish(&err);
+    config_destroy(config);
+    free(string);
+}
+END_TEST
+
+// What a sandbox of this configuration starts for the command line TEXT.
+static struct launch prepare(struct sandbox_config *config, const char *text)
+{
+    struct launch launch = {0};
+    struct request request = world_request(text);
+    struct caller caller = world_caller();
+    struct words env = {0};
+    struct command command = {.env = &env, .argv = &request.argv, .caller = &caller};
+
+    environment_merge(&env, &config->env);
+    environment_merge(&env, &request.env);
+    ck_assert_int_eq(mode_of(config->mode)->prepare(config->settings, &command, &launch, NULL), 0);
+    words_finish(&env);
+    request_finish(&request);
+    return launch;
+}
+
+static size_t count_of(const struct words *env, const char *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < env->count; i++)
+        count +=
+            strncmp(env->items[i], name, strlen(name)) == 0 && env->items[i][strlen(name)] == '=';
+    return count;
+}
+
+static void ck_variable(const struct words *env, const char *name, const char *value)
+{
+    if (value) {
+        ck_assert_pstr_eq(environment_find(env, name, strlen(name)), value);
+        ck_assert_uint_eq(count_of(env, name), 1);
+    } else
+        ck_assert_uint_eq(count_of(env, name), 0);
+}
+
+static bool has_word(const struct words *words, const char *word)
+{
+    for (size_t i = 0; i < words->count; i++)
+        if (strcmp(words->items[i], word) == 0)
+            return true;
+    return false;
+}
+
+START_TEST(gives_direct_its_environment)
+{
+    struct config *config = world_config("[s]\nmode = direct\nenv = A=1\nenv = HOOKSFS_OWN=new\n");
+
+    setenv("HOOKSFS_OWN", "old", 1);
+    setenv("HOOKSFS_OTHER", "other", 1);
+    struct launch launch = prepare(config->sandboxes[0], "A=2 B=3 cmd");
+    ck_variable(&launch.env, "A", "2");
+    ck_variable(&launch.env, "B", "3");
+    ck_variable(&launch.env, "HOOKSFS_OWN", "new");
+    ck_variable(&launch.env, "HOOKSFS_OTHER", "other"); // it runs as the daemon does
+    ck_assert_ptr_null(launch.workdir);
+    launch_finish(&launch);
+    config_destroy(config);
+}
+END_TEST
+
+// A user who is not the daemon gets rights and environment of their own.
+START_TEST(gives_another_user_nothing_of_ours)
+{
+    if (geteuid() != 0)
+        return;
+    struct config *config = world_config("[s]\nmode = direct\nenv = A=1\nworkdir = /tmp\n");
+    struct launch launch = {0};
+    struct words argv = {0};
+    struct words env = {0};
+    gid_t groups[] = {12, 34};
+    // clang-format off
+    struct caller caller = {
+        .identity = {.uid = 54321, .gid = 54322, .groups = groups, .group_count = 2}};
+    // clang-format on
+    struct command command = {.env = &env, .argv = &argv, .caller = &caller};
+
+    setenv("HOOKSFS_OWN", "secret", 1);
+    words_append(&argv, "cmd");
+    words_append(&env, "A=1");
+    ck_assert_int_eq(direct_mode.prepare(config->sandboxes[0]->settings, &command, &launch, NULL),
+                     0);
+    ck_variable(&launch.env, "HOOKSFS_OWN", NULL);
+    ck_variable(&launch.env, "A", "1");
+    ck_assert_uint_eq(count_of(&launch.env, "PATH"), 1);
+    ck_assert_uint_eq(count_of(&launch.env, "HOME"), 1);
+    ck_assert(launch.has_identity);
+    ck_assert_uint_eq(launch.identity.uid, 54321);
+    ck_assert_uint_eq(launch.identity.gid, 54322);
+    ck_assert_uint_eq(launch.identity.group_count, 2);
+    ck_assert_uint_eq(launch.identity.groups[1], 34);
+    ck_assert_ptr_ne(launch.identity.groups, groups);
+    ck_assert_str_eq(launch.workdir, "/tmp");
+    launch_finish(&launch);
+    words_finish(&argv);
+    words_finish(&env);
+    config_destroy(config);
+}
+END_TEST
+
+START_TEST(lets_user_override_the_caller)
+{
+    if (geteuid() != 0)
+        return;
+    struct config *config = world_config("[s]\nmode = direct\nuser = daemon\n");
+    struct launch launch = prepare(config->sandboxes[0], "cmd");
+
+    ck_assert(launch.has_identity);
+    ck_assert_uint_eq(launch.identity.uid, 1);
+    ck_assert_uint_eq(launch.identity.gid, 1);
+    ck_variable(&launch.env, "USER", "daemon");
+    launch_finish(&launch);
+    config_destroy(config);
+}
+END_TEST
+
+// kubectl's environment is the daemon's: what the request sets is for the pod.
+START_TEST(keeps_a_request_out_of_kubectl)
+{
+    struct config *config = world_config("[s]\nmode = kubectl_exec\npod = p\nenv = KUBECONFIG=/x");
+
+    unsetenv("KUBECONFIG");
+    setenv("HOME", "/our/home", 1);
+    struct launch launch = prepare(config->sandboxes[0], "HOME=/evil UNIT_X=1 cmd");
+    ck_variable(&launch.env, "HOME", "/our/home");
+    ck_variable(&launch.env, "UNIT_X", NULL);
+    ck_variable(&launch.env, "KUBECONFIG", NULL);
+    ck_assert(has_word(&launch.argv, "HOME=/evil"));
+    ck_assert(!launch.has_identity);
+    launch_finish(&launch);
+    config_destroy(config);
+}
+END_TEST
+
+static const char *const docker_configs[] = {"[s]\nmode = docker_exec\ncontainer = c\n",
+                                             "[s]\nmode = docker_run\nimage = i\n"};
+
+START_TEST(hides_values_from_ps)
+{
+    struct config *config = world_config(docker_configs[_i]);
+    struct launch launch = prepare(config->sandboxes[0], "UNIT_X=secret UNIT_Y= cmd");
+    char *joined = world_join(&launch.argv);
+
+    ck_assert_ptr_null(strstr(joined, "secret"));
+    ck_assert_ptr_nonnull(strstr(joined, "[-e][UNIT_X][-e][UNIT_Y]"));
+    ck_variable(&launch.env, "UNIT_X", "secret");
+    ck_variable(&launch.env, "UNIT_Y", "");
+    free(joined);
+    launch_finish(&launch);
+    config_destroy(config);
+}
+END_TEST
+
+// What would change the client, or make it another one, goes past it.
+static const char *const dangerous[] = {
+    "PATH",
+    "HOME",
+    "DOCKER_HOST",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "CONTAINER_HOST",
+    "CONTAINERS_CONF",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "HTTP_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "XDG_RUNTIME_DIR",
+    "TMPDIR",
+    "GODEBUG",
+    "SSL_CERT_FILE",
+    "SSH_AUTH_SOCK",
+    "UNIT_OURS",
+};
+
+START_TEST(keeps_a_request_out_of_docker)
+{
+    for (size_t i = 0; i < COUNT(docker_configs); i++) {
+        struct config *config = world_config(docker_configs[i]);
+        char line[100];
+        char pair[80];
+        char own[100] = "";
+        const char *name = dangerous[_i];
+        const char *value;
+
+        setenv("UNIT_OURS", "ours", 1);
+        value = getenv(name);
+        if (value)
+            snprintf(own, sizeof own, "%s", value);
+        snprintf(pair, sizeof pair, "%s=evil", name);
+        snprintf(line, sizeof line, "%s cmd", pair);
+        struct launch launch = prepare(config->sandboxes[0], line);
+        ck_assert_msg(has_word(&launch.argv, pair), "no -e %s", pair);
+        if (value && strlen(value) < sizeof own - 1)
+            ck_variable(&launch.env, name, own);
+        else if (!value)
+            ck_variable(&launch.env, name, NULL);
+        launch_finish(&launch);
+        config_destroy(config);
+    }
+}
+END_TEST
+
+START_TEST(hands_on_our_own_to_docker)
+{
+    struct config *config;
+
+    setenv("HTTP_PROXY", "http://proxy", 1);
+    config = world_config("[s]\nmode = docker_exec\ncontainer = c\nenv = HTTP_PROXY\n");
+    struct launch launch = prepare(config->sandboxes[0], "cmd");
+    char *joined = world_join(&launch.argv);
+    ck_assert_str_eq(joined, "[docker][exec][-i][-e][HTTP_PROXY][c][cmd]");
+    ck_variable(&launch.env, "HTTP_PROXY", "http://proxy");
+    free(joined);
+    launch_finish(&launch);
+    config_destroy(config);
+}
+END_TEST
+
+int main(void)
+{
+    UNIT_RUN("modes", EACH(starts_exactly_this, shown), ONCE(gives_direct_its_environment),
+             ONCE(gives_another_user_nothing_of_ours), ONCE(lets_user_override_the_caller),
+             ONCE(keeps_a_request_out_of_kubectl), EACH(hides_values_from_ps, docker_configs),
+             EACH(keeps_a_request_out_of_docker, dangerous), ONCE(hands_on_our_own_to_docker));
+}
