@@ -5,7 +5,7 @@
 #
 # A test function runs in a subshell with `set -e`, and must leave the mount as
 # usable as it found it. What it needs and cannot have it says with `skip`.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 
 set -uo pipefail
 LC_ALL=C.UTF-8
@@ -20,6 +20,7 @@ mkdir "$M"
 chmod 755 "$T"
 
 daemon_pid=
+daemon_code=0
 
 # Starts the daemon with the configuration on stdin; its arguments are more
 # options. Returns when it serves, or fails. $T/log is its log.
@@ -74,6 +75,22 @@ ask() {
     local dir=$1
     shift
     printf '%s\n' "$*" >"$dir/request"
+}
+
+# The whole of a file. What should end and does not is a failure, not a hang; a
+# line says so, so that nobody takes it for an empty file.
+get() {
+    timeout 30 cat "$1" || echo "[cat $1 ended with $?]"
+}
+
+# ends DIR STATUS: the request of the slot DIR ends so; STATUS is a glob.
+ends() {
+    like "$(get "$1/status")" "$2" "status of $1"
+}
+
+# The program on stdin, in the python that Debian's packages are for.
+py() {
+    timeout "${PY_TIMEOUT:-60}" /usr/bin/python3 - "$@"
 }
 
 # The errno name of a failing write of $2 to the file $1, or `none`.
@@ -135,16 +152,36 @@ clean_up() {
 }
 trap clean_up EXIT
 
+# Runs before each test function; for scripts to replace. It may have to clean up
+# after one that failed.
+before_each() {
+    :
+}
+
+# The daemon of all tests of a script ends with 0, and no sanitizer that it was
+# built with has found anything.
+daemon_ends_well() {
+    ((daemon_code == 0)) || fail "the daemon's exit code was $daemon_code"
+    ! mountpoint -q "$M" || fail "$M is still mounted"
+    ! grep -E -A 30 'runtime error:|ERROR: [A-Za-z]+Sanitizer' "$T/log" || fail "see its log"
+}
+
 # Runs the test functions, those named in $ONLY or all.
 run_tests() {
     local name number=0 failed=0 tests
     tests=${ONLY:-$(declare -F | sed -n 's/^declare -f \(test_.*\)/\1/p')}
+    [[ ! $daemon_pid ]] || tests="$tests daemon_ends_well"
     exec 3>&1
     echo "1..$(wc -w <<<"$tests")"
     for name in $tests; do
         number=$((number + 1))
         rm -f "$T/skip"
-        (set -e; trap - EXIT; "$name") >"$T/out" 2>&1
+        if [[ $name == daemon_ends_well ]]; then
+            # Not in a subshell: only its parent can wait for the daemon.
+            daemon_code=0
+            unmount || daemon_code=$?
+        fi
+        (set -e; trap - EXIT; before_each; "$name") >"$T/out" 2>&1
         case $? in
         0) echo "ok $number - $name" ;;
         77) echo "ok $number - $name # SKIP $(cat "$T/skip" 2>/dev/null)" ;;
