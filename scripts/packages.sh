@@ -9,14 +9,14 @@ run_packages=(python3)
 
 # What the tests call through the mount, and what starts, checks and takes apart
 # what they test.
-test_packages=(bash busybox-static check coreutils curl findutils gawk grep jq mount nodejs procps
-    psmisc python3 sed socat tar util-linux)
+test_packages=(bash busybox-static check coreutils findutils gawk grep jq mount nodejs procps
+    perl-base psmisc python3 sed socat tar tcl util-linux)
 
 # A pod on this machine; podman.
 cluster_packages=(conmon containerd openssl podman protobuf-compiler python3-grpcio
     python3-protobuf runc)
 
-lint_packages=(clang clang-format clang-tidy mandoc shellcheck)
+lint_packages=(clang clang-format clang-tidy git mandoc shellcheck)
 
 is_installed() {
     [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]

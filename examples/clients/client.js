@@ -1,0 +1,110 @@
+#!/usr/bin/env node
+// SPDX-License-Identifier: Apache-2.0
+// Calling a hook from Node, in each of the two ways, with as many calls at once
+// as wanted.
+//
+// usage: client.js DIR slot|conversation N
+//
+// DIR is the directory of a sandbox, /run/hooks/local for one. N calls of `cat`
+// run at once, each with a payload of its own; the exit code is 0 when each got
+// its own back.
+"use strict";
+
+const fs = require("node:fs/promises");
+const path = require("node:path");
+
+// A file operation that waits for a command keeps a thread of Node's pool, which
+// has 4 of them, or UV_THREADPOOL_SIZE. If each waited for a job whose request can
+// only be closed by a fifth, none would go on. So no more calls run at once than
+// there are threads (a call has one operation at a time), less one, which is left
+// to the rest of the program. The others wait here, and keep nothing. For more at
+// once: UV_THREADPOOL_SIZE=64 node client.js ...
+function poolSize(text = process.env.UV_THREADPOOL_SIZE) {
+  if (text === undefined) return 4;
+  return Math.min(Math.max(parseInt(text, 10) || 1, 1), 1024); // as libuv has it
+}
+
+let free = Math.max(poolSize() - 1, 1);
+const waiting = [];
+
+async function withThread(call) {
+  if (free > 0) free--;
+  else await new Promise((go) => waiting.push(go));
+  try {
+    return await call();
+  } finally {
+    if (waiting.length > 0) waiting.shift()();
+    else free++;
+  }
+}
+
+// Each of the two takes the directory of a sandbox, a command line and a Buffer,
+// and returns what the command wrote, as a Buffer, or throws. readFile and
+// writeFile go on after a part; signals do not reach the pool's threads.
+
+const requestOf = (command, payload) => Buffer.concat([Buffer.from(command + "\n"), payload]);
+
+// By a slot of one's own, which keeps the answer, stderr and how it ended.
+function callBySlot(sandbox, command, payload) {
+  return withThread(async () => {
+    const slot = await fs.mkdtemp(path.join(sandbox, "node-"));
+    const text = async (name) => (await fs.readFile(path.join(slot, name), "utf8")).trim();
+    try {
+      await fs.writeFile(path.join(slot, "request"), requestOf(command, payload));
+      const answer = await fs.readFile(path.join(slot, "stdout"));
+      if ((await text("status")) !== "0 exited")
+        throw new Error(`${command}: ${await text("status")}\n${await text("stderr")}`);
+      return answer;
+    } finally {
+      await fs.rmdir(slot); // cancels what still runs; there is no need to empty it
+    }
+  });
+}
+
+// By a conversation: one descriptor. Reading fails unless the command ended with
+// 0, and when this process dies, so does the command.
+function callByConversation(sandbox, command, payload) {
+  return withThread(async () => {
+    const file = await fs.open(path.join(sandbox, "request"), "r+");
+    try {
+      await file.writeFile(requestOf(command, payload));
+      return await file.readFile();
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+// --- N of them at once
+
+async function main(sandbox, way, count) {
+  const call = { slot: callBySlot, conversation: callByConversation }[way];
+  if (!call || !(count >= 0)) {
+    console.error("usage: client.js DIR slot|conversation N");
+    return 2;
+  }
+  const isRight = async (number) => {
+    const payload = Buffer.from(`payload ${number}\n`.repeat(1 + number * 1000));
+    try {
+      return payload.equals(await call(sandbox, "cat", payload));
+    } catch (error) {
+      console.error(`call ${number}: ${error.message}`);
+      return false;
+    }
+  };
+  const results = await Promise.all(Array.from({ length: count }, (_, number) => isRight(number)));
+  const wrong = results.filter((right) => !right).length;
+  if (wrong > 0) {
+    console.error(`${wrong} of ${count} answers are missing or wrong`);
+    return 1;
+  }
+  console.log(`${count} answers, all right`);
+  return 0;
+}
+
+module.exports = { callBySlot, callByConversation };
+
+if (require.main === module) {
+  const [sandbox, way, count] = process.argv.slice(2);
+  main(sandbox, way, Number(count)).then((code) => (process.exitCode = code));
+}
