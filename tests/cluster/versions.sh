@@ -1,33 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Mode kubectl_exec with every kubectl that this machine has: those called
-# kubectl, or kubectl.VERSION, on PATH, and beside the one on PATH.
+# Mode kubectl_exec with every kubectl that this machine has.
 . "$(dirname "$0")/lib.sh"
 
-find_kubectls() {
-    local dir
-    {
-        tr : '\n' <<<"$PATH"
-        dirname "$(readlink -f "$(type -P kubectl)")"
-    } | while read -r dir; do
-        ls "$dir"/kubectl "$dir"/kubectl.[0-9]* 2>/dev/null
-    done | xargs -r -d '\n' readlink -f | sort -u
-}
-
-version_of() {
-    "$1" version --client -o json 2>/dev/null | jq -r .clientVersion.gitVersion
-}
-
-# A test function for each, named after its version.
-declare -A path_of=()
-while read -r path; do
-    version=$(version_of "$path")
-    [[ $version == v* ]] || continue
-    name=${version//[^a-zA-Z0-9]/_}
-    [[ ! -v path_of[$name] ]] || continue
-    path_of[$name]=$path
-    eval "test_kubectl_$name() { check_kubectl $name; }"
-done < <(find_kubectls)
+. "$(dirname "$0")/kubectls.sh"
 
 {
     for name in "${!path_of[@]}"; do
@@ -35,6 +11,10 @@ done < <(find_kubectls)
             "$name" "${path_of[$name]}"
     done
 } | mount_with || exit 1
+
+for name in "${!path_of[@]}"; do
+    eval "test_kubectl_$name() { check_kubectl $name; }"
+done
 
 check_kubectl() {
     local s=$1 how

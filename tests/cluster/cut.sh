@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The connection to the pod cut while the command runs, with every kubectl that
+# this machine has, for slots and for conversations.
+#
+# Where kubectl gives any sign of it, by its exit code or a word on stderr, the
+# status must be `unreachable` and a conversation's last read must fail. Where
+# it gives none, nothing can be known outside of the pod: hooksfs(5) warns of
+# just that. So that each run is held against what its own kubectl said, kubectl
+# is started through a script that takes it down.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/kubectls.sh"
+
+for name in "${!path_of[@]}"; do
+    cat >"$T/$name" <<SCRIPT
+#!/bin/sh
+'${path_of[$name]}' "\$@" 2>'$T/$name.err'
+code=\$?
+cat '$T/$name.err' >&2
+echo \$code >'$T/$name.code'
+exit \$code
+SCRIPT
+    chmod 755 "$T/$name"
+    eval "test_cut_$name() { check_cuts $name; }"
+done
+
+{
+    echo "timeout = 60s"
+    for name in "${!path_of[@]}"; do
+        printf '[%s]\nmode = kubectl_exec\nkubectl_path = %s\npod = my-pod\ncontainer = hooks\n' \
+            "$name" "$T/$name"
+    done
+} | mount_with || exit 1
+
+a_stream_is_open() {
+    [[ $(fault status) =~ streams=[1-9] ]]
+}
+
+# What a conversation of $1 with the command $2 ends with: `end`, or an errno.
+converse() {
+    /usr/bin/python3 - "$M/$1/request" "$2" <<'PYTHON'
+import errno, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+os.write(fd, sys.argv[2].encode() + b"\n")
+try:
+    while os.read(fd, 1 << 16):
+        pass
+    print("end")
+except OSError as e:
+    print(errno.errorcode[e.errno])
+PYTHON
+}
+
+gave_no_sign() {
+    [[ $(cat "$T/$1.code") == 0 && ! -s $T/$1.err ]]
+}
+
+check_slot() {
+    local s=$1
+    if gave_no_sign "$s"; then
+        is "$(status "$s")" "0 exited" "kubectl gave no sign ($2): status"
+        echo "# $s, slot, $2: no sign" >&3
+    else
+        like "$(status "$s")" "125 unreachable ?*" "$2: status"
+    fi
+}
+
+check_conversation() {
+    if gave_no_sign "$1"; then
+        is "$3" end "kubectl gave no sign ($2): conversation"
+    else
+        is "$3" EHOSTUNREACH "$2: conversation"
+    fi
+}
+
+check_cuts() {
+    local s=$1 how command what
+    for how in close fin rst; do
+        for command in "sleep 300" "sh -c 'echo begun; sleep 300'"; do
+            ask "$M/$s" "$command"
+            wait_until 20 a_stream_is_open || fail "the command does not run"
+            [[ $command == sleep* ]] || is "$(head -n 1 "$M/$s/stdout")" begun
+            fault cut-now "$how"
+            status "$s" >/dev/null
+            check_slot "$s" "'$command' cut by $how"
+            converse "$s" "$command" >"$T/$s.answer" &
+            wait_until 20 a_stream_is_open || fail "the command does not run"
+            fault cut-now "$how"
+            wait $!
+            check_conversation "$s" "'$command' cut by $how" "$(cat "$T/$s.answer")"
+        done
+        fault cut-after 100000 "$how"
+        what="a long output cut by $how"
+        ask "$M/$s" "sh -c 'yes | head -c 1000000; sleep 300'"
+        status "$s" >/dev/null
+        check_slot "$s" "$what"
+        check_conversation "$s" "$what" "$(converse "$s" "sh -c 'yes | head -c 1000000; sleep 300'")"
+        fault none
+    done
+}
+
+run_tests
