@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Which Debian packages the scripts need, and their installation. Sourced.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 build_packages=(gcc libc6-dev libfuse3-dev fuse3 libinih-dev meson ninja-build pkg-config)
 
@@ -9,8 +9,8 @@ run_packages=(python3)
 
 # What the tests call through the mount, and what starts, checks and takes apart
 # what they test.
-test_packages=(bash busybox-static check coreutils findutils gawk grep jq mount nodejs procps
-    perl-base psmisc python3 sed socat tar tcl util-linux)
+test_packages=(bash busybox-static check coreutils findutils grep jq mount nodejs procps
+    perl-base python3 sed tar tcl util-linux)
 
 # A pod on this machine; podman.
 cluster_packages=(conmon containerd openssl podman protobuf-compiler python3-grpcio

@@ -8,7 +8,9 @@
 # it gives none, nothing can be known outside of the pod: hooksfs(5) warns of
 # just that. So that each run is held against what its own kubectl said, kubectl
 # is started through a script that takes it down.
+# shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/cluster/kubectls.sh
 . "$(dirname "$0")/kubectls.sh"
 
 for name in "${!path_of[@]}"; do

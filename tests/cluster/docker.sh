@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Modes docker_exec and docker_run, with a real podman.
+# shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh" --podman
 
 mount_with <<'CONF' || exit 1

@@ -3,6 +3,7 @@
 # that goes when the script ends. Sourced with the options of `up`.
 # shellcheck shell=bash
 
+# shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 trap 'clean_up_cluster' EXIT

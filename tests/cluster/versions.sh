@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Mode kubectl_exec with every kubectl that this machine has.
+# shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+# shellcheck source=tests/cluster/kubectls.sh
 . "$(dirname "$0")/kubectls.sh"
 
 {
