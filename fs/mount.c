@@ -153,6 +153,11 @@ char *mount_prepare(const char *mountpoint, struct error *err)
                       mountpoint);
             return NULL;
         }
+        if (answer != ENOTCONN && answer != ECONNABORTED) {
+            error_set(err, answer, "%s: cannot find out whether a hooksfs serves it: %s",
+                      mountpoint, strerror(answer));
+            return NULL;
+        }
         if (take_down(path, err) < 0)
             return NULL;
     }

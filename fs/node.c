@@ -273,11 +273,19 @@ struct node *node_hand_out_alias(struct node *node)
     return alias;
 }
 
-void node_take_back_alias(uint64_t id)
+void node_alias_opened(uint64_t id)
 {
     struct node *alias = find_in_table(id);
 
     if (alias && alias->kind == NODE_ALIAS)
+        alias->open_count++;
+}
+
+void node_alias_closed(uint64_t id)
+{
+    struct node *alias = find_in_table(id);
+
+    if (alias && alias->kind == NODE_ALIAS && --alias->open_count == 0)
         alias->is_handed_out = false;
 }
 

@@ -39,6 +39,7 @@ struct node {
     unsigned hidden;      // a bit for each of its files that was unlinked
     struct node *alias;   // the latest of its request, or NULL
     bool is_handed_out;   // of an alias: it was looked up, or opened, by somebody
+    unsigned open_count;  // of an alias
     struct slot_dir *dir; // NULL for the root
     void (*on_free)(struct slot_dir *dir);
 };
@@ -67,8 +68,10 @@ struct node *node_child(const struct node *parent, const char *name);
 // when it has come back. NULL when there is no memory.
 struct node *node_hand_out_alias(struct node *node);
 
-// The file with the id ID was closed: if it is an alias it has come back.
-void node_take_back_alias(uint64_t id);
+// The file with the id ID was opened, or closed. An alias comes back with its last
+// close; for other ids both mean nothing.
+void node_alias_opened(uint64_t id);
+void node_alias_closed(uint64_t id);
 
 // The id of FILE of NODE; SLOT_DIRECTORY is the node itself. An alias has no
 // other file than request.

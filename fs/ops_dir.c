@@ -18,12 +18,9 @@ static const double timeout_s = 0;
 // and no error. So the inode gets this size, with the reply to a lookup; they
 // come to ops_read then, which sends them away with EINVAL, and everybody who
 // uses them falls back to read(2).
-static const off_t unsettled_size = (off_t)1 << 40;
-
-static bool is_unsettled(const struct node *node, enum slot_file file)
-{
-    return file != SLOT_DIRECTORY && !slot_is_settled(node->dir->slot, file);
-}
+// It is small enough for programs without O_LARGEFILE, to which generic_file_open
+// refuses files of 2 GiB and more.
+static const off_t inode_size = (off_t)1 << 30;
 
 static void stat_of(const struct fs *fs, const struct node *node, enum slot_file file,
                     struct stat *st)
@@ -90,8 +87,8 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     }
     entry.ino = node_id(told, file);
     stat_of(fs, node, file, &entry.attr);
-    if (is_unsettled(node, file))
-        entry.attr.st_size = unsettled_size;
+    if (file != SLOT_DIRECTORY)
+        entry.attr.st_size = inode_size;
     reply_entry(req, told, &entry);
 }
 
@@ -129,8 +126,8 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     // The kernel shows what it is told, but the inode keeps its size if that was
     // invalidated meanwhile (fuse_change_attributes in its fs/fuse/inode.c). With
     // a negative offset the notification takes no page's lock, and cannot wait
-    // for us. With an open file it is lseek(2) that asks, not stat.
-    if (!fi && is_unsettled(node, file))
+    // for us. With an open file it is lseek(2) that asks, which goes by the inode.
+    if (!fi && file != SLOT_DIRECTORY)
         fuse_lowlevel_notify_inval_inode(fs->session, ino, -1, 0);
     reply_attr(req, node, file);
 }

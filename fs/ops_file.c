@@ -47,9 +47,44 @@ static int learn_caller(fuse_req_t req, struct caller *caller)
     return 0;
 }
 
+static bool is_member(fuse_req_t req, gid_t group)
+{
+    struct caller caller;
+    bool found = fuse_req_ctx(req)->gid == group;
+
+    if (found || learn_caller(req, &caller) < 0)
+        return found;
+    for (size_t i = 0; i < caller.identity.group_count && !found; i++)
+        found = caller.identity.groups[i] == group;
+    identity_finish(&caller.identity);
+    return found;
+}
+
+// The kernel checks permissions too, but of the inode as it knows it: whoever
+// holds on to one (O_PATH) would keep what a reload has taken away.
+static bool has_permission(fuse_req_t req, const struct node *node, enum slot_file file, int flags)
+{
+    static const mode_t wanted[] = {[O_RDONLY] = 04, [O_WRONLY] = 02, [O_RDWR] = 06};
+    uid_t uid = fuse_req_ctx(req)->uid;
+    mode_t want = wanted[flags & O_ACCMODE];
+    struct stat st;
+
+    if (uid == 0)
+        return true;
+    node_stat(node, file, 0, (struct timespec){0}, &st);
+    if (uid == st.st_uid)
+        want <<= 6;
+    else if (is_member(req, st.st_gid))
+        want <<= 3;
+    return (st.st_mode & want) == want;
+}
+
 static int check_access(enum slot_file file, int flags)
 {
     int access = flags & O_ACCMODE;
+
+    if (access != O_RDONLY && access != O_WRONLY && access != O_RDWR)
+        return -EINVAL;
 
     if (file == SLOT_REQUEST)
         return access != O_RDONLY ? 0 : -EACCES;
@@ -69,6 +104,9 @@ static int open_request(fuse_req_t req, const struct fs *fs, struct handle *hand
     if (result == 0 && is_both)
         result = handle_converse(handle, &caller);
     else if (result == 0) {
+        // Who waits for the last job, which may have ended only just now, must
+        // not be given the results of this request.
+        wait_retry_all(&handle->dir->readers);
         result = slot_begin(handle->dir->slot, &caller);
         handle->is_writer = result == 0;
     }
@@ -87,6 +125,8 @@ static int open_file(fuse_req_t req, fuse_ino_t ino, int flags, struct handle **
     if (file == SLOT_DIRECTORY)
         return -EISDIR;
     result = check_access(file, flags);
+    if (result == 0 && !has_permission(req, node, file, flags))
+        result = -EACCES;
     if (result < 0)
         return result;
     *handle = handle_create(node->dir, file);
@@ -102,7 +142,7 @@ static int open_file(fuse_req_t req, fuse_ino_t ino, int flags, struct handle **
 static void close_handle(struct handle *handle, fuse_ino_t ino)
 {
     tree_touch(handle->dir);
-    node_take_back_alias(ino);
+    node_alias_closed(ino);
     if (handle->is_writer)
         slot_end(handle->dir->slot);
     handle_destroy(handle);
@@ -117,6 +157,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, -result);
         return;
     }
+    node_alias_opened(ino);
     fi->fh = (uintptr_t)handle;
     // Every read and write is one of ours, and no size limits them.
     fi->direct_io = 1;
@@ -244,7 +285,9 @@ static void write_request(fuse_req_t req, struct handle *handle, const char *byt
                           bool is_nonblocking)
 {
     static const struct parked_operations operations = {retry_write, interrupt_write};
-    ssize_t count = take_bytes(handle, bytes, size);
+    struct list *writers = handle->conversation ? &handle->writers : &handle->dir->writers;
+    // Not past one that waits: a request is in the order in which it is written.
+    ssize_t count = list_is_empty(writers) ? take_bytes(handle, bytes, size) : 0;
     size_t left = count < 0 ? 0 : size - (size_t)count;
     struct parked *parked = NULL;
 
@@ -253,9 +296,7 @@ static void write_request(fuse_req_t req, struct handle *handle, const char *byt
         return;
     }
     if (left > 0 && !is_nonblocking)
-        parked = wait_park(handle->dir->loop,
-                           handle->conversation ? &handle->writers : &handle->dir->writers, req,
-                           &operations, bytes + count, left);
+        parked = wait_park(handle->dir->loop, writers, req, &operations, bytes + count, left);
     if (parked) {
         parked->handle = handle;
         parked->size = left;

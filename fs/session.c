@@ -27,6 +27,9 @@ static void on_init(void *data, struct fuse_conn_info *conn)
 {
     struct fs *fs = data;
 
+    // One read(2) of O_DIRECT would become several at once, of which the kernel
+    // drops all that follow a short one.
+    conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND;
     fs->on_init(fs->data);

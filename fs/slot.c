@@ -158,11 +158,6 @@ ssize_t slot_read(const struct slot *slot, enum slot_file file, struct slot_read
                    bytes);
 }
 
-bool slot_is_settled(const struct slot *slot, enum slot_file file)
-{
-    return file != SLOT_REQUEST && file != SLOT_CTL && call_outcome(&slot->call);
-}
-
 off_t slot_size(const struct slot *slot, enum slot_file file)
 {
     char line[OUTCOME_MAX_LINE];

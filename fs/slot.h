@@ -67,10 +67,6 @@ void slot_reader_init(const struct slot *slot, struct slot_reader *reader);
 ssize_t slot_read(const struct slot *slot, enum slot_file file, struct slot_reader *reader,
                   off_t offset, size_t size, const char **bytes);
 
-// Is the content of FILE final, until the next request? Never that of request and
-// ctl.
-bool slot_is_settled(const struct slot *slot, enum slot_file file);
-
 // The size that stat shows: 0 until it is final.
 off_t slot_size(const struct slot *slot, enum slot_file file);
 

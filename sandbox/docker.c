@@ -13,14 +13,17 @@
 static bool is_of_the_client(const char *name)
 {
     static const char *const patterns[] = {
-        "PATH",        "HOME",        "USER",       "LOGNAME",    "SHELL",       "TMPDIR",
-        "LD_*",        "GLIBC_*",     "MALLOC_*",   "LOCPATH",    "GCONV_PATH",  "NLSPATH",
-        "GO*",         "DOCKER_*",    "CONTAINER*", "PODMAN*",    "BUILDAH*",    "BUILDKIT_*",
-        "COMPOSE_*",   "STORAGE_*",   "REGISTRY_*", "NETAVARK_*", "AARDVARK_*",  "CNI_*",
-        "CONMON*",     "OCI_*",       "CRUN_*",     "XDG_*",      "DBUS_*",      "SSH_*",
-        "SSL_*",       "GPG*",        "GNUPG*",     "*_PROXY",    "*_proxy",     "KUBE*",
-        "NOTIFY_*",    "LISTEN_*",    "OTEL_*",     "_*",         "TERM*",       "RES_OPTIONS",
-        "LOCALDOMAIN", "HOSTALIASES", "RESOLV_*",   "SUPPRESS_*", "SIGNATURE_*",
+        "PATH",      "HOME",       "USER",        "LOGNAME",    "SHELL",       "TMPDIR",
+        "LD_*",      "GLIBC_*",    "MALLOC_*",    "LOCPATH",    "GCONV_PATH",  "NLSPATH",
+        "GO*",       "DOCKER_*",   "CONTAINER*",  "PODMAN*",    "BUILDAH*",    "BUILDKIT_*",
+        "COMPOSE_*", "STORAGE_*",  "REGISTRY_*",  "NETAVARK_*", "AARDVARK_*",  "CNI_*",
+        "CONMON*",   "OCI_*",      "CRUN_*",      "XDG_*",      "DBUS_*",      "SSH_*",
+        "SSL_*",     "GPG*",       "GNUPG*",      "*_PROXY",    "*_proxy",     "KUBE*",
+        "NOTIFY_*",  "LISTEN_*",   "OTEL_*",      "_*",         "TERM*",       "RES_OPTIONS",
+        "BASH*",     "SHELLOPTS",  "PS4",         "ENV",        "IFS",         "CDPATH",
+        "PYTHON*",   "PERL*",      "RUBY*",       "NODE_*",     "LUA_*",       "TCL*",
+        "JAVA_*",    "_JAVA*",     "JDK_*",       "PHP*",       "LOCALDOMAIN", "HOSTALIASES",
+        "RESOLV_*",  "SUPPRESS_*", "SIGNATURE_*",
     };
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
         if (fnmatch(patterns[i], name, 0) == 0)

@@ -146,7 +146,8 @@ static void pause_or_resume(struct job *job)
     if (!job->process || is_full == job->is_paused)
         return;
     job->is_paused = is_full;
-    process_pause_output(job->process, PROCESS_STDOUT, is_full);
+    if (process_pause_output(job->process, PROCESS_STDOUT, is_full) < 0)
+        overflow(job, JOB_STDOUT, -ENOMEM);
 }
 
 static void keep_output(struct job *job, enum job_stream stream, const char *bytes, size_t size)
@@ -401,6 +402,8 @@ size_t job_write(struct job *job, const char *bytes, size_t size)
     if (job->state == JOB_QUEUED)
         return 0;
     count = job->process ? process_write(job->process, bytes, size) : -EPIPE;
+    if (count == -ENOMEM)
+        stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory to wait for its stdin");
     if (count < 0)
         return size;
     job->input_bytes += (size_t)count;

@@ -2,7 +2,6 @@
 #include "process.h"
 
 #include "cleanup.h"
-#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +37,8 @@ struct process {
     struct watch stdin_watch;
     bool is_reaped;
 };
+
+enum { REPORT_FD = STDERR_FILENO + 1 }; // status_fd's number in the child
 
 // What the child says through status_fd. It is smaller than PIPE_BUF, so it
 // arrives whole.
@@ -137,8 +138,12 @@ static _Noreturn void run_child(const struct process_spec *spec, const struct ch
     if (dup2(fds->in[0], STDIN_FILENO) < 0 || dup2(fds->out[1], STDOUT_FILENO) < 0 ||
         dup2(fds->err[1], STDERR_FILENO) < 0)
         fail(status_fd, STAGE_EXEC);
-    // Everything is close-on-exec already; this is for what a library may open.
-    close_range(3, UINT_MAX, CLOSE_RANGE_CLOEXEC);
+    // Everything is close-on-exec. But the exec may have to wait, for a file
+    // system that does not answer, and a copy of a pipe's end would keep another
+    // job waiting with it.
+    if (status_fd != REPORT_FD && dup3(status_fd, REPORT_FD, O_CLOEXEC) == REPORT_FD)
+        status_fd = REPORT_FD;
+    close_range((unsigned)status_fd + 1, UINT_MAX, 0);
     if (given_limit.rlim_max > 0)
         setrlimit(RLIMIT_NOFILE, &given_limit);
     if (who && (setgroups(who->group_count, who->groups) < 0 || setgid(who->gid) < 0 ||
@@ -370,9 +375,9 @@ ssize_t process_write(struct process *process, const char *bytes, size_t size)
         ssize_t count = write(process->stdin_fd, bytes + done, size - done);
         if (count >= 0)
             done += (size_t)count;
-        else if (errno == EAGAIN &&
-                 loop_change(process->loop, &process->stdin_watch, EPOLLOUT) == 0)
-            return (ssize_t)done;
+        else if (errno == EAGAIN)
+            return loop_change(process->loop, &process->stdin_watch, EPOLLOUT) < 0 ? -ENOMEM
+                                                                                   : (ssize_t)done;
         else if (errno != EINTR)
             process_end_stdin(process);
     }
@@ -407,12 +412,14 @@ ssize_t process_read(struct process *process, enum process_stream which, char *b
     return 0;
 }
 
-void process_pause_output(struct process *process, enum process_stream which, bool is_paused)
+int process_pause_output(struct process *process, enum process_stream which, bool is_paused)
 {
     struct stream *stream = &process->streams[which];
 
-    if (stream->fd >= 0 && loop_change(process->loop, &stream->watch, is_paused ? 0 : EPOLLIN) < 0)
-        log_error("cannot watch the output of process %d", (int)process->pid);
+    return stream->fd >= 0 &&
+                   loop_change(process->loop, &stream->watch, is_paused ? 0 : EPOLLIN) < 0
+               ? -ENOMEM
+               : 0;
 }
 
 size_t process_output_size(const struct process *process, enum process_stream which)

@@ -42,8 +42,9 @@ struct process;
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
                               const struct process_events *events, void *data, struct error *err);
 
-// Writes to the child's stdin. Returns how many bytes it took, or -EPIPE when it
-// has closed it. When that is fewer than SIZE, on_stdin follows.
+// Writes to the child's stdin. Returns how many bytes it took, -EPIPE when it has
+// closed it, or -ENOMEM when that cannot be waited for. When they are fewer than
+// SIZE, on_stdin follows.
 ssize_t process_write(struct process *process, const char *bytes, size_t size);
 
 // False from a process_write that took fewer bytes than it was given until
@@ -57,8 +58,8 @@ void process_end_stdin(struct process *process);
 // stream, -EAGAIN when there is nothing now.
 ssize_t process_read(struct process *process, enum process_stream which, char *bytes, size_t size);
 
-// Stops, or goes on, to call on_output for a stream.
-void process_pause_output(struct process *process, enum process_stream which, bool is_paused);
+// Stops, or goes on, to call on_output for a stream. 0 or -ENOMEM.
+int process_pause_output(struct process *process, enum process_stream which, bool is_paused);
 
 // How many bytes process_read would find now.
 size_t process_output_size(const struct process *process, enum process_stream which);

@@ -73,6 +73,10 @@ static int take_word(struct request *request, char *word, bool is_assignment, st
         free(word);
         return result;
     }
+    if (request->argv.count == 0 && is_assignment && request->env.count >= REQUEST_MAX_ENV) {
+        free(word);
+        return error_set(err, EINVAL, "there are more than %d NAME=VALUE words", REQUEST_MAX_ENV);
+    }
     if (request->argv.count == 0 && is_assignment)
         result = words_append_owned(&request->env, word);
     else if (request->argv.count == 0 && !*word) {

@@ -8,7 +8,10 @@
 
 #include <sys/types.h>
 
-enum { REQUEST_MAX_LINE = 128 * 1024 }; // bytes before the newline
+enum {
+    REQUEST_MAX_LINE = 128 * 1024, // bytes before the newline
+    REQUEST_MAX_ENV = 1000,        // NAME=VALUE words
+};
 
 struct request {
     bool has_timeout;

@@ -19,6 +19,7 @@ struct sandbox {
     struct list queued;  // in order of arrival
     unsigned running_count;
     unsigned queued_count;
+    bool is_starting; // start_next is at work
     unsigned references;
 };
 
@@ -67,7 +68,8 @@ struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config)
 
 static void free_if_unused(struct sandbox *sandbox)
 {
-    if (sandbox->references > 0 || sandbox->running_count + sandbox->queued_count > 0)
+    if (sandbox->references > 0 || sandbox->is_starting ||
+        sandbox->running_count + sandbox->queued_count > 0)
         return;
     list_remove(&sandbox->link);
     sandbox_config_unref(sandbox->config);
@@ -170,12 +172,17 @@ static void start(struct entry *entry)
 
 static void start_next(struct sandbox *sandbox)
 {
+    // A job may end as it is started, and come here again: not deeper and deeper.
+    if (sandbox->is_starting)
+        return;
+    sandbox->is_starting = true;
     while (!list_is_empty(&sandbox->queued) &&
            sandbox->running_count < sandbox->config->max_running) {
         struct entry *entry = LIST_ENTRY(sandbox->queued.next, struct entry, link);
         sandbox->queued_count--;
         start(entry);
     }
+    sandbox->is_starting = false;
 }
 
 static void on_done(void *data)

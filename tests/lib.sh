@@ -114,7 +114,7 @@ PYTHON
 # --- Assertions: each ends the test when it fails
 
 fail() {
-    echo "# $*" >&3
+    sed "s/^/# /" <<<"$*" >&3
     exit 1
 }
 

@@ -39,8 +39,12 @@ async function withThread(call) {
 }
 
 // Each of the two takes the directory of a sandbox, a command line and a Buffer,
-// and returns what the command wrote, as a Buffer, or throws. readFile and
-// writeFile go on after a part; signals do not reach the pool's threads.
+// and returns what the command wrote, as a Buffer, or throws. writeFile goes on
+// after a part; signals do not reach the pool's threads.
+//
+// readFile of fs/promises is for files whose size is known: that of Node 18 takes
+// a part for the whole, and does not see the error that follows it, when the size
+// is 0. A slot's files have their size once status has been read.
 
 const requestOf = (command, payload) => Buffer.concat([Buffer.from(command + "\n"), payload]);
 
@@ -51,10 +55,10 @@ function callBySlot(sandbox, command, payload) {
     const text = async (name) => (await fs.readFile(path.join(slot, name), "utf8")).trim();
     try {
       await fs.writeFile(path.join(slot, "request"), requestOf(command, payload));
-      const answer = await fs.readFile(path.join(slot, "stdout"));
-      if ((await text("status")) !== "0 exited")
-        throw new Error(`${command}: ${await text("status")}\n${await text("stderr")}`);
-      return answer;
+      const status = await text("status");
+      if (status !== "0 exited")
+        throw new Error(`${command}: ${status}\n${await text("stderr")}`);
+      return await fs.readFile(path.join(slot, "stdout"));
     } finally {
       await fs.rmdir(slot); // cancels what still runs; there is no need to empty it
     }
@@ -68,7 +72,12 @@ function callByConversation(sandbox, command, payload) {
     const file = await fs.open(path.join(sandbox, "request"), "r+");
     try {
       await file.writeFile(requestOf(command, payload));
-      return await file.readFile();
+      const parts = [];
+      for (;;) {
+        const { bytesRead, buffer } = await file.read(Buffer.alloc(65536), 0, 65536, null);
+        if (bytesRead === 0) return Buffer.concat(parts);
+        parts.push(buffer.subarray(0, bytesRead));
+      }
     } finally {
       await file.close();
     }

@@ -287,7 +287,8 @@ START_TEST(hands_an_alias_to_one_at_a_time)
     ck_assert_uint_ne(one_id, node_id(a, SLOT_REQUEST));
     ck_assert_ptr_eq(node_find(one_id, &file), a);
     ck_assert_int_eq(file, SLOT_REQUEST);
-    node_take_back_alias(one_id); // not the latest: it is not given again
+    node_alias_opened(one_id);
+    node_alias_closed(one_id); // not the latest: it is not given again
     ck_assert_ptr_ne(node_hand_out_alias(a), one);
     node_finish_all();
 }
@@ -303,7 +304,20 @@ START_TEST(gives_the_latest_alias_again_when_it_has_come_back)
     struct node *one = node_hand_out_alias(a);
     node_ref(one);
     uint64_t id = node_id(one, SLOT_REQUEST);
-    node_take_back_alias(id);
+    node_alias_opened(id);
+    node_alias_opened(id);
+    node_alias_closed(id);
+    ck_assert_ptr_ne(node_hand_out_alias(a), one); // it is still open
+    node_finish_all();
+
+    node_init_root();
+    a = make("a");
+    node_ref(a);
+    one = node_hand_out_alias(a);
+    node_ref(one);
+    id = node_id(one, SLOT_REQUEST);
+    node_alias_opened(id);
+    node_alias_closed(id);
     ck_assert_ptr_eq(node_hand_out_alias(a), one);
     node_ref(one);
     node_forget(id, 2);
