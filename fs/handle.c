@@ -71,6 +71,7 @@ void handle_destroy(struct handle *handle)
     if (handle->poll)
         fuse_pollhandle_destroy(handle->poll);
     conversation_destroy(handle->conversation);
+    slot_dir_discard(handle->dir);
     slot_dir_unref(handle->dir);
     free(handle);
     open_count--;

@@ -29,6 +29,12 @@ void slot_dir_unref(struct slot_dir *dir)
     free(dir);
 }
 
+void slot_dir_discard(struct slot_dir *dir)
+{
+    if (dir->is_removed && list_is_empty(&dir->handles))
+        slot_discard(dir->slot);
+}
+
 static void on_node_free(struct slot_dir *dir)
 {
     dir->node = NULL;
@@ -49,11 +55,8 @@ static void on_slot_change(void *data)
         if (!handle->conversation)
             handle_tell_poller(handle);
     }
-    if (!dir->is_removed || slot_is_busy(dir->slot))
-        return;
-    if (list_is_empty(&dir->handles))
-        slot_discard(dir->slot);
-    if (dir->is_kept) {
+    slot_dir_discard(dir);
+    if (dir->is_kept && !slot_is_busy(dir->slot)) {
         dir->is_kept = false;
         slot_dir_unref(dir);
     }
@@ -121,6 +124,7 @@ static void detach(struct slot_dir *dir)
         dir->is_kept = true;
         dir->references++;
     }
+    slot_dir_discard(dir);
     node_detach(dir->node);
 }
 

@@ -28,6 +28,10 @@ struct slot_dir {
 
 void slot_dir_unref(struct slot_dir *dir);
 
+// Forgets the results of a removed slot that nobody has open. Its node may last:
+// the kernel keeps it as long as it likes, or as somebody stands in it.
+void slot_dir_discard(struct slot_dir *dir);
+
 // Makes the directories of CONFIG, and changes or removes those that are there.
 // Jobs of a removed sandbox run to their end. 0 or -ENOMEM, then some of it is
 // done, and trying again is right.

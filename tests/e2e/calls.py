@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of many callers have in common: conversations, slots, daemons,
+and what is left of them. For `python3 -` with the programs of the scripts."""
+
+import contextlib
+import ctypes
+import errno
+import faulthandler
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+# What hangs says where, a little before the script's own limit.
+faulthandler.dump_traceback_later(230, exit=True)
+
+nap = os.environ.get("NAP")  # sleep(1) under a name that only one script's jobs have
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def eventually(predicate, what, seconds=30):
+    """Waits until predicate() is true, and returns what it said."""
+    deadline = time.monotonic() + seconds
+    while True:
+        result = predicate()
+        if result:
+            return result
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+# --- Conversations
+
+
+def open_request(directory, flags=0):
+    return os.open(f"{directory}/request", os.O_RDWR | os.O_CLOEXEC | flags)
+
+
+def write_all(fd, data):
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view[: 1 << 20]) :]
+
+
+def start(directory, request, flags=0):
+    """A conversation whose request has been written."""
+    fd = open_request(directory, flags)
+    write_all(fd, request)
+    return fd
+
+
+def read_all(fd, size=1 << 17):
+    """The bytes up to the end, and its error's name, or "none"."""
+    parts = []
+    while True:
+        try:
+            part = os.read(fd, size)
+        except OSError as error:
+            return b"".join(parts), errno.errorcode[error.errno]
+        if not part:
+            return b"".join(parts), "none"
+        parts.append(part)
+
+
+def converse(directory, request):
+    """One whole conversation, as read_all says it."""
+    fd = start(directory, request)
+    try:
+        return read_all(fd)
+    finally:
+        os.close(fd)
+
+
+def works(directory, word="works"):
+    """A new call of each kind gets its answer."""
+    assert converse(directory, b"echo " + word.encode()) == (word.encode() + b"\n", "none")
+
+
+# --- Slots
+
+
+def ask(directory, request):
+    fd = os.open(f"{directory}/request", os.O_WRONLY)
+    try:
+        write_all(fd, request)
+    finally:
+        os.close(fd)
+
+
+def get(path):
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
+def status(directory):
+    return get(f"{directory}/status").decode().rstrip("\n")
+
+
+def write_error(path, data):
+    """The name of the error of one write to a file, or "none"."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        return error_of(os.write, fd, data)
+    finally:
+        os.close(fd)
+
+
+def error_of(function, *args, **named):
+    """The name of the error that a call fails with, or "none"."""
+    try:
+        function(*args, **named)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "none"
+
+
+# --- Processes
+
+
+def processes(mark):
+    """Those with MARK in their command line."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                if mark.encode() in file.read() and int(pid) != os.getpid():
+                    found.append(int(pid))
+    return found
+
+
+def gone(mark):
+    eventually(lambda: not processes(mark), f"still there: {mark}")
+
+
+def there(mark, count=1):
+    eventually(lambda: len(processes(mark)) >= count, f"fewer than {count}: {mark}")
+
+
+@contextlib.contextmanager
+def child(function, *args):
+    """A process that runs function, and is killed at the end if it is still there."""
+    pid = os.fork()
+    if pid == 0:
+        code = 70
+        try:
+            function(*args)
+            code = 0
+        except BaseException:  # whatever it is, it must not get back into the parent
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(code)
+    try:
+        yield pid
+    finally:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def wait_for(pid):
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, f"process {pid} failed"
+
+
+def side_by_side(*functions):
+    """Runs each in a thread of its own; what one of them raises is raised."""
+    failures = []
+
+    def run(function):
+        try:
+            function()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(function,), daemon=True) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def kib(daemon, name):
+    """VmRSS, VmHWM and the like of the daemon."""
+    with open(f"/proc/{daemon}/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name + ":"))
+
+
+def is_sanitized(daemon):
+    """Then its memory says nothing."""
+    with open(f"/proc/{daemon}/maps") as maps:
+        text = maps.read()
+    return "libasan" in text or "vgpreload" in text
+
+
+def forget_peak(daemon):
+    with open(f"/proc/{daemon}/clear_refs", "w") as file:
+        file.write("5")
+
+
+def used(daemon):
+    """Descriptors and children of the daemon."""
+    with open(f"/proc/{daemon}/task/{daemon}/children") as children:
+        return len(os.listdir(f"/proc/{daemon}/fd")), len(children.read().split())
+
+
+def settled(daemon):
+    """The same, once it does not change any more."""
+    last = None
+    while last != used(daemon):
+        last = used(daemon)
+        time.sleep(0.2)
+    return last
+
+
+def check_used(daemon, before):
+    """The last close and the last child's end take the daemon a moment."""
+    deadline = time.monotonic() + 20
+    while used(daemon) != before:
+        assert time.monotonic() < deadline, (
+            f"descriptors and children: {before} before, {used(daemon)} now: "
+            + str([os.readlink(f"/proc/{daemon}/fd/{fd}") for fd in os.listdir(f"/proc/{daemon}/fd")])
+        )
+        time.sleep(0.02)
+
+
+class Daemon:
+    """One more daemon, in FOLDER; as a context manager it is ended, and well."""
+
+    def __init__(self, folder, config):
+        self.folder = folder
+        self.mount = f"{folder}/mnt"
+        os.makedirs(self.mount, exist_ok=True)
+        self.configure(config)
+        self.log = open(f"{folder}/log", "w+")
+        self.process = subprocess.Popen(
+            [os.environ["HOOKSFS"], "-f", f"{folder}/conf", self.mount], stderr=self.log
+        )
+        self.pid = self.process.pid
+        eventually(self.answered, "the daemon does not start")
+        assert self.process.poll() is None, self.text()
+
+    def text(self):
+        with open(f"{self.folder}/log", errors="replace") as file:
+            return file.read()
+
+    def answered(self):
+        return "serving, with process" in self.text() or self.process.poll() is not None
+
+    def configure(self, config):
+        with open(f"{self.folder}/conf.new", "w") as file:
+            file.write(config)
+        os.rename(f"{self.folder}/conf.new", f"{self.folder}/conf")
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(60) == 0, (self.process.returncode, self.text()[-3000:])
+        assert not os.path.ismount(self.mount), "it is still mounted"
+        text = self.text()
+        found = re.search("runtime error:|ERROR: [A-Za-z]+Sanitizer", text)
+        assert not found, text[found.start() :]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        if self.process.poll() is None and kind is None:
+            self.end()
+        elif self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                subprocess.run(["umount", "-l", self.mount], check=False)
+        self.log.close()

@@ -1,0 +1,453 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Several users on one mount: what each may do with the others' slots and with
+# the sandboxes, as whom hooks run and with which environment, and a daemon that
+# is not root's. Only root can be several users.
+# shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016,SC2012
+. "$(dirname "$0")/../lib.sh"
+
+if [[ $(id -u) != 0 ]]; then
+    echo "1..0 # SKIP only root can be several users"
+    exit 0
+fi
+
+# Alice and Bob are in one group, Carol is in none; Bob and Carol have no entry
+# in /etc/passwd.
+TEAM=21000
+ALICE=65534 BOB=21002 CAROL=21003
+root() { "$@"; }
+alice() { setpriv --reuid $ALICE --regid $ALICE --groups $TEAM,21001 -- "$@"; }
+bob() { setpriv --reuid $BOB --regid $BOB --groups $TEAM -- "$@"; }
+carol() { setpriv --reuid $CAROL --regid $CAROL --clear-groups -- "$@"; }
+
+# The daemon's own environment has something to hide, and something to hand on.
+export HOOKS_SECRET=hunter2 HOOKS_SHARED=shared
+mount_with <<CONF || exit 1
+mode = direct
+timeout = 100s
+kill_grace = 300ms
+[private]
+[everyone]
+permissions = 0777
+[team]
+group = $TEAM
+permissions = 0770
+[writers]
+group = $TEAM
+permissions = 0730
+[readers]
+group = $TEAM
+permissions = 0750
+[hers]
+owner = $ALICE
+permissions = 0700
+[fixed]
+permissions = 0777
+user = daemon
+[handing]
+permissions = 0777
+env = HOOKS_SHARED
+env = HOOKS_SET=given
+CONF
+unset HOOKS_SECRET HOOKS_SHARED
+E=$M/everyone
+export NAP=$T/nap
+cp "$(command -v sleep)" "$NAP"
+
+with_calls() {
+    PYTHONPATH=$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 timeout 240 /usr/bin/python3 - "$@"
+}
+
+before_each() {
+    local slot
+    for slot in "$M"/*/*/; do
+        [[ ! -d $slot ]] || rmdir "$slot"
+    done
+}
+
+# The error of a command, in words; empty when there is none.
+error_of() {
+    "$@" 2>&1 >/dev/null </dev/null | sed 's/.*: //'
+}
+
+denied() {
+    is "$(error_of "$@")" "Permission denied" "$*"
+}
+
+# What is said where writing is not permitted: cat, as a shell's echo has words
+# of its own.
+writes() {
+    "$1" sh -c 'cat >"$1"' sh "$2" <<<"$3"
+}
+
+# converses USER SANDBOX LINE: the answer to LINE in a conversation
+converses() {
+    "$1" bash -c 'exec 4<>"$1/request" && printf %s "$2" >&4 && timeout 30 cat <&4' bash "$2" "$3"
+}
+
+# answers USER SLOT LINE: the answer to LINE, from the slot
+answers() {
+    "$1" bash -c 'printf %s "$2" >"$1/request" && timeout 30 cat "$1/stdout"' bash "$2" "$3"
+}
+
+# --- Slots of others
+
+test_nobody_gets_into_the_slot_of_another() {
+    local d file user
+    d=$(alice mktemp -d "$E/XXXXXX")
+    is "$(stat -c '%u %g %a' "$d")" "$ALICE $ALICE 700"
+    is "$(stat -c '%u %g %a' "$d/request")" "$ALICE $ALICE 600"
+    writes alice "$d/request" "sh -c 'echo secret; exec $NAP 1000'"
+    is "$(alice timeout 30 head -n 1 "$d/stdout")" secret
+    for user in bob carol; do
+        denied "$user" ls "$d"
+        denied "$user" stat "$d/status"
+        for file in stdout stderr status; do
+            denied "$user" cat "$d/$file"
+        done
+        denied "$user" sh -c 'exec cat >"$1"' sh "$d/request"
+        denied "$user" sh -c 'exec cat >"$1"' sh "$d/ctl"
+        denied "$user" bash -c 'exec 4<>"$1"' bash "$d/request"
+        denied "$user" rm "$d/stdout"
+        denied "$user" mkdir "$d/new"
+        is "$(error_of "$user" rmdir "$d")" "Operation not permitted" "rmdir"
+        is "$(error_of "$user" chmod 777 "$d")" "Operation not permitted" "chmod"
+        is "$(error_of "$user" mv "$d" "$E/mine")" "Operation not permitted" "mv"
+        like "$(error_of "$user" rm -rf "$d")" "*ermi*" "rm -rf"
+        writes "$user" "$E/ctl" cancel # of the sandbox's own slot
+    done
+    pgrep -f "^$NAP" >/dev/null || fail "somebody has ended her job"
+    [[ -d $d ]] || fail "somebody has removed her slot"
+    is "$(alice timeout 30 head -n 1 "$d/stdout")" secret
+    writes alice "$d/ctl" cancel
+    is "$(alice timeout 30 cat "$d/status")" "130 cancelled"
+    alice rmdir "$d"
+}
+
+# Her own are hers to remove, and root's.
+test_who_may_remove() {
+    local d=$E/slot
+    alice mkdir "$d"
+    alice rmdir "$d"
+    alice mkdir "$d"
+    rmdir "$d"
+    alice mkdir -m 777 "$d"
+    is "$(error_of bob rmdir "$d")" "Operation not permitted" "of a slot that all may use"
+    alice rmdir "$d"
+    # The owner of the sandbox's directory.
+    chmod_is_refused
+}
+
+chmod_is_refused() {
+    bob mkdir "$M/team/slot"
+    is "$(error_of alice rmdir "$M/team/slot")" "Operation not permitted" "of a colleague"
+    is "$(error_of bob chmod 777 "$M/team/slot")" "Operation not permitted" "chmod of one's own"
+    is "$(error_of bob chgrp $TEAM "$M/team/slot")" "Operation not permitted" "chgrp of one's own"
+    bob rmdir "$M/team/slot"
+}
+
+test_a_slot_that_is_shared() {
+    local d=$E/slot
+    (umask 0; alice mkdir "$d")
+    is "$(stat -c '%u %a' "$d")" "$ALICE 777"
+    is "$(answers bob "$d" 'id -u')" "$BOB" "a job is its writer's, and not its slot's"
+    is "$(carol cat "$d/stdout")" "$BOB"
+    is "$(converses carol "$d" 'id -u')" "$CAROL"
+    writes bob "$d/request" "$NAP 1000"
+    writes carol "$d/ctl" cancel
+    is "$(alice timeout 30 cat "$d/status")" "130 cancelled"
+    alice rmdir "$d"
+}
+
+# Whoever opens files keeps them open whoever he is, and the job stays his.
+test_descriptors_that_are_handed_on() {
+    local d=$E/slot
+    alice mkdir "$d"
+    exec 4<"$d/stdout" 5<>"$E/request"
+    writes alice "$d/request" "echo hers"
+    alice cat "$d/status" >/dev/null
+    is "$(carol cat <&4)" hers
+    is "$(carol bash -c 'echo "id -u" >&5; cat <&5')" 0 "whose conversation it is"
+    exec 4<&- 5<&-
+    alice rmdir "$d"
+}
+
+# --- Sandboxes
+
+test_who_has_no_permission() {
+    local sandbox
+    is "$(carol ls "$M" | wc -l)" 8 "the root is for all"
+    for sandbox in private team writers readers hers; do
+        denied carol ls "$M/$sandbox"
+        denied carol cat "$M/$sandbox/status"
+        denied carol sh -c 'exec cat >"$1"' sh "$M/$sandbox/request"
+        denied carol sh -c 'exec cat >"$1"' sh "$M/$sandbox/ctl"
+        denied carol bash -c 'exec 4<>"$1"' bash "$M/$sandbox/request"
+        denied carol mkdir "$M/$sandbox/new"
+    done
+    denied alice ls "$M/private"
+    denied carol mkdir "$M/new"
+    denied carol touch "$M/new"
+}
+
+test_permissions_of_the_directories() {
+    is "$(stat -c '%a %u %g' "$M")" "755 0 0"
+    is "$(stat -c '%a %u %g' "$M/private" "$M/private/request" "$M/private/stdout" "$M/private/ctl")" \
+        $'700 0 0\n600 0 0\n400 0 0\n200 0 0'
+    is "$(stat -c '%a %u %g' "$M/team" "$M/team/request" "$M/team/status" "$M/team/ctl")" \
+        "770 0 $TEAM"$'\n'"660 0 $TEAM"$'\n'"440 0 $TEAM"$'\n'"220 0 $TEAM"
+    is "$(stat -c '%a %u' "$M/hers" "$M/hers/stderr")" "700 $ALICE"$'\n'"400 $ALICE"
+    is "$(stat -c '%a' "$E" "$E/request" "$E/stdout" "$E/ctl")" $'777\n666\n444\n222'
+}
+
+test_a_team() {
+    is "$(answers alice "$M/team" 'id -u')" "$ALICE"
+    is "$(bob cat "$M/team/stdout")" "$ALICE" "what a colleague reads"
+    is "$(answers bob "$M/team" 'id -u')" "$BOB"
+    is "$(converses alice "$M/team" 'id -u')" "$ALICE"
+    is "$(converses bob "$M/team" 'id -u')" "$BOB"
+    writes alice "$M/team/request" "$NAP 1000"
+    is "$(error_of bob sh -c 'exec cat >"$1"' sh "$M/team/request")" "Device or resource busy"
+    writes bob "$M/team/ctl" cancel
+    is "$(alice timeout 30 cat "$M/team/status")" "130 cancelled"
+    denied carol cat "$M/team/stdout"
+}
+
+test_only_some_rights() {
+    writes bob "$M/writers/request" 'echo hello'
+    is "$(get "$M/writers/stdout")" hello
+    denied bob cat "$M/writers/stdout"
+    denied bob bash -c 'exec 4<>"$1"' bash "$M/writers/request"
+    denied bob ls "$M/writers"
+    bob mkdir "$M/writers/slot"
+    is "$(answers bob "$M/writers/slot" 'echo own')" own
+    bob rmdir "$M/writers/slot"
+
+    ask "$M/readers" echo "for all"
+    is "$(bob timeout 30 cat "$M/readers/stdout")" "for all"
+    denied bob sh -c 'exec cat >"$1"' sh "$M/readers/request"
+    denied bob sh -c 'exec cat >"$1"' sh "$M/readers/ctl"
+    denied bob bash -c 'exec 4<>"$1"' bash "$M/readers/request"
+    denied bob mkdir "$M/readers/slot"
+
+    is "$(answers alice "$M/hers" 'id -u')" "$ALICE"
+    alice mkdir "$M/hers/slot"
+    alice rmdir "$M/hers/slot"
+    denied bob ls "$M/hers"
+}
+
+# --- As whom hooks run
+
+test_id_is_the_callers() {
+    is "$(answers alice "$E" 'id -u')" "$ALICE"
+    is "$(answers alice "$E" 'id -ru')" "$ALICE"
+    is "$(answers alice "$E" 'id -g')" "$ALICE"
+    is "$(answers alice "$E" 'id -G')" "$ALICE $TEAM 21001" "her groups"
+    is "$(converses alice "$E" 'id -G')" "$ALICE $TEAM 21001" "her groups in a conversation"
+    is "$(answers bob "$E" 'id -G')" "$BOB $TEAM"
+    is "$(converses carol "$E" 'id -G')" "$CAROL"
+    is "$(answers root "$E" 'id -G')" "$(id -G)" "root"
+    like "$(answers alice "$E" "grep -E '^(Uid|CapEff|CapPrm|CapAmb):' /proc/self/status")" \
+        "Uid:?$ALICE?$ALICE?$ALICE?$ALICE"$'\n'"CapPrm:?0000000000000000"$'\n'"CapEff:?0000000000000000"$'\n'"CapAmb:?0000000000000000"
+    # More groups than usual.
+    local many
+    many=$(seq -s, 30001 30200)
+    is "$(setpriv --reuid $BOB --regid $BOB --groups "$many" bash -c '
+        echo "id -G" >"$1/request"; cat "$1/stdout"' bash "$E" | tr ' ' '\n' | sort -n | tr '\n' ,)" \
+        "$BOB,$many,"
+}
+
+# A uid that has taken over the opened file, and one who only looks like it.
+test_rights_are_those_of_the_opening() {
+    with_calls "$E" "$ALICE" "$BOB" <<'PYTHON'
+import sys
+from calls import *
+sandbox, alice, bob = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+# The file system's uid is what files are opened with.
+def run():
+    os.setgroups([])
+    os.setresgid(bob, bob, 0)
+    os.setresuid(bob, bob, 0)
+    fd = open_request(sandbox)
+    os.write(fd, b"id -u\n")
+    assert read_all(fd) == (b"%d\n" % bob, "none")
+    fd = open_request(sandbox)
+    os.setresuid(0, 0, 0)
+    os.write(fd, b"id -u\n")  # root now, with the descriptor of before
+    assert read_all(fd) == (b"%d\n" % bob, "none")
+with child(run) as pid:
+    wait_for(pid)
+PYTHON
+}
+
+test_files_are_made_as_the_caller() {
+    install -d -m 1777 "$T/made"
+    is "$(converses alice "$E" "sh -c 'echo x >$T/made/alice && umask'")" 0022
+    is "$(stat -c '%u %g %a' "$T/made/alice")" "$ALICE $ALICE 644"
+    install -m 600 /dev/null "$T/made/root"
+    writes bob "$E/request" "cat $T/made/root"
+    is "$(bob timeout 30 cat "$E/status")" "1 exited"
+    like "$(bob cat "$E/stderr")" "*Permission denied*"
+}
+
+# A user's jobs can be signalled by that user, as anything else that is theirs.
+test_killed_by_its_user() {
+    writes alice "$E/request" "$NAP 1000"
+    wait_until 10 pgrep -f "^$NAP" >/dev/null
+    is "$(error_of bob kill "$(pgrep -f "^$NAP")")" "Operation not permitted" "bob's kill"
+    alice kill -KILL "$(pgrep -f "^$NAP")"
+    is "$(alice timeout 30 cat "$E/status")" "137 signaled KILL"
+    # And the daemon can end them although it is another user's.
+    writes alice "$E/request" "$NAP 1000"
+    writes alice "$E/ctl" cancel
+    is "$(alice timeout 30 cat "$E/status")" "130 cancelled"
+}
+
+test_environment() {
+    local names
+    names=$(answers alice "$E" env | sed 's/=.*//' | sort | tr '\n' ' ')
+    is "$names" "HOME LOGNAME PATH SHELL USER " "variables of a user who has an entry"
+    like "$(answers alice "$E" env)" "*USER=$(id -un $ALICE)*"
+    names=$(converses bob "$E" env | sed 's/=.*//' | sort | tr '\n' ' ')
+    like "$names" "*PATH *"
+    [[ ! $names =~ HOOKS|LC_ALL|NAP|TMPDIR|INVOCATION ]] || fail "he sees $names"
+    like "$(answers alice "$M/handing" env)" "*HOOKS_SHARED=shared*"
+    like "$(answers alice "$M/handing" env)" "*HOOKS_SET=given*"
+    [[ $(answers alice "$M/handing" env) != *HOOKS_SECRET* ]] || fail "she sees it"
+    like "$(answers alice "$E" 'OWN=1 env')" "*OWN=1*"
+    # Whoever is the daemon's user has what is the daemon's anyway.
+    like "$(answers root "$M/private" env)" "*HOOKS_SECRET=hunter2*"
+    # Nor in another way.
+    writes alice "$E/request" "sh -c 'cat /proc/\$PPID/environ'"
+    is "$(alice timeout 30 cat "$E/stdout")" ""
+    is "$(converses bob "$E" 'ls /proc/self/fd' | tr '\n' ' ')" "0 1 2 3 " "descriptors, 3 is of ls"
+}
+
+test_a_fixed_user() {
+    local wanted
+    wanted=$(setpriv --reuid daemon --regid daemon --init-groups id)
+    is "$(answers alice "$M/fixed" id)" "$wanted"
+    is "$(converses bob "$M/fixed" id)" "$wanted"
+    is "$(answers root "$M/fixed" id)" "$wanted" "root"
+    like "$(answers alice "$M/fixed" env)" "*USER=daemon*"
+    [[ $(answers alice "$M/fixed" env) != *HOOKS_SECRET* ]] || fail "it sees the daemon's variables"
+    [[ $(answers root "$M/fixed" env) != *HOOKS_SECRET* ]] || fail "it sees the daemon's variables"
+}
+
+test_the_log_has_the_callers() {
+    alice mkdir "$E/logged"
+    is "$(answers alice "$E/logged" 'echo x y z')" "x y z"
+    wait_until 10 grep -q "sandbox=everyone slot=logged uid=$ALICE pid=[0-9]* command=echo " "$T/log" ||
+        fail "no line with her uid"
+    alice rmdir "$E/logged"
+    is "$(converses bob "$E" 'echo x y z')" "x y z"
+    wait_until 10 grep -q "sandbox=everyone slot=[^ ]* uid=$BOB pid=[0-9]* command=echo " "$T/log" ||
+        fail "no line with his uid"
+    ! grep -q 'x y z' "$T/log" || fail "the log has arguments"
+}
+
+# Each with many calls at the same time, and each gets an answer as itself.
+test_all_of_them_at_once() {
+    with_calls "$E" "$ALICE" "$BOB" "$CAROL" <<'PYTHON'
+import sys, tempfile
+from calls import *
+sandbox, users = sys.argv[1], [int(user) for user in sys.argv[2:]]
+
+def run(user, number):
+    groups = sorted([31000 + number, user + 7])
+    os.setgroups(groups), os.setgid(user), os.setuid(user)
+    wanted = " ".join(map(str, [user, *groups])).encode()
+    for _ in range(15):
+        answer, end = converse(sandbox, b"sh -c 'id -G; cat'\nof %d" % number)
+        assert end == "none" and answer == wanted + b"\nof %d" % number, (user, number, answer, end)
+        with tempfile.TemporaryDirectory(dir=sandbox) as slot:
+            ask(slot, b"sh -c 'id -G; cat'\nof %d" % number)
+            assert get(slot + "/stdout") == wanted + b"\nof %d" % number
+
+with contextlib.ExitStack() as stack:
+    for pid in [stack.enter_context(child(run, user, number)) for number in range(8) for user in users]:
+        wait_for(pid)
+PYTHON
+}
+
+# --- A daemon that is not root's
+
+# in_its_own_world COMMAND...: where /dev/fuse is for all, and users may ask for
+# allow_other; mounts are seen there only.
+in_its_own_world() {
+    unshare -m --propagation private bash -euc '
+        mkdir -p "$1"
+        mount -t tmpfs -o mode=755 none "$1"
+        mknod "$1/fuse" c 10 229
+        chmod 666 "$1/fuse"
+        mount --bind "$1/fuse" /dev/fuse
+        if [ -e /etc/fuse.conf ]; then
+            echo user_allow_other >"$1/fuse.conf"
+            mount --bind "$1/fuse.conf" /etc/fuse.conf
+        fi
+        shift
+        exec "$@"' bash "$T/world" "$@"
+}
+
+can_have_its_own_world() {
+    unshare -m true 2>/dev/null || skip "no mount namespaces here"
+    in_its_own_world setpriv --reuid $ALICE --regid $ALICE --clear-groups test -w /dev/fuse ||
+        skip "no /dev/fuse for others here"
+    install -m 755 "$HOOKSFS" "$T/hooksfs"
+    [[ -u $(command -v fusermount3) ]] || skip "no fusermount3 with its s bit"
+}
+
+test_a_daemon_of_a_user() {
+    can_have_its_own_world
+    install -d -o $ALICE -m 755 "$T/hers"
+    : >"$T/hers.log"
+    cat >"$T/hers.sh" <<'SCRIPT'
+set -eu
+cd /
+. "$TESTS/lib.sh"
+exec 3>&1 2>&1
+alice() { setpriv --reuid "$ALICE" --regid "$ALICE" --groups 21000 -- "$@"; }
+bob() { setpriv --reuid "$BOB" --regid "$BOB" --clear-groups -- "$@"; }
+H=$WHERE/hers/mnt
+alice mkdir "$H"
+printf 'mode = direct\nkill_grace = 200ms\n[own]\n[open]\npermissions = 0777\n' >"$WHERE/hers/conf"
+alice "$WHERE/hooksfs" -f $OPTIONS "$WHERE/hers/conf" "$H" 2>"$WHERE/hers.log" &
+daemon_pid=$!
+T_LOG=$WHERE/hers.log
+wait_until 10 grep -q "serving, with process" "$T_LOG" || fail "it does not serve: $(cat "$T_LOG")"
+daemon=$(sed -n 's/.*serving, with process //p' "$T_LOG")
+is "$(alice stat -c '%u %a' "$H/own" "$H/own/request")" "$ALICE 700"$'\n'"$ALICE 600"
+is "$(alice bash -c 'echo "id -u" >"$1/request"; cat "$1/stdout" "$1/status"' bash "$H/own")" "$ALICE"$'\n'"0 exited"
+is "$(alice bash -c 'exec 4<>"$1/request"; printf "cat\nhello" >&4; cat <&4' bash "$H/own")" hello
+alice bash -euc 'd=$(mktemp -d "$1/XXXXXX"); echo "sleep 1000" >$d/request; rmdir $d; [ ! -e $d ]' bash "$H/own"
+alice mkdir "$H/own/a"
+alice rm -r "$H/own/a"
+if [[ $OPTIONS ]]; then
+    # What others ask for is done as the daemon's user: there is no other way.
+    is "$(bob bash -c 'exec 4<>"$1/request"; echo "id -u" >&4; cat <&4' bash "$H/open")" "$ALICE"
+    is "$(bob bash -c 'd=$(mktemp -d "$1/XXXXXX"); echo "id -u" >$d/request; cat $d/stdout; stat -c %u $d; rmdir $d' bash "$H/open")" "$ALICE"$'\n'"$BOB"
+    like "$(bob ls "$H/own" 2>&1)" "*Permission denied"
+else
+    like "$(bob ls "$H" 2>&1)" "*Permission denied"
+    like "$(ls "$H" 2>&1)" "*Permission denied"
+fi
+kill -TERM "$daemon"
+code=0
+wait "$daemon_pid" || code=$?
+is "$code" 0 "its exit code"
+daemon_pid=
+! mountpoint -q "$H" || fail "it is still mounted"
+! grep -E 'runtime error:|ERROR: [A-Za-z]+Sanitizer' "$T_LOG" || fail "see $T_LOG"
+rmdir "$H"
+echo went well
+SCRIPT
+    local options got
+    for options in "" "-o allow_other"; do
+        got=$(TESTS=$TESTS WHERE=$T ALICE=$ALICE BOB=$BOB OPTIONS=$options \
+            in_its_own_world timeout 100 bash "$T/hers.sh" 3>&1) || true
+        is "$got" "went well" "with options '$options'"
+    done
+}
+
+run_tests
