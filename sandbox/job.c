@@ -31,7 +31,6 @@ struct job {
     bool is_stdin_ended;     // the owner said so
     uint64_t input_bytes;
     struct intake intake;
-    bool has_exited;
     bool is_signaled; // how the process exited
     int exit_number;
     struct outcome outcome; // also the reason for a stop, while it stops
@@ -198,7 +197,6 @@ static void on_process_exit(void *data, bool is_signaled, int number)
 {
     struct job *job = data;
 
-    job->has_exited = true;
     job->is_signaled = is_signaled;
     job->exit_number = number;
     // What it wrote is in the pipe, and comes before the end, however long the
