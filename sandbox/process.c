@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process.h"
 
+#include "child.h"
 #include "cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -29,31 +26,23 @@ struct process {
     void *data;
     pid_t pid;
     int pid_fd;
-    int status_fd; // a report from the child before its exec; its end when that worked
+    struct child *child; // NULL once it has left our memory
+    struct timer settling;
     int stdin_fd;
     struct stream streams[PROCESS_STREAMS];
     struct watch exit_watch;
-    struct watch status_watch;
     struct watch stdin_watch;
     bool is_reaped;
 };
 
-enum { REPORT_FD = STDERR_FILENO + 1 }; // status_fd's number in the child
+// How long a command takes at most, usually, to begin; then what its child was
+// given can be freed.
+enum { SETTLE_MS = 100 };
 
-// What the child says through status_fd. It is smaller than PIPE_BUF, so it
-// arrives whole.
-struct report {
-    enum process_stage stage;
-    int errnum;
-};
-
-// The descriptors that the child is made with.
-struct child_fds {
+struct pipes {
     int in[2];
     int out[2];
     int err[2];
-    int status[2];
-    int reserved; // a descriptor's place, kept for the pidfd
 };
 
 // Those destroyed before they had ended.
@@ -72,123 +61,16 @@ int process_raise_descriptor_limit(void)
     return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
-// --- In the child, between fork and exec
-
-static _Noreturn void fail(int status_fd, enum process_stage stage)
-{
-    struct report report = {stage, errno};
-    ssize_t ignored = write(status_fd, &report, sizeof report);
-    (void)ignored;
-    _exit(CHAR_MAX);
-}
-
-static const char *variable(char *const *env, const char *name)
-{
-    size_t length = strlen(name);
-    for (; *env; env++)
-        if (strncmp(*env, name, length) == 0 && (*env)[length] == '=')
-            return *env + length + 1;
-    return NULL;
-}
-
-// As execvpe, but with the PATH of the new environment, and without handing a
-// file that has no known format to a shell. Returns only on failure, with errno.
-static void exec_in_path(char *const *argv, char *const *env)
-{
-    const char *path = variable(env, "PATH");
-    char file[PATH_MAX];
-    int failure = ENOENT;
-
-    if (strchr(argv[0], '/')) {
-        execve(argv[0], argv, env);
-        return;
-    }
-    if (!path)
-        path = "/usr/local/bin:/usr/bin:/bin";
-    while (path) {
-        int length = (int)strcspn(path, ":");
-        int size = snprintf(file, sizeof file, "%.*s/%s", length, length ? path : ".", argv[0]);
-        if (length == 0)
-            size = snprintf(file, sizeof file, "./%s", argv[0]);
-        if (size < (int)sizeof file)
-            execve(file, argv, env);
-        else
-            errno = ENAMETOOLONG;
-        // A file that is there and cannot be executed says more than one that
-        // is not there, but a later directory may have the right one.
-        if (errno == EACCES)
-            failure = EACCES;
-        else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) {
-            failure = errno;
-            break;
-        }
-        path = path[length] ? path + length + 1 : NULL;
-    }
-    errno = failure;
-}
-
-static _Noreturn void run_child(const struct process_spec *spec, const struct child_fds *fds,
-                                pid_t parent)
-{
-    const struct identity *who = spec->identity;
-    int status_fd = fds->status[1];
-    sigset_t none;
-
-    setsid();
-    if (dup2(fds->in[0], STDIN_FILENO) < 0 || dup2(fds->out[1], STDOUT_FILENO) < 0 ||
-        dup2(fds->err[1], STDERR_FILENO) < 0)
-        fail(status_fd, STAGE_EXEC);
-    // Everything is close-on-exec. But the exec may have to wait, for a file
-    // system that does not answer, and a copy of a pipe's end would keep another
-    // job waiting with it.
-    if (status_fd != REPORT_FD && dup3(status_fd, REPORT_FD, O_CLOEXEC) == REPORT_FD)
-        status_fd = REPORT_FD;
-    close_range((unsigned)status_fd + 1, UINT_MAX, 0);
-    if (given_limit.rlim_max > 0)
-        setrlimit(RLIMIT_NOFILE, &given_limit);
-    if (who && (setgroups(who->group_count, who->groups) < 0 || setgid(who->gid) < 0 ||
-                setuid(who->uid) < 0))
-        fail(status_fd, STAGE_IDENTITY);
-    // Not before the identity: changing that takes it back (prctl(2)).
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(CHAR_MAX);
-    if (chdir(spec->workdir ? spec->workdir : "/") < 0)
-        fail(status_fd, STAGE_WORKDIR);
-    // What we ignore, or were started with ignored, is not the command's concern.
-    for (int number = 1; number < SIGRTMIN; number++)
-        signal(number, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    exec_in_path(spec->argv, spec->env);
-    fail(status_fd, STAGE_EXEC);
-}
-
 // --- Reports from the loop
 
-// The report, if there is one. Returns whether the command was not executed.
-static bool take_report(struct process *process, struct report *report)
-{
-    ssize_t count;
-
-    if (process->status_fd < 0)
-        return false;
-    count = read(process->status_fd, report, sizeof *report);
-    if (count < 0)
-        return false;
-    loop_unwatch(process->loop, &process->status_watch);
-    close_fd(&process->status_fd);
-    return count == sizeof *report;
-}
-
-static void on_status(void *data, uint32_t events)
+static void on_settled(void *data)
 {
     struct process *process = data;
-    struct report report;
 
-    (void)events;
-    if (take_report(process, &report))
-        process->events->on_unstarted(process->data, report.stage, report.errnum);
+    if (child_has_left(process->child))
+        child_destroy(take_ptr(&process->child));
+    else // without the memory for a timer its end will do
+        loop_arm(process->loop, &process->settling, SETTLE_MS);
 }
 
 static void on_stdin(void *data, uint32_t events)
@@ -220,6 +102,8 @@ static void free_process(struct process *process)
 {
     list_remove(&process->link);
     loop_unwatch(process->loop, &process->exit_watch);
+    loop_disarm(process->loop, &process->settling);
+    child_destroy(process->child);
     close_fd(&process->pid_fd);
     free(process);
 }
@@ -229,7 +113,8 @@ static void free_process(struct process *process)
 static void on_exit_ready(void *data, uint32_t events)
 {
     struct process *process = data;
-    struct report report;
+    enum process_stage stage;
+    int failure;
     siginfo_t info = {0};
 
     (void)events;
@@ -242,9 +127,9 @@ static void on_exit_ready(void *data, uint32_t events)
         free_process(process);
         return;
     }
-    // One turn of the loop may bring both; the report has to come first.
-    if (take_report(process, &report))
-        process->events->on_unstarted(process->data, report.stage, report.errnum);
+    failure = process->child ? child_failure(process->child, &stage) : 0;
+    if (failure)
+        process->events->on_unstarted(process->data, stage, failure);
     else
         process->events->on_exit(process->data, info.si_code != CLD_EXITED, info.si_status);
 }
@@ -257,35 +142,30 @@ static void close_pair(int pair[2])
     close_fd(&pair[1]);
 }
 
-static void child_fds_close(struct child_fds *fds)
+static void pipes_close(struct pipes *pipes)
 {
-    close_pair(fds->in);
-    close_pair(fds->out);
-    close_pair(fds->err);
-    close_pair(fds->status);
-    close_fd(&fds->reserved);
+    close_pair(pipes->in);
+    close_pair(pipes->out);
+    close_pair(pipes->err);
 }
 
-static int child_fds_open(struct child_fds *fds)
+static int pipes_open(struct pipes *pipes)
 {
-    *fds = (struct child_fds){
+    *pipes = (struct pipes){
         {-1, -1},
         {-1, -1},
-        {-1, -1},
-        {-1, -1},
-        -1
+        {-1, -1}
     };
-    if (pipe2(fds->in, O_CLOEXEC) < 0 || pipe2(fds->out, O_CLOEXEC) < 0 ||
-        pipe2(fds->err, O_CLOEXEC) < 0 || pipe2(fds->status, O_CLOEXEC) < 0)
+    if (pipe2(pipes->in, O_CLOEXEC) < 0 || pipe2(pipes->out, O_CLOEXEC) < 0 ||
+        pipe2(pipes->err, O_CLOEXEC) < 0)
         return -errno;
     // Only our ends: the flag belongs to the open file, and the child's ends
     // must block.
-    if (fcntl(fds->in[1], F_SETFL, O_NONBLOCK) < 0 || fcntl(fds->out[0], F_SETFL, O_NONBLOCK) < 0 ||
-        fcntl(fds->err[0], F_SETFL, O_NONBLOCK) < 0 ||
-        fcntl(fds->status[0], F_SETFL, O_NONBLOCK) < 0)
+    if (fcntl(pipes->in[1], F_SETFL, O_NONBLOCK) < 0 ||
+        fcntl(pipes->out[0], F_SETFL, O_NONBLOCK) < 0 ||
+        fcntl(pipes->err[0], F_SETFL, O_NONBLOCK) < 0)
         return -errno;
-    fds->reserved = fcntl(fds->in[0], F_DUPFD_CLOEXEC, 3);
-    return fds->reserved < 0 ? -errno : 0;
+    return 0;
 }
 
 static void setup_watch(struct watch *watch, void (*on_ready)(void *, uint32_t), void *data)
@@ -299,11 +179,8 @@ static int watch_all(struct process *process)
     int result;
 
     setup_watch(&process->exit_watch, on_exit_ready, process);
-    setup_watch(&process->status_watch, on_status, process);
     setup_watch(&process->stdin_watch, on_stdin, process);
     result = loop_watch(loop, &process->exit_watch, process->pid_fd, EPOLLIN);
-    if (result == 0)
-        result = loop_watch(loop, &process->status_watch, process->status_fd, EPOLLIN);
     if (result == 0)
         result = loop_watch(loop, &process->stdin_watch, process->stdin_fd, 0);
     for (int i = 0; i < PROCESS_STREAMS; i++) {
@@ -316,37 +193,53 @@ static int watch_all(struct process *process)
     return result;
 }
 
+// Makes the child, with its ends of PIPES, and takes ours. Returns 0 or -errno.
+static int start_child(struct process *process, const struct process_spec *spec,
+                       struct pipes *pipes)
+{
+    struct child_gift gift = {
+        .in = pipes->in[0],
+        .out = pipes->out[1],
+        .err = pipes->err[1],
+        .descriptors = given_limit.rlim_max > 0 ? &given_limit : NULL,
+    };
+
+    process->child = child_create(spec, &gift);
+    process->pid = process->child ? child_start(process->child, &process->pid_fd) : -ENOMEM;
+    if (process->pid < 0)
+        return process->pid;
+    process->stdin_fd = take_fd(&pipes->in[1]);
+    process->streams[PROCESS_STDOUT].fd = take_fd(&pipes->out[0]);
+    process->streams[PROCESS_STDERR].fd = take_fd(&pipes->err[0]);
+    return 0;
+}
+
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
                               const struct process_events *events, void *data, struct error *err)
 {
     struct process *process = calloc(1, sizeof *process);
-    struct child_fds fds;
-    pid_t parent = getpid();
-    int result = child_fds_open(&fds);
+    struct pipes pipes;
+    int result = pipes_open(&pipes);
 
     if (!process || result < 0) {
         error_set(err, process ? -result : ENOMEM, "cannot make pipes for a process: %s",
                   strerror(process ? -result : ENOMEM));
         goto fail;
     }
-    process->pid = fork();
-    if (process->pid == 0)
-        run_child(spec, &fds, parent);
-    if (process->pid < 0) {
-        error_set(err, errno, "cannot fork: %s", strerror(errno));
-        goto fail;
-    }
     list_init(&process->link);
     process->loop = loop;
     process->events = events;
     process->data = data;
-    process->stdin_fd = take_fd(&fds.in[1]);
-    process->streams[PROCESS_STDOUT].fd = take_fd(&fds.out[0]);
-    process->streams[PROCESS_STDERR].fd = take_fd(&fds.err[0]);
-    process->status_fd = take_fd(&fds.status[0]);
-    child_fds_close(&fds);
-    process->pid_fd = pidfd_open(process->pid, 0);
-    result = process->pid_fd < 0 ? -errno : watch_all(process);
+    process->settling = (struct timer){.on_time = on_settled, .data = process};
+    result = start_child(process, spec, &pipes);
+    if (result < 0) {
+        error_set(err, -result, "cannot make a process: %s", strerror(-result));
+        goto fail;
+    }
+    pipes_close(&pipes);
+    result = process->pid_fd < 0 ? process->pid_fd : watch_all(process);
+    if (result == 0)
+        result = loop_arm(loop, &process->settling, SETTLE_MS);
     if (result == 0)
         return process;
     error_set(err, -result, "cannot watch a process: %s", strerror(-result));
@@ -359,7 +252,9 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
     return NULL;
 
 fail:
-    child_fds_close(&fds);
+    pipes_close(&pipes);
+    if (process)
+        child_destroy(process->child);
     free(process);
     return NULL;
 }
@@ -450,8 +345,6 @@ void process_destroy(struct process *process)
         loop_unwatch(process->loop, &process->streams[i].watch);
         close_fd(&process->streams[i].fd);
     }
-    loop_unwatch(process->loop, &process->status_watch);
-    close_fd(&process->status_fd);
     process->events = NULL;
     if (process->is_reaped || reap(process))
         free_process(process);
@@ -461,9 +354,11 @@ void process_destroy(struct process *process)
 
 void process_finish_all(void)
 {
-    while (!list_is_empty(&ending)) {
-        struct process *process = LIST_ENTRY(ending.next, struct process, link);
-        reap(process);
-        free_process(process);
+    for (struct list *link = ending.next, *next; link != &ending; link = next) {
+        struct process *process = LIST_ENTRY(link, struct process, link);
+        next = link->next;
+        // The child may still need what it was given.
+        if (reap(process) || !process->child || child_has_left(process->child))
+            free_process(process);
     }
 }

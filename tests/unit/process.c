@@ -236,6 +236,9 @@ static const struct {
     {"unit-script", "PATH=@", 0, "found\n"},
     {"unit-script", "PATH=/nonexistent:@:/bin", 0, "found\n"},
     {"unit-script", "PATH=/dev/null:@", 0, "found\n"}, // ENOTDIR is passed over
+    {"unit-script", "PATH=/dev/null", ENOENT, NULL},
+    {"unit-script", "PATH=:@", 0, "found\n"},
+    {"unit-script", "PATH=", ENOENT, NULL},
     {"unit-script", "XPATH=@", ENOENT, NULL},
     {"plain", "PATH=@", EACCES, NULL},
     {"plain", "PATH=@:/bin", EACCES, NULL},
@@ -564,6 +567,36 @@ START_TEST(is_reaped_after_it_was_destroyed)
 }
 END_TEST
 
+// What the child was given has to last until it has begun, and longer than the
+// process does.
+START_TEST(begins_though_it_was_destroyed)
+{
+    enum { CHILDREN = 50 };
+    char path[sizeof WORLD_PATH];
+    char script[sizeof "echo >>" + sizeof path];
+    struct stat st;
+
+    world_file(path, "", 0);
+    snprintf(script, sizeof script, "echo >>%s", path);
+    loop = loop_create(NULL);
+    for (int i = 0; i < CHILDREN; i++) {
+        char *argv[] = {(char *)"sh", (char *)"-c", strdup(script), NULL};
+        struct process_spec spec = {.argv = argv, .env = plain_env};
+
+        child.process = process_start(loop, &spec, &events, &child, NULL);
+        memset(argv[2], 'x', strlen(argv[2]));
+        free(argv[2]);
+        ck_assert_ptr_nonnull(child.process);
+        process_destroy(child.process);
+        free(memset(malloc(sizeof script), 'x', sizeof script));
+    }
+    world_end(loop);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, CHILDREN);
+    unlink(path);
+}
+END_TEST
+
 static void destroy_on_output(void *data, enum process_stream stream)
 {
     (void)data;
@@ -620,7 +653,7 @@ START_TEST(says_when_there_are_no_descriptors)
     next = dup(0);
     close(next);
     getrlimit(RLIMIT_NOFILE, &limit);
-    for (int free_ones = 0; free_ones < 9; free_ones++) {
+    for (int free_ones = 0; free_ones < 7; free_ones++) {
         limit.rlim_cur = (rlim_t)(next + free_ones);
         ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
         child.process = process_start(loop, &spec, &events, &child, &err);
@@ -650,6 +683,7 @@ int main(void)
              ONCE(reports_an_identity_it_cannot_have), ONCE(notices_a_closed_stdin),
              ONCE(presses_back), ONCE(wakes_a_writer_when_stdin_is_closed),
              ONCE(signals_the_whole_group), ONCE(can_be_signalled_at_once),
-             ONCE(is_reaped_after_it_was_destroyed), ONCE(may_be_destroyed_in_a_callback),
-             ONCE(leaves_no_descriptor_behind), ONCE(says_when_there_are_no_descriptors));
+             ONCE(is_reaped_after_it_was_destroyed), ONCE(begins_though_it_was_destroyed),
+             ONCE(may_be_destroyed_in_a_callback), ONCE(leaves_no_descriptor_behind),
+             ONCE(says_when_there_are_no_descriptors));
 }

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "child.h"
+
+#include "cleanup.h"
+#include "raw.h"
+#include "settings.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/utsname.h>
+
+#ifdef HAVE_VALGRIND
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_SANITIZED 1
+#endif
+#endif
+#ifndef IS_SANITIZED
+#define IS_SANITIZED 0
+#endif
+
+enum { STACK_SIZE = 16 * 1024 }; // far more than run needs: no libc, no signal handlers
+
+// What the child says when it cannot execute its command.
+struct report {
+    enum process_stage stage;
+    int errnum; // 0: nothing
+};
+
+struct child {
+    struct words argv;
+    struct words env;
+    struct words files; // to execute, the first that can be
+    bool is_searched;   // they come from PATH
+    char *workdir;
+    struct identity identity;
+    bool has_identity;
+    struct child_gift gift;
+    struct rlimit descriptors;
+    pid_t parent;
+    char *stack;
+    pid_t is_here; // not 0 as long as the child uses this memory; the kernel clears it
+    struct report own_report;
+    struct report *report; // own_report, or one that is shared when the memory is not
+};
+
+// --- In the child
+
+static _Noreturn void fail(const struct child *child, enum process_stage stage, long result)
+{
+    child->report->stage = stage;
+    child->report->errnum = (int)-result;
+    raw_exit(CHAR_MAX);
+}
+
+static void take_gift(const struct child *child)
+{
+    const struct child_gift *gift = &child->gift;
+    long result = raw_dup2(gift->in, STDIN_FILENO);
+
+    if (result >= 0)
+        result = raw_dup2(gift->out, STDOUT_FILENO);
+    if (result >= 0)
+        result = raw_dup2(gift->err, STDERR_FILENO);
+    if (result < 0)
+        fail(child, STAGE_EXEC, result);
+    // Everything is close-on-exec. But the exec may have to wait, for a file
+    // system that does not answer, and a copy of a pipe's end would keep another
+    // job waiting with it.
+    raw_close_from(STDERR_FILENO + 1);
+    if (gift->descriptors)
+        raw_limit_descriptors(&child->descriptors);
+}
+
+static void take_identity(const struct child *child)
+{
+    const struct identity *who = &child->identity;
+    long result = 0;
+
+    if (child->has_identity) {
+        result = raw_setgroups(who->group_count, who->groups);
+        if (result >= 0)
+            result = raw_setgid(who->gid);
+        if (result >= 0)
+            result = raw_setuid(who->uid);
+    }
+    if (result < 0)
+        fail(child, STAGE_IDENTITY, result);
+}
+
+// As execvpe, but with the PATH of the new environment, and without handing a
+// file that has no known format to a shell. Returns only on failure, -errno.
+static long execute(const struct child *child)
+{
+    long failure = -ENOENT;
+
+    for (size_t i = 0; i < child->files.count; i++) {
+        long result = raw_execve(child->files.items[i], child->argv.items, child->env.items);
+        // A file that is there and cannot be executed says more than one that
+        // is not there, but a later directory may have the right one.
+        if (result == -EACCES)
+            failure = result;
+        else if (!child->is_searched ||
+                 (result != -ENOENT && result != -ENOTDIR && result != -ENAMETOOLONG))
+            return result;
+    }
+    return failure;
+}
+
+static int run(void *data)
+{
+    const struct child *child = data;
+    long result;
+
+    raw_setsid();
+    take_gift(child);
+    take_identity(child);
+    // Not before the identity: changing that takes it back (prctl(2)).
+    raw_die_with_parent();
+    if (raw_getppid() != child->parent)
+        raw_exit(CHAR_MAX);
+    result = raw_chdir(child->workdir);
+    if (result < 0)
+        fail(child, STAGE_WORKDIR, result);
+    // What we ignore, or were started with ignored, is not the command's concern.
+    raw_reset_signals();
+    fail(child, STAGE_EXEC, execute(child));
+}
+
+// --- Preparation
+
+static int copy_words(struct words *to, char *const *from)
+{
+    int result = 0;
+
+    for (; *from && result == 0; from++)
+        result = words_append(to, *from);
+    return result;
+}
+
+static const char *search_path(char *const *env)
+{
+    for (; *env; env++)
+        if (strncmp(*env, "PATH=", 5) == 0)
+            return *env + 5;
+    return "/usr/local/bin:/usr/bin:/bin";
+}
+
+// What COMMAND may mean, in the directories of PATH.
+static int list_files(struct words *files, const char *path, const char *command)
+{
+    int result = 0;
+
+    while (path && result == 0) {
+        size_t length = strcspn(path, ":");
+        char *file;
+
+        // A directory without a name is the working directory.
+        if (asprintf(&file, "%.*s/%s", length > 0 ? (int)length : 1, length > 0 ? path : ".",
+                     command) < 0)
+            file = NULL;
+        result = words_append_owned(files, file);
+        path = path[length] ? path + length + 1 : NULL;
+    }
+    return result;
+}
+
+struct child *child_create(const struct process_spec *spec, const struct child_gift *gift)
+{
+    const char *command = spec->argv[0];
+    struct child *child = calloc(1, sizeof *child);
+    int result;
+
+    if (!child)
+        return NULL;
+    child->gift = *gift;
+    if (gift->descriptors)
+        child->descriptors = *gift->descriptors;
+    child->parent = getpid();
+    child->is_here = 1;
+    child->report = &child->own_report;
+    child->is_searched = !strchr(command, '/');
+    child->workdir = strdup(spec->workdir ? spec->workdir : "/");
+    child->stack = malloc(STACK_SIZE);
+    result = child->workdir && child->stack ? copy_words(&child->argv, spec->argv) : -ENOMEM;
+    if (result == 0)
+        result = copy_words(&child->env, spec->env);
+    if (result == 0)
+        result = child->is_searched ? list_files(&child->files, search_path(spec->env), command)
+                                    : words_append(&child->files, command);
+    child->has_identity = spec->identity != NULL;
+    if (result == 0 && child->has_identity)
+        result = identity_copy(&child->identity, spec->identity);
+    if (result == 0)
+        return child;
+    child_destroy(child);
+    return NULL;
+}
+
+void child_destroy(struct child *child)
+{
+    if (!child)
+        return;
+    if (child->report != &child->own_report)
+        munmap(child->report, sizeof *child->report);
+    words_finish(&child->argv);
+    words_finish(&child->env);
+    words_finish(&child->files);
+    identity_finish(&child->identity);
+    free(child->workdir);
+    free(child->stack);
+    free(child);
+}
+
+// --- Start
+
+// Until Linux 5.16 the core dump of a process ended all others with its memory.
+static bool is_core_dump_alone(void)
+{
+    struct utsname name;
+    unsigned major = 0;
+    unsigned minor = 0;
+
+    return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 16));
+}
+
+// AddressSanitizer and valgrind keep a record of each byte, which a child would
+// change; valgrind refuses to make one like that anyway.
+static bool can_share_memory(const struct child *child)
+{
+    if (!RAW_CALLS || IS_SANITIZED || RUNNING_ON_VALGRIND)
+        return false;
+    return !child->has_identity || child->identity.uid == geteuid() || is_core_dump_alone();
+}
+
+static pid_t start_sharing(struct child *child, int *pid_fd)
+{
+    pid_t pid = clone(run, child->stack + STACK_SIZE,
+                      CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | SIGCHLD, child, pid_fd, NULL,
+                      &child->is_here);
+    return pid < 0 ? -errno : pid;
+}
+
+static pid_t start_copy(struct child *child, int *pid_fd)
+{
+    // A descriptor's place, kept for the process's: without one it must not run.
+    AUTO_CLOSE int reserved = fcntl(child->gift.in, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    void *report;
+    pid_t pid;
+
+    if (reserved < 0)
+        return -errno;
+    report = mmap(NULL, sizeof *child->report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                  -1, 0);
+    if (report == MAP_FAILED)
+        return -ENOMEM;
+    child->report = report;
+    pid = fork();
+    if (pid == 0)
+        run(child);
+    if (pid < 0)
+        return -errno;
+    close_fd(&reserved);
+    *pid_fd = pidfd_open(pid, 0);
+    if (*pid_fd < 0)
+        *pid_fd = -errno;
+    return pid;
+}
+
+pid_t child_start(struct child *child, int *pid_fd)
+{
+    return can_share_memory(child) ? start_sharing(child, pid_fd) : start_copy(child, pid_fd);
+}
+
+bool child_has_left(const struct child *child)
+{
+    return __atomic_load_n(&child->is_here, __ATOMIC_ACQUIRE) == 0;
+}
+
+int child_failure(const struct child *child, enum process_stage *stage)
+{
+    *stage = child->report->stage;
+    return child->report->errnum;
+}
