@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Open files: reading, writing, waiting for either, and the last close.
-#include "cleanup.h"
+#include "caller.h"
 #include "handle.h"
 #include "ops.h"
 
@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
+#include <string.h>
 
 static struct handle *handle_of(const struct fuse_file_info *fi)
 {
@@ -16,43 +17,12 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
 
 // --- Open and release
 
-enum { FEW_GROUPS = 64 };
-
-// Who calls, with groups, into CALLER. Only now: a release comes from nobody.
-static int learn_caller(fuse_req_t req, struct caller *caller)
-{
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    int count = FEW_GROUPS;
-    gid_t *groups = malloc(FEW_GROUPS * sizeof *groups);
-    int found = groups ? fuse_req_getgroups(req, count, groups) : 0;
-
-    *caller = (struct caller){
-        .identity = {.uid = ctx->uid, .gid = ctx->gid},
-          .pid = ctx->pid
-    };
-    if (groups && found > count) {
-        gid_t *more = realloc(groups, (size_t)found * sizeof *groups);
-        if (!more)
-            cleanup_free(&groups);
-        groups = more;
-        count = found;
-        found = groups ? fuse_req_getgroups(req, count, groups) : 0;
-    }
-    if (!groups)
-        return -ENOMEM;
-    // A caller in a process namespace that we cannot see has none that we know
-    // of, which is fewer rights, not more.
-    caller->identity.groups = groups;
-    caller->identity.group_count = found < 0 || found > count ? 0 : (size_t)found;
-    return 0;
-}
-
 static bool is_member(fuse_req_t req, gid_t group)
 {
     struct caller caller;
     bool found = fuse_req_ctx(req)->gid == group;
 
-    if (found || learn_caller(req, &caller) < 0)
+    if (found || caller_learn(req, &caller) < 0)
         return found;
     for (size_t i = 0; i < caller.identity.group_count && !found; i++)
         found = caller.identity.groups[i] == group;
@@ -100,7 +70,7 @@ static int open_request(fuse_req_t req, const struct fs *fs, struct handle *hand
 
     if (fs->is_ending)
         return -ESHUTDOWN;
-    result = learn_caller(req, &caller);
+    result = caller_learn(req, &caller);
     if (result == 0 && is_both)
         result = handle_converse(handle, &caller);
     else if (result == 0) {

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who makes a request of the kernel's, with the groups that the kernel does not
+// tell.
+#pragma once
+
+#include "identity.h"
+
+#include <fuse_lowlevel.h>
+
+// Fills in CALLER, whose identity the caller of this finishes. Not for a release:
+// that comes from nobody. 0 or -ENOMEM.
+int caller_learn(fuse_req_t req, struct caller *caller);
