@@ -172,7 +172,6 @@ static int start(struct server *server, const struct options *options, const cha
     server->fs.loop = loop_create(err);
     if (!server->fs.loop || watch_signals(server, err) < 0 || make_tree(server, err) < 0)
         return -1;
-    clock_gettime(CLOCK_REALTIME, &server->fs.time);
     server->fs.on_init = on_init;
     server->fs.data = server;
     task_init(&server->ready, on_ready, server);

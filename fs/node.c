@@ -188,6 +188,7 @@ static struct node *make_node(enum node_kind kind, const char *name)
         return NULL;
     node->kind = kind;
     node->cookie = table.next_cookie++;
+    clock_gettime(CLOCK_REALTIME, &node->time);
     list_init(&node->siblings);
     list_init(&node->children);
     node->name = strdup(name);
@@ -238,6 +239,7 @@ struct node *node_create(struct node *parent, enum node_kind kind, const char *n
         return NULL;
     }
     list_append(&parent->children, &node->siblings);
+    parent->time = node->time;
     return node;
 }
 
@@ -251,8 +253,15 @@ void node_detach(struct node *node)
 {
     remove_name(node);
     list_remove(&node->siblings);
+    clock_gettime(CLOCK_REALTIME, &node->parent->time);
     node->parent = NULL;
     free_if_unused(node);
+}
+
+void node_hide(struct node *node, enum slot_file file)
+{
+    node->hidden |= 1U << file;
+    clock_gettime(CLOCK_REALTIME, &node->time);
 }
 
 // --- Aliases: each holds a lookup of its directory, which so lives longer

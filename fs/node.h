@@ -37,6 +37,7 @@ struct node {
     gid_t group;
     mode_t permissions;   // of the directory; its files' follow
     unsigned hidden;      // a bit for each of its files that was unlinked
+    struct timespec time; // when a name in it came or went
     struct node *alias;   // the latest of its request, or NULL
     bool is_handed_out;   // of an alias: it was looked up, or opened, by somebody
     unsigned open_count;  // of an alias
@@ -85,6 +86,9 @@ struct node *node_find(uint64_t id, enum slot_file *file);
 // use is harmless.
 void node_ref(struct node *node);
 void node_forget(uint64_t id, uint64_t count);
+
+// Takes the name of FILE out of NODE.
+void node_hide(struct node *node, enum slot_file file);
 
 const char *node_file_name(enum slot_file file);
 // The file of this name; SLOT_DIRECTORY: there is none.

@@ -9,8 +9,7 @@
 struct fs {
     struct loop *loop;
     struct fuse_session *session;
-    bool is_ending;       // no request is accepted any more
-    struct timespec time; // of the start, for the root
+    bool is_ending; // no request is accepted any more
     // Called, from within the first operation, when the kernel has asked for the
     // mount's parameters: it can be used from now on.
     void (*on_init)(void *data);

@@ -7,10 +7,15 @@
 #include <limits.h>
 #include <sys/statvfs.h>
 
-// Names and attributes change by a reload and by jobs, without the kernel being
-// asked. It is not told either: a notification that makes it drop a name waits
-// for operations that wait for us. So it must ask each time.
+// Names, and the files' attributes, change by a reload and by jobs, without the
+// kernel being asked. It is not told either: a notification that makes it drop a
+// name waits for operations that wait for us. So it must ask each time.
 static const double timeout_s = 0;
+
+// What a directory's attributes are it learns with each lookup of its name. Who
+// stands in one, or in the root, goes by what was said before; when that changes
+// without the kernel's doing, it is told (session.c).
+static const double directory_timeout_s = 24 * 60 * 60.;
 
 // sendfile(2) and splice(2) do not ask for what direct_io files have, but go by
 // the inode's size and the page cache (since Linux 6.5: filemap_splice_read). With
@@ -22,17 +27,17 @@ static const double timeout_s = 0;
 // refuses files of 2 GiB and more.
 static const off_t inode_size = (off_t)1 << 30;
 
-static void stat_of(const struct fs *fs, const struct node *node, enum slot_file file,
-                    struct stat *st)
+static void stat_of(const struct node *node, enum slot_file file, struct stat *st)
 {
-    off_t size = 0;
-    struct timespec time = fs->time;
+    if (file == SLOT_DIRECTORY)
+        node_stat(node, file, 0, node->time, st);
+    else
+        node_stat(node, file, slot_size(node->dir->slot, file), slot_time(node->dir->slot), st);
+}
 
-    if (node->dir && file != SLOT_DIRECTORY)
-        size = slot_size(node->dir->slot, file);
-    if (node->dir)
-        time = slot_time(node->dir->slot);
-    node_stat(node, file, size, time, st);
+static double attr_timeout_s(enum slot_file file)
+{
+    return file == SLOT_DIRECTORY ? directory_timeout_s : timeout_s;
 }
 
 // Somebody may stand in, or hold open, a directory that no name leads to.
@@ -69,8 +74,7 @@ static void reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_par
 
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    const struct fs *fs = fuse_req_userdata(req);
-    struct fuse_entry_param entry = {.attr_timeout = timeout_s, .entry_timeout = timeout_s};
+    struct fuse_entry_param entry = {.entry_timeout = timeout_s};
     enum slot_file file;
     struct node *node = find_entry(parent, name, &file);
     struct node *told = node;
@@ -86,7 +90,8 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     }
     entry.ino = node_id(told, file);
-    stat_of(fs, node, file, &entry.attr);
+    entry.attr_timeout = attr_timeout_s(file);
+    stat_of(node, file, &entry.attr);
     if (file != SLOT_DIRECTORY)
         entry.attr.st_size = inode_size;
     reply_entry(req, told, &entry);
@@ -109,8 +114,8 @@ static void reply_attr(fuse_req_t req, const struct node *node, enum slot_file f
 {
     struct stat st;
 
-    stat_of(fuse_req_userdata(req), node, file, &st);
-    fuse_reply_attr(req, &st, timeout_s);
+    stat_of(node, file, &st);
+    fuse_reply_attr(req, &st, attr_timeout_s(file));
 }
 
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -147,7 +152,7 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
         fuse_reply_err(req, ESTALE);
         return;
     }
-    stat_of(fuse_req_userdata(req), node, file, &st);
+    stat_of(node, file, &st);
     if (((to_set & FUSE_SET_ATTR_MODE) && (attr->st_mode & 07777) != (st.st_mode & 07777)) ||
         ((to_set & FUSE_SET_ATTR_UID) && attr->st_uid != st.st_uid) ||
         ((to_set & FUSE_SET_ATTR_GID) && attr->st_gid != st.st_gid))
@@ -244,7 +249,8 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     const struct fs *fs = fuse_req_userdata(req);
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct fuse_entry_param entry = {.attr_timeout = timeout_s, .entry_timeout = timeout_s};
+    struct fuse_entry_param entry = {.attr_timeout = directory_timeout_s,
+                                     .entry_timeout = timeout_s};
     enum slot_file file;
     struct node *home = node_find(parent, &file);
     struct node *node;
@@ -264,7 +270,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
         return;
     }
     entry.ino = node_id(node, SLOT_DIRECTORY);
-    stat_of(fs, node, SLOT_DIRECTORY, &entry.attr);
+    stat_of(node, SLOT_DIRECTORY, &entry.attr);
     reply_entry(req, node, &entry);
 }
 
@@ -304,7 +310,7 @@ void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     else if (file == SLOT_DIRECTORY || node->kind != NODE_SLOT)
         fuse_reply_err(req, EPERM);
     else {
-        node->hidden |= 1U << file;
+        node_hide(node, file);
         fuse_reply_err(req, 0);
     }
 }

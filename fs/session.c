@@ -79,6 +79,14 @@ static void on_request(void *data, uint32_t events)
     }
 }
 
+// With a negative offset this drops what the kernel knows of the inode, and takes
+// no lock that somebody who waits for us could hold.
+static void on_directory_change(void *data, uint64_t id)
+{
+    struct session *session = data;
+    fuse_lowlevel_notify_inval_inode(session->fuse, id, -1, 0);
+}
+
 __attribute__((format(printf, 2, 0))) static void log_fuse(enum fuse_log_level level,
                                                            const char *format, va_list args)
 {
@@ -181,6 +189,7 @@ struct session *session_create(struct fs *fs, const char *source, const char *mo
         goto fail;
     }
     fs->session = session->fuse;
+    tree_set_on_change(on_directory_change, session);
     fuse_opt_free_args(&args);
     return session;
 
@@ -194,6 +203,7 @@ void session_destroy(struct session *session)
 {
     if (!session)
         return;
+    tree_set_on_change(NULL, NULL);
     loop_unwatch(session->fs->loop, &session->watch);
     fuse_session_unmount(session->fuse);
     fuse_session_destroy(session->fuse);

@@ -13,6 +13,20 @@ static const char own_slot[] = ".";
 enum { NS_PER_MS = 1000000 };
 
 static struct list all_dirs = {&all_dirs, &all_dirs};
+static void (*on_change)(void *data, uint64_t id);
+static void *change_data;
+
+void tree_set_on_change(void (*callback)(void *data, uint64_t id), void *data)
+{
+    on_change = callback;
+    change_data = data;
+}
+
+static void tell_change(const struct node *node)
+{
+    if (on_change)
+        on_change(change_data, node_id(node, SLOT_DIRECTORY));
+}
 
 // --- Directories
 
@@ -141,6 +155,7 @@ static void change_sandbox(struct node *node, struct sandbox_config *config)
     log_info("sandbox %s was changed", node->name);
     sandbox_configure(node->dir->sandbox, config);
     apply_settings(node, config);
+    tell_change(node);
     // The slots' time to live may have become shorter.
     for (struct list *link = node->children.next; link != &node->children; link = link->next)
         loop_arm(node->dir->loop, &LIST_ENTRY(link, struct node, siblings)->dir->expiry, 0);
@@ -163,6 +178,7 @@ int tree_configure(struct loop *loop, const struct config *config)
     for (size_t i = 0; i < config->count && result == 0; i++)
         if (!node_child(node_root(), config->sandboxes[i]->name))
             result = add_sandbox(loop, config->sandboxes[i]);
+    tell_change(node_root());
     return result;
 }
 
@@ -173,6 +189,7 @@ int tree_configure(struct loop *loop, const struct config *config)
 static void on_expiry(void *data)
 {
     struct slot_dir *dir = data;
+    const struct node *parent = dir->home->node;
     uint64_t ttl_ms = sandbox_config(dir->sandbox)->slot_ttl_ms;
     uint64_t idle_ms = (loop_now_ns() - dir->touched_ns) / NS_PER_MS;
 
@@ -182,6 +199,7 @@ static void on_expiry(void *data)
         log_info("slot %s of sandbox %s has expired", dir->node->name,
                  sandbox_config(dir->sandbox)->name);
         detach(dir);
+        tell_change(parent);
     } else
         loop_arm(dir->loop, &dir->expiry, idle_ms < ttl_ms ? ttl_ms - idle_ms : ttl_ms);
 }

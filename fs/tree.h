@@ -32,6 +32,10 @@ void slot_dir_unref(struct slot_dir *dir);
 // the kernel keeps it as long as it likes, or as somebody stands in it.
 void slot_dir_discard(struct slot_dir *dir);
 
+// CALLBACK is called, with DATA, when the attributes of the directory with the id
+// ID have changed and the kernel has no part in it. NULL: nobody is.
+void tree_set_on_change(void (*callback)(void *data, uint64_t id), void *data);
+
 // Makes the directories of CONFIG, and changes or removes those that are there.
 // Jobs of a removed sandbox run to their end. 0 or -ENOMEM, then some of it is
 // done, and trying again is right.
