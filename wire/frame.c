@@ -52,10 +52,10 @@ uint32_t frame_number(const char *payload)
            (uint32_t)bytes[3] << 24;
 }
 
-static void put_number(char bytes[NUMBER], uint32_t number)
+void frame_put_number(char *place, uint32_t number)
 {
     for (int i = 0; i < NUMBER; i++)
-        bytes[i] = (char)(number >> 8 * i & 0xff);
+        place[i] = (char)(number >> 8 * i & 0xff);
 }
 
 // START: as many strings as it says, which end where it ends.
@@ -123,15 +123,20 @@ bool frame_parse_hello(const struct frame *frame, uint32_t *version, const char 
 
 // --- Writing
 
+void frame_put_header(char *place, uint32_t job, enum frame_type type, size_t length)
+{
+    frame_put_number(place, (uint32_t)length);
+    frame_put_number(place + NUMBER, job);
+    place[WIRE_HEADER - 1] = (char)type;
+}
+
 static int append_header(struct buffer *out, uint32_t job, enum frame_type type, size_t length)
 {
     char header[WIRE_HEADER];
 
     if (buffer_reserve(out, WIRE_HEADER + length) < 0)
         return -ENOMEM;
-    put_number(header, (uint32_t)length);
-    put_number(header + NUMBER, job);
-    header[WIRE_HEADER - 1] = (char)type;
+    frame_put_header(header, job, type, length);
     return buffer_append(out, header, sizeof header);
 }
 
@@ -146,7 +151,7 @@ int frame_append_number(struct buffer *out, uint32_t job, enum frame_type type, 
 {
     char payload[NUMBER];
 
-    put_number(payload, number);
+    frame_put_number(payload, number);
     return frame_append(out, job, type, payload, sizeof payload);
 }
 
@@ -156,7 +161,7 @@ int frame_append_hello(struct buffer *out, const char *version)
     size_t length = strnlen(version, sizeof payload - GREETING - NUMBER);
 
     memcpy(payload, greeting, GREETING);
-    put_number(payload + GREETING, WIRE_VERSION);
+    frame_put_number(payload + GREETING, WIRE_VERSION);
     memcpy(payload + GREETING + NUMBER, version, length);
     return frame_append(out, 0, FRAME_HELLO, payload, GREETING + NUMBER + length);
 }
@@ -192,9 +197,9 @@ int frame_append_start(struct buffer *out, uint32_t job, uint32_t time_limit_ms,
 
     if (size > WIRE_MAX_START)
         return -E2BIG;
-    put_number(numbers, time_limit_ms);
-    put_number(numbers + NUMBER, counts[0]);
-    put_number(numbers + (size_t)2 * NUMBER, counts[1]);
+    frame_put_number(numbers, time_limit_ms);
+    frame_put_number(numbers + NUMBER, counts[0]);
+    frame_put_number(numbers + (size_t)2 * NUMBER, counts[1]);
     result = append_header(out, job, FRAME_START, size);
     if (result == 0)
         result = buffer_append(out, numbers, sizeof numbers);

@@ -83,11 +83,18 @@ void frame_parse_start(const struct frame *frame, struct frame_start *start);
 // is there.
 uint32_t frame_number(const char *payload);
 
+// The opposite: 4 bytes at PLACE.
+void frame_put_number(char *place, uint32_t number);
+
 // Appends a frame to OUT. Returns 0 or -ENOMEM.
 int frame_append(struct buffer *out, uint32_t job, enum frame_type type, const void *payload,
                  size_t length);
 
-// The same with a number as its payload.
+// Writes a header, WIRE_HEADER bytes, to PLACE; for payloads that are read to where
+// they leave from.
+void frame_put_header(char *place, uint32_t job, enum frame_type type, size_t length);
+
+// The same as frame_append with a number as its payload.
 int frame_append_number(struct buffer *out, uint32_t job, enum frame_type type, uint32_t number);
 
 // Appends a START. ARGV and ENV end with NULL; WORKDIR may be NULL. Returns 0, -E2BIG when it

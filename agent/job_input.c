@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "job_input.h"
+
+#include "cleanup.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+
+static size_t left(const struct job_input *input)
+{
+    return input->bytes.length - input->taken;
+}
+
+void job_input_close(struct job_input *input)
+{
+    loop_unwatch(input->connection->loop, &input->watch);
+    loop_undefer(&input->credit);
+    close_fd(&input->fd);
+    buffer_finish(&input->bytes);
+    input->taken = 0;
+}
+
+// Gives credit when it is worth a frame. After its end nobody needs any.
+static void give_credit(void *data)
+{
+    struct job_input *input = data;
+    bool is_half = input->owed >= WIRE_STDIN_WINDOW / 2;
+
+    if (!input->has_begun || input->has_ended || input->fd < 0 || input->owed == 0 ||
+        (!is_half && left(input) > 0))
+        return;
+    connection_send_number(input->connection, input->job, FRAME_STDIN_CREDIT, input->owed);
+    input->window += input->owed;
+    input->owed = 0;
+}
+
+// Says that the command reads no more, once it is known to be one.
+static void tell_refusal(struct job_input *input)
+{
+    if (input->is_refused && input->has_begun && !input->has_ended)
+        connection_send(input->connection, input->job, FRAME_STDIN_CLOSED, NULL, 0);
+}
+
+// Writes what the pipe takes. Returns how much that was.
+static size_t write_some(struct job_input *input, const char *bytes, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t count = write(input->fd, bytes + done, size - done);
+        if (count > 0) {
+            done += (size_t)count;
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno != EAGAIN) {
+            input->is_refused = true;
+            job_input_close(input);
+            tell_refusal(input);
+        }
+        break;
+    }
+    input->owed += (uint32_t)done;
+    return done;
+}
+
+static void on_writable(void *data, uint32_t events)
+{
+    struct job_input *input = data;
+
+    (void)events;
+    input->taken += write_some(input, input->bytes.data + input->taken, left(input));
+    if (input->fd < 0)
+        return;
+    if (left(input) == 0) {
+        buffer_finish(&input->bytes);
+        input->taken = 0;
+        loop_change(input->connection->loop, &input->watch, 0);
+        if (input->has_ended)
+            job_input_close(input);
+    }
+    give_credit(input);
+}
+
+int job_input_write(struct job_input *input, const char *bytes, size_t size)
+{
+    size_t done = 0;
+    int result = 0;
+
+    if (input->has_ended)
+        return -EBADMSG;
+    if (input->fd < 0)
+        return 0; // it has been told, or is on its way, that nobody reads
+    if (size > input->window)
+        return -EBADMSG;
+    input->window -= (uint32_t)size;
+    if (left(input) == 0)
+        done = write_some(input, bytes, size);
+    if (input->fd < 0)
+        return 0;
+    if (done < size) {
+        // What is in front of it would be moved with every growth.
+        if (input->taken > 0)
+            buffer_drop(&input->bytes, input->taken);
+        input->taken = 0;
+        result = buffer_append(&input->bytes, bytes + done, size - done);
+        if (result == 0)
+            result = loop_change(input->connection->loop, &input->watch, EPOLLOUT);
+    }
+    loop_defer(input->connection->loop, &input->credit);
+    return result;
+}
+
+void job_input_end(struct job_input *input)
+{
+    input->has_ended = true;
+    if (input->fd >= 0 && left(input) == 0)
+        job_input_close(input);
+}
+
+void job_input_begin(struct job_input *input)
+{
+    input->has_begun = true;
+    tell_refusal(input);
+    give_credit(input);
+}
+
+void job_input_open(struct job_input *input, int fd)
+{
+    input->fd = fd;
+    input->window = WIRE_STDIN_WINDOW;
+    input->watch = (struct watch){.fd = fd, .on_ready = on_writable, .data = input};
+    task_init(&input->credit, give_credit, input);
+}

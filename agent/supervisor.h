@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process that stands between the agent and one command. It is the reaper of
+// all that the command starts, so it can find and kill it whatever becomes of the
+// parents; and it does so when the agent is gone.
+//
+// It and the agent talk through a socket that keeps messages whole: one byte, an
+// order, in one direction, and struct report in the other.
+#pragma once
+
+#include "command.h"
+
+#include <sys/resource.h>
+
+enum supervisor_order {
+    ORDER_TERM = 't',
+    ORDER_KILL = 'k',
+    ORDER_RELEASE = 'r',
+};
+
+// What has happened since the last report.
+enum {
+    REPORT_STARTED = 1,
+    REPORT_FAILED = 2, // stage, number: errno
+    REPORT_ENDED = 4,  // is_signaled, number
+    REPORT_GONE = 8,   // nothing is left that the agent would have to kill
+    REPORT_HOLDS = 16, // with GONE: released processes live on, and this one with them
+};
+
+struct report {
+    unsigned char what;
+    unsigned char stage;
+    unsigned char is_signaled;
+    int number;
+};
+
+struct supervisor_spec {
+    const struct command *command;
+    uint32_t time_limit_ms; // 0: none
+    int stdin_fd;           // the command's ends; all are at least 3
+    int stdout_fd;
+    int stderr_fd;
+    int control_fd; // our end
+    pid_t agent;
+    const struct rlimit *descriptors; // what the command gets
+    void (*forget)(void *data);       // gives the agent's memory back
+    void *data;
+};
+
+// What a process that the agent has forked does from then on.
+_Noreturn void supervisor_run(const struct supervisor_spec *spec);
