@@ -62,15 +62,20 @@ void sandbox_config_unref(struct sandbox_config *config)
     free(config);
 }
 
-bool sandbox_config_equal(const struct sandbox_config *a, const struct sandbox_config *b)
+bool sandbox_config_same_place(const struct sandbox_config *a, const struct sandbox_config *b)
 {
-    if (a->mode != b->mode || strcmp(a->name, b->name) != 0)
+    if (a->mode != b->mode)
         return false;
-    for (size_t i = 0; i < config_common_count; i++)
-        if (!settings_equal(&config_common_keys[i], a, b))
-            return false;
     for (size_t i = 0; i < a->mode->count; i++)
         if (!settings_equal(&a->mode->keys[i], a->settings, b->settings))
             return false;
     return true;
+}
+
+bool sandbox_config_equal(const struct sandbox_config *a, const struct sandbox_config *b)
+{
+    for (size_t i = 0; i < config_common_count; i++)
+        if (!settings_equal(&config_common_keys[i], a, b))
+            return false;
+    return strcmp(a->name, b->name) == 0 && sandbox_config_same_place(a, b);
 }

@@ -66,6 +66,9 @@ void sandbox_config_unref(struct sandbox_config *config); // may be NULL
 // Would anything about a job be different?
 bool sandbox_config_equal(const struct sandbox_config *a, const struct sandbox_config *b);
 
+// Would a job run in the same place, by the same means?
+bool sandbox_config_same_place(const struct sandbox_config *a, const struct sandbox_config *b);
+
 // The keys of every mode, for their listing.
 extern const struct key config_common_keys[];
 extern const size_t config_common_count;

@@ -155,6 +155,21 @@ static int store_permissions(const char *text, mode_t *mode, struct error *err)
     return 0;
 }
 
+static int store_choice(const char *text, const char *const *choices, unsigned *choice,
+                        struct error *err)
+{
+    AUTO(buffer_finish) struct buffer names = {0};
+
+    for (*choice = 0; choices[*choice]; ++*choice) {
+        if (strcmp(text, choices[*choice]) == 0)
+            return 0;
+        buffer_printf(&names, "%s%s", *choice ? ", " : "", choices[*choice]);
+    }
+    *choice = 0;
+    return error_set(err, EINVAL, "'%s' is none of %.*s", text, (int)names.length,
+                     names.data ? names.data : "");
+}
+
 static int store_environment(const char *text, struct words *words, struct error *err)
 {
     size_t length = strcspn(text, "=");
@@ -227,6 +242,8 @@ static int store_value(const struct key *key, void *member, const char *text, st
         return store_group(text, member, err);
     case VALUE_PERMISSIONS:
         return store_permissions(text, member, err);
+    case VALUE_CHOICE:
+        return store_choice(text, key->choices, member, err);
     }
     return -EINVAL;
 }
@@ -259,6 +276,7 @@ static size_t member_size(const struct key *key)
         return sizeof(uint64_t);
     case VALUE_COUNT:
     case VALUE_COUNT_OR_0:
+    case VALUE_CHOICE:
         return sizeof(unsigned);
     case VALUE_USER:
         return sizeof(uid_t);

@@ -30,6 +30,7 @@ enum value_type {
     VALUE_USER,        // uid_t, from a name or number
     VALUE_GROUP,       // gid_t, from a name or number
     VALUE_PERMISSIONS, // mode_t, octal, up to 0777
+    VALUE_CHOICE,      // unsigned, the place of a word in the key's choices
 };
 
 struct key {
@@ -38,6 +39,7 @@ struct key {
     size_t offset;        // of the member in the settings struct
     const char *fallback; // the value when the key is absent; NULL: all zero
     bool is_required;
+    const char *const *choices; // of a VALUE_CHOICE, NULL at the end
 };
 
 // The key called NAME in the table of COUNT keys, or NULL.
