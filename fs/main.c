@@ -194,7 +194,7 @@ static void finish(struct server *server)
         loop_unwatch(server->fs.loop, &server->signal_watch);
         loop_disarm(server->fs.loop, &server->linger);
         loop_run_tasks(server->fs.loop); // released jobs free themselves there
-        process_finish_all();
+        sandbox_finish_all();
     }
     close_fd(&server->signal_fd);
     loop_destroy(server->fs.loop);

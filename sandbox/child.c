@@ -32,7 +32,7 @@ enum { STACK_SIZE = 16 * 1024 }; // far more than run needs: no libc, no signal 
 
 // What the child says when it cannot execute its command.
 struct report {
-    enum process_stage stage;
+    enum channel_stage stage;
     int errnum; // 0: nothing
 };
 
@@ -55,7 +55,7 @@ struct child {
 
 // --- In the child
 
-static _Noreturn void fail(const struct child *child, enum process_stage stage, long result)
+static _Noreturn void fail(const struct child *child, enum channel_stage stage, long result)
 {
     child->report->stage = stage;
     child->report->errnum = (int)-result;
@@ -287,7 +287,7 @@ bool child_has_left(const struct child *child)
     return __atomic_load_n(&child->is_here, __ATOMIC_ACQUIRE) == 0;
 }
 
-int child_failure(const struct child *child, enum process_stage *stage)
+int child_failure(const struct child *child, enum channel_stage *stage)
 {
     *stage = child->report->stage;
     return child->report->errnum;

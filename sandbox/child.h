@@ -40,7 +40,7 @@ bool child_has_left(const struct child *child);
 
 // Why the command was not executed, and in *STAGE at what point, once the process
 // has ended; 0: it was, or the process was killed before.
-int child_failure(const struct child *child, enum process_stage *stage);
+int child_failure(const struct child *child, enum channel_stage *stage);
 
 // Frees what was prepared, of a child that was not started, has left, or has
 // ended. May be NULL.

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 
 struct settings {
@@ -107,15 +106,7 @@ static int prepare(const void *data, const struct command *command, struct launc
 
 static size_t judge(const struct ending *ending, struct outcome *outcome)
 {
-    const char *name = sigabbrev_np(ending->number);
-    int code = CODE_SIGNALED + ending->number;
-
-    if (!ending->is_signaled)
-        outcome_set(outcome, OUTCOME_EXITED, ending->number, NULL);
-    else if (name)
-        outcome_set(outcome, OUTCOME_SIGNALED, code, "%s", name);
-    else
-        outcome_set(outcome, OUTCOME_SIGNALED, code, "RTMIN+%d", ending->number - SIGRTMIN);
+    outcome_set_ending(outcome, ending->is_signaled, ending->number);
     return 0;
 }
 

@@ -10,17 +10,34 @@ struct settings {
     char *user;
     char *docker_path;
     struct words extra_args;
+    struct agent_settings agent; // its workdir is not used: docker has an option for it
 };
 
 #define SETTING(member) offsetof(struct settings, member)
 
 static const struct key keys[] = {
-    {"container",   VALUE_NAME,  SETTING(container),   NULL,     true },
-    {"docker_path", VALUE_NAME,  SETTING(docker_path), "docker", false},
-    {"extra_args",  VALUE_TEXTS, SETTING(extra_args),  NULL,     false},
-    {"user",        VALUE_NAME,  SETTING(user),        NULL,     false},
-    {"workdir",     VALUE_NAME,  SETTING(workdir),     NULL,     false},
+    {"agent",       VALUE_CHOICE, SETTING(agent.use),         "no",     false, agent_use_choices    },
+    {"agent_path",  VALUE_NAME,   SETTING(agent.path),        NULL,     false, NULL                 },
+    {"connect",     VALUE_CHOICE, SETTING(agent.connect),     "start",  false, agent_connect_choices},
+    {"connections", VALUE_COUNT,  SETTING(agent.connections), "2",      false, NULL                 },
+    {"container",   VALUE_NAME,   SETTING(container),         NULL,     true,  NULL                 },
+    {"docker_path", VALUE_NAME,   SETTING(docker_path),       "docker", false, NULL                 },
+    {"extra_args",  VALUE_TEXTS,  SETTING(extra_args),        NULL,     false, NULL                 },
+    {"user",        VALUE_NAME,   SETTING(user),              NULL,     false, NULL                 },
+    {"workdir",     VALUE_NAME,   SETTING(workdir),           NULL,     false, NULL                 },
 };
+
+static const struct agent_settings *agent(const void *data)
+{
+    const struct settings *settings = data;
+    return &settings->agent;
+}
+
+static int check(void *data, const struct key *key, struct error *err)
+{
+    const struct settings *settings = data;
+    return mode_check_agent(&settings->agent, key, err);
+}
 
 static int prepare(const void *data, const struct command *command, struct launch *launch,
                    struct error *err)
@@ -44,7 +61,9 @@ const struct mode docker_exec_mode = {
     .keys = {.name = "docker_exec",
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
-             .size = sizeof(struct settings)},
+             .size = sizeof(struct settings),
+             .check = check},
+    .agent = agent,
     .prepare = prepare,
     .client = "docker",
     .judge = docker_judge,

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "job.h"
 
+#include "agents.h"
 #include "cleanup.h"
 #include "job_state.h"
+#include "local.h"
 #include "mode.h"
-#include "process.h"
 #include "units.h"
 
 #include <errno.h>
@@ -22,16 +23,19 @@ struct job {
     struct loop *loop;
     struct sandbox_config *config;
     const struct mode *mode;
-    struct launch launch; // until it is started
+    struct launch launch;
+    struct agents *agents;  // NULL: no agent
+    struct request request; // while it may have to be prepared once more
     char *command;
     bool is_paused;      // stdout is not read: there is enough of it
     uint64_t timeout_ms; // 0: none
     enum job_state state;
-    struct process *process; // while there is one
-    bool is_stdin_ended;     // the owner said so
+    struct channel channel; // while the command is, or may be, running
+    bool is_stdin_ended;    // the owner said so
     uint64_t input_bytes;
     struct intake intake;
-    bool is_signaled; // how the process exited
+    bool has_exited;
+    bool is_signaled; // how
     int exit_number;
     struct outcome outcome; // also the reason for a stop, while it stops
     uint64_t start_ns;      // 0: not started
@@ -57,10 +61,29 @@ static void free_job(struct job *job)
     loop_undefer(&job->change);
     intake_finish(&job->intake);
     launch_finish(&job->launch);
+    request_finish(&job->request);
+    agents_unref(job->agents);
     outcome_finish(&job->outcome);
     sandbox_config_unref(job->config);
     free(job->command);
     free(job);
+}
+
+// Whose process it is that we started, when it is not the command itself.
+static const char *client(const struct job *job)
+{
+    return job->launch.is_remote ? NULL : job->mode->client;
+}
+
+static bool has_ended(const struct job *job, enum channel_stream stream)
+{
+    return job->channel.ops->has_ended(job->channel.self, stream);
+}
+
+static void close_channel(struct job *job)
+{
+    if (job->channel.self)
+        job->channel.ops->destroy(take_ptr(&job->channel.self));
 }
 
 static void on_announced(void *data)
@@ -89,9 +112,17 @@ static void on_timeout(void *data)
     char duration[UNITS_TEXT];
     char detail[UNITS_TEXT + sizeof "after "];
 
+    const struct channel *channel = &job->channel;
+    const char *waits_for =
+        channel->self && channel->ops->waits_for ? channel->ops->waits_for(channel->self) : NULL;
+
     duration_format(job->timeout_ms, duration);
     stpcpy(stpcpy(detail, "after "), duration);
-    stop(job, OUTCOME_TIMEOUT, CODE_TIMEOUT, detail);
+    // It never ran.
+    if (waits_for)
+        stop(job, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, waits_for);
+    else
+        stop(job, OUTCOME_TIMEOUT, CODE_TIMEOUT, detail);
 }
 
 // Not a stop like the others: it counts even when the command has exited.
@@ -120,7 +151,7 @@ static void on_stop_timer(void *data)
 
 // --- The process's events
 
-static void on_process_stdin(void *data)
+static void on_stdin(void *data)
 {
     announce(data);
 }
@@ -131,9 +162,9 @@ static void on_end_held(void *data)
 
     // The last bytes of a client's stderr may turn out to be its own: judge ends
     // that stream.
-    if (process_has_ended(job->process, PROCESS_STDOUT))
+    if (has_ended(job, CHANNEL_STDOUT))
         output_end(&job->intake.outputs[JOB_STDOUT], 0);
-    if (process_has_ended(job->process, PROCESS_STDERR) && !job->mode->client)
+    if (has_ended(job, CHANNEL_STDERR) && !client(job))
         output_end(&job->intake.outputs[JOB_STDERR], 0);
     announce(job);
 }
@@ -142,10 +173,10 @@ static void pause_or_resume(struct job *job)
 {
     bool is_full = intake_is_full(&job->intake, job->is_stdin_ended);
 
-    if (!job->process || is_full == job->is_paused)
+    if (!job->channel.self || is_full == job->is_paused)
         return;
     job->is_paused = is_full;
-    if (process_pause_output(job->process, PROCESS_STDOUT, is_full) < 0)
+    if (job->channel.ops->pause(job->channel.self, CHANNEL_STDOUT, is_full) < 0)
         overflow(job, JOB_STDOUT, -ENOMEM);
 }
 
@@ -162,11 +193,11 @@ static void keep_output(struct job *job, enum job_stream stream, const char *byt
 
 static char chunk[CHUNK];
 
-static void on_process_output(void *data, enum process_stream which)
+static void on_output(void *data, enum channel_stream which)
 {
     struct job *job = data;
-    enum job_stream stream = which == PROCESS_STDOUT ? JOB_STDOUT : JOB_STDERR;
-    ssize_t count = process_read(job->process, which, chunk, sizeof chunk);
+    enum job_stream stream = which == CHANNEL_STDOUT ? JOB_STDOUT : JOB_STDERR;
+    ssize_t count = job->channel.ops->read(job->channel.self, which, chunk, sizeof chunk);
 
     if (count > 0)
         keep_output(job, stream, chunk, (size_t)count);
@@ -174,47 +205,49 @@ static void on_process_output(void *data, enum process_stream which)
         return;
     if (loop_arm(job->loop, &job->end_timer, END_HOLD_MS) < 0)
         on_end_held(job);
-    if (process_has_ended(job->process, PROCESS_STDOUT) &&
-        process_has_ended(job->process, PROCESS_STDERR))
+    if (has_ended(job, CHANNEL_STDOUT) && has_ended(job, CHANNEL_STDERR))
         handle(job, JOB_CLOSE);
 }
 
 static void read_what_is_there(struct job *job, enum job_stream stream)
 {
-    enum process_stream which = stream == JOB_STDOUT ? PROCESS_STDOUT : PROCESS_STDERR;
-    size_t left = process_output_size(job->process, which);
+    enum channel_stream which = stream == JOB_STDOUT ? CHANNEL_STDOUT : CHANNEL_STDERR;
+    size_t left = job->channel.ops->available(job->channel.self, which);
     ssize_t count;
 
     for (; left > 0; left -= (size_t)count) {
-        count = process_read(job->process, which, chunk, left < CHUNK ? left : CHUNK);
+        count =
+            job->channel.ops->read(job->channel.self, which, chunk, left < CHUNK ? left : CHUNK);
         if (count <= 0)
             return;
         keep_output(job, stream, chunk, (size_t)count);
     }
 }
 
-static void on_process_exit(void *data, bool is_signaled, int number)
+static void on_exit_known(void *data, bool is_signaled, int number)
 {
     struct job *job = data;
 
+    job->has_exited = true;
     job->is_signaled = is_signaled;
     job->exit_number = number;
     // What it wrote is in the pipe, and comes before the end, however long the
     // reader takes: the drain is for what others may still write.
     for (int i = 0; i < JOB_STREAMS; i++)
         read_what_is_there(job, (enum job_stream)i);
-    if (!job->process)
+    if (!job->channel.self)
         return; // that was too much, and is dealt with
     // Nobody is left to read it, but perhaps a grandchild that should not.
-    process_end_stdin(job->process);
+    job->channel.ops->end_stdin(job->channel.self);
     announce(job);
     handle(job, JOB_EXIT);
 }
 
-static void on_process_unstarted(void *data, enum process_stage stage, int errnum)
+static void on_unstarted(void *data, enum channel_stage stage, int errnum)
 {
     struct job *job = data;
     static const char *const stages[] = {
+        [STAGE_RESOURCES] = "cannot start a process",
         [STAGE_IDENTITY] = "cannot take on the identity of the user",
         [STAGE_WORKDIR] = "cannot enter the working directory",
         [STAGE_EXEC] = "cannot execute",
@@ -223,7 +256,7 @@ static void on_process_unstarted(void *data, enum process_stage stage, int errnu
 
     if (job->outcome.kind != OUTCOME_NONE)
         ; // it was being stopped already
-    else if (job->mode->client)
+    else if (client(job))
         outcome_set(&job->outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s %s: %s",
                     stages[stage], job->launch.argv.items[0], strerror(errnum));
     else if (stage == STAGE_EXEC)
@@ -235,29 +268,79 @@ static void on_process_unstarted(void *data, enum process_stage stage, int errnu
     handle(job, JOB_UNSTARTED);
 }
 
-static const struct process_events process_events = {
-    .on_unstarted = on_process_unstarted,
-    .on_stdin = on_process_stdin,
-    .on_output = on_process_output,
-    .on_exit = on_process_exit,
+static void on_lost(void *data, const char *reason)
+{
+    struct job *job = data;
+
+    // What the command said of its end stays true, and all that it wrote came
+    // before.
+    if (job->outcome.kind == OUTCOME_NONE && !job->has_exited)
+        outcome_set(&job->outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s", reason);
+    handle(job, JOB_LOST);
+}
+
+static void spawn(struct job *job);
+
+static void on_declined(void *data)
+{
+    struct job *job = data;
+    static const struct caller nobody; // a client is always the daemon's
+    struct error err = {0};
+
+    close_channel(job);
+    launch_finish(&job->launch);
+    if (job->outcome.kind == OUTCOME_NONE &&
+        launch_prepare(&job->launch, job->config, &job->request, &nobody, &err) < 0)
+        outcome_set(&job->outcome, OUTCOME_UNSTARTED, CODE_NOT_EXECUTABLE, "%s",
+                    error_message(&err));
+    error_finish(&err);
+    if (job->outcome.kind == OUTCOME_NONE)
+        spawn(job);
+    else
+        handle(job, JOB_UNSTARTED);
+}
+
+static const struct channel_events channel_events = {
+    .on_unstarted = on_unstarted,
+    .on_stdin = on_stdin,
+    .on_output = on_output,
+    .on_exit = on_exit_known,
+    .on_lost = on_lost,
+    .on_declined = on_declined,
 };
 
 // --- What the states ask for
 
+static int open_channel(struct job *job, struct error *err)
+{
+    const struct launch *launch = &job->launch;
+    struct process_spec spec = {
+        .argv = launch->argv.items,
+        .env = launch->env.items,
+        .workdir = launch->workdir,
+        .identity = launch->has_identity ? &launch->identity : NULL,
+    };
+    struct remote_spec remote = {
+        .launch = launch,
+        .deadline_ns = job->timeout_ms == 0
+                           ? 0
+                           : job->start_ns + 1000000 * (job->timeout_ms +
+                                                        job->config->kill_grace_ms + JOB_DRAIN_MS),
+    };
+
+    return launch->is_remote
+               ? agents_open(job->agents, &job->channel, &remote, &channel_events, job, err)
+               : local_open(&job->channel, job->loop, &spec, &channel_events, job, err);
+}
+
 static void spawn(struct job *job)
 {
-    struct process_spec spec = {
-        .argv = job->launch.argv.items,
-        .env = job->launch.env.items,
-        .workdir = job->launch.workdir,
-        .identity = job->launch.has_identity ? &job->launch.identity : NULL,
-    };
     struct error err = {0};
 
-    job->start_ns = loop_now_ns();
-    job->process = process_start(job->loop, &spec, &process_events, job, &err);
-    if (!job->process) {
-        if (job->mode->client)
+    if (job->start_ns == 0)
+        job->start_ns = loop_now_ns();
+    if (open_channel(job, &err) < 0) {
+        if (client(job))
             outcome_set(&job->outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s",
                         error_message(&err));
         else
@@ -267,10 +350,12 @@ static void spawn(struct job *job)
         handle(job, JOB_UNSTARTED);
         return;
     }
-    words_finish(&job->launch.env); // the child has its own; a job may last
+    if (!job->launch.is_remote)
+        words_finish(&job->launch.env); // the child has its own; a job may last
     if (job->is_stdin_ended)
-        process_end_stdin(job->process);
-    if (job->timeout_ms > 0 && loop_arm(job->loop, &job->timeout, job->timeout_ms) < 0)
+        job->channel.ops->end_stdin(job->channel.self);
+    if (job->timeout_ms > 0 && !job->timeout.place &&
+        loop_arm(job->loop, &job->timeout, job->timeout_ms) < 0)
         stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory for its timeout");
     announce(job);
 }
@@ -290,7 +375,9 @@ static void judge(struct job *job)
     };
     size_t stripped = 0;
 
-    if (job->outcome.kind == OUTCOME_NONE)
+    if (job->outcome.kind == OUTCOME_NONE && job->launch.is_remote)
+        outcome_set_ending(&job->outcome, job->is_signaled, job->exit_number);
+    else if (job->outcome.kind == OUTCOME_NONE)
         stripped = job->mode->judge(&ending, &job->outcome);
     for (int i = 0; i < JOB_STREAMS; i++)
         if (!job->intake.outputs[i].is_ended)
@@ -304,12 +391,13 @@ static void finish(struct job *job)
     loop_disarm(job->loop, &job->end_timer);
     job->end_ns = loop_now_ns();
     // Who was stopped takes its group along, also what closed its streams.
-    if (job->process && job->outcome.kind != OUTCOME_NONE)
-        process_signal(job->process, SIGKILL);
-    if (job->process)
-        process_destroy(take_ptr(&job->process));
+    if (job->channel.self && job->outcome.kind != OUTCOME_NONE)
+        job->channel.ops->signal(job->channel.self, SIGKILL);
+    close_channel(job);
     judge(job);
     launch_finish(&job->launch);
+    request_finish(&job->request);
+    agents_unref(take_ptr(&job->agents));
     announce(job);
     job->on_done(job->done_data);
 }
@@ -318,7 +406,7 @@ static void begin(struct job *job, int signal, uint64_t wait_ms)
 {
     loop_disarm(job->loop, &job->timeout);
     if (signal)
-        process_signal(job->process, signal);
+        job->channel.ops->signal(job->channel.self, signal);
     if (loop_arm(job->loop, &job->stop_timer, wait_ms) < 0)
         on_stop_timer(job); // no memory: it goes on without the wait
 }
@@ -351,10 +439,24 @@ static void handle(struct job *job, enum job_event event)
 
 // --- The owner's side
 
-struct job *job_create(struct loop *loop, struct sandbox_config *config, struct request *request,
-                       const struct caller *caller, enum job_keeping keeping,
-                       const struct job_owner *owner, void (*on_done)(void *data), void *data,
-                       struct error *err)
+static int prepare(struct job *job, struct request *request, const struct caller *caller,
+                   struct error *err)
+{
+    if (!job->agents || (agents_may_decline(job->agents) && agents_is_declined(job->agents)))
+        return launch_prepare(&job->launch, job->config, request, caller, err);
+    if (launch_prepare_remote(&job->launch, job->config, request, err) < 0)
+        return -1;
+    if (agents_may_decline(job->agents)) {
+        job->request = *request;
+        *request = (struct request){0};
+    }
+    return 0;
+}
+
+struct job *job_create(struct loop *loop, struct sandbox_config *config, struct agents *agents,
+                       struct request *request, const struct caller *caller,
+                       enum job_keeping keeping, const struct job_owner *owner,
+                       void (*on_done)(void *data), void *data, struct error *err)
 {
     AUTO(request_finish) struct request taken = *request;
     struct job *job = calloc(1, sizeof *job);
@@ -366,6 +468,7 @@ struct job *job_create(struct loop *loop, struct sandbox_config *config, struct 
     }
     job->loop = loop;
     job->config = sandbox_config_ref(config);
+    job->agents = agents ? agents_ref(agents) : NULL;
     job->mode = mode_of(config->mode);
     job->timeout_ms = taken.has_timeout ? taken.timeout_ms : config->timeout_ms;
     job->intake.keeping = keeping;
@@ -381,7 +484,7 @@ struct job *job_create(struct loop *loop, struct sandbox_config *config, struct 
     job->command = strdup(taken.argv.items[0]);
     if (!job->command)
         error_set(err, ENOMEM, "no memory");
-    if (!job->command || launch_prepare(&job->launch, config, &taken, caller, err) < 0) {
+    if (!job->command || prepare(job, &taken, caller, err) < 0) {
         free_job(job);
         return NULL;
     }
@@ -399,7 +502,7 @@ size_t job_write(struct job *job, const char *bytes, size_t size)
 
     if (job->state == JOB_QUEUED)
         return 0;
-    count = job->process ? process_write(job->process, bytes, size) : -EPIPE;
+    count = job->channel.self ? job->channel.ops->write(job->channel.self, bytes, size) : -EPIPE;
     if (count == -ENOMEM)
         stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory to wait for its stdin");
     if (count < 0)
@@ -410,15 +513,16 @@ size_t job_write(struct job *job, const char *bytes, size_t size)
 
 bool job_is_writable(const struct job *job)
 {
-    return job->state != JOB_QUEUED && (!job->process || process_is_writable(job->process));
+    return job->state != JOB_QUEUED &&
+           (!job->channel.self || job->channel.ops->is_writable(job->channel.self));
 }
 
 void job_end_stdin(struct job *job)
 {
     job->is_stdin_ended = true;
     pause_or_resume(job);
-    if (job->process)
-        process_end_stdin(job->process);
+    if (job->channel.self)
+        job->channel.ops->end_stdin(job->channel.self);
 }
 
 void job_cancel(struct job *job)

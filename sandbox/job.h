@@ -19,16 +19,17 @@ struct job_owner {
     void *data;
 };
 
+struct agents;
 struct job;
 
 // Makes a job that waits for job_start. Takes over REQUEST, which is empty
-// afterwards, whatever happens. on_done is called, with DATA, once, when the
-// outcome is known, before the owner hears of it. NULL with ERR set: EINVAL (the
+// afterwards, whatever happens. AGENTS are the sandbox's, NULL: none. on_done is called, with DATA,
+// once, when the outcome is known, before the owner hears of it. NULL with ERR set: EINVAL (the
 // mode cannot run such a command) or ENOMEM.
-struct job *job_create(struct loop *loop, struct sandbox_config *config, struct request *request,
-                       const struct caller *caller, enum job_keeping keeping,
-                       const struct job_owner *owner, void (*on_done)(void *data), void *data,
-                       struct error *err);
+struct job *job_create(struct loop *loop, struct sandbox_config *config, struct agents *agents,
+                       struct request *request, const struct caller *caller,
+                       enum job_keeping keeping, const struct job_owner *owner,
+                       void (*on_done)(void *data), void *data, struct error *err);
 
 void job_start(struct job *job);
 

@@ -17,12 +17,14 @@ static const struct job_transition table[JOB_STATES][JOB_EVENTS] =
                           [JOB_CLOSE] = {JOB_RUNNING_CLOSED, JOB_DO_NOTHING},
                           [JOB_STOP] = {JOB_STOPPING, JOB_DO_TERM},
                           [JOB_OVERFLOW] = {JOB_STOPPING, JOB_DO_TERM},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
         [JOB_RUNNING_CLOSED] =
             {
                           [JOB_UNSTARTED] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_EXIT] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_STOP] = {JOB_STOPPING_CLOSED, JOB_DO_TERM},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
  // Its exit is known: a cancel or a timeout is too late to change it. Output
   // that is cut off would be taken for the whole, so an overflow is not.
@@ -31,6 +33,7 @@ static const struct job_transition table[JOB_STATES][JOB_EVENTS] =
                           [JOB_CLOSE] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_OVERFLOW] = {JOB_STOPPING_DRAINING, JOB_DO_TERM},
                           [JOB_DRAIN_OVER] = {JOB_DONE, JOB_DO_FINISH},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
         [JOB_STOPPING] =
             {
@@ -38,17 +41,20 @@ static const struct job_transition table[JOB_STATES][JOB_EVENTS] =
                           [JOB_EXIT] = {JOB_STOPPING_DRAINING, JOB_DO_NOTHING},
                           [JOB_CLOSE] = {JOB_STOPPING_CLOSED, JOB_DO_NOTHING},
                           [JOB_GRACE_OVER] = {JOB_KILLED, JOB_DO_KILL},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
         [JOB_STOPPING_CLOSED] =
             {
                           [JOB_UNSTARTED] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_EXIT] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_GRACE_OVER] = {JOB_KILLED_CLOSED, JOB_DO_KILL},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
         [JOB_STOPPING_DRAINING] =
             {
                           [JOB_CLOSE] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_GRACE_OVER] = {JOB_KILLED_DRAINING, JOB_DO_KILL},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
  // After SIGKILL nothing is waited for longer than the drain, not even the
   // exit: a process that hangs in the kernel must not hold up the answer.
@@ -58,17 +64,20 @@ static const struct job_transition table[JOB_STATES][JOB_EVENTS] =
                           [JOB_EXIT] = {JOB_KILLED_DRAINING, JOB_DO_NOTHING},
                           [JOB_CLOSE] = {JOB_KILLED_CLOSED, JOB_DO_NOTHING},
                           [JOB_DRAIN_OVER] = {JOB_DONE, JOB_DO_FINISH},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
         [JOB_KILLED_CLOSED] =
             {
                           [JOB_UNSTARTED] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_EXIT] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_DRAIN_OVER] = {JOB_DONE, JOB_DO_FINISH},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
         [JOB_KILLED_DRAINING] =
             {
                           [JOB_CLOSE] = {JOB_DONE, JOB_DO_FINISH},
                           [JOB_DRAIN_OVER] = {JOB_DONE, JOB_DO_FINISH},
+                          [JOB_LOST] = {JOB_DONE, JOB_DO_FINISH},
                           },
 };
 

@@ -33,6 +33,7 @@ enum job_event {
     JOB_OVERFLOW,   // it wrote more than may be kept
     JOB_GRACE_OVER, // the time between SIGTERM and SIGKILL has passed
     JOB_DRAIN_OVER, // the time for reading what is left has passed
+    JOB_LOST,       // the connection broke: nothing more will come
     JOB_EVENTS,
 };
 

@@ -31,19 +31,46 @@ struct settings {
     char *context;
     char *kubectl_path;
     struct words extra_args;
+    struct agent_settings agent;
 };
 
 #define SETTING(member) offsetof(struct settings, member)
 
 static const struct key keys[] = {
-    {"container",    VALUE_NAME,  SETTING(container),    NULL,      false},
-    {"context",      VALUE_NAME,  SETTING(context),      NULL,      false},
-    {"extra_args",   VALUE_TEXTS, SETTING(extra_args),   NULL,      false},
-    {"kubeconfig",   VALUE_NAME,  SETTING(kubeconfig),   NULL,      false},
-    {"kubectl_path", VALUE_NAME,  SETTING(kubectl_path), "kubectl", false},
-    {"namespace",    VALUE_NAME,  SETTING(namespace),    NULL,      false},
-    {"pod",          VALUE_NAME,  SETTING(pod),          NULL,      true },
+    {"agent",        VALUE_CHOICE, SETTING(agent.use),         "no",      false, agent_use_choices    },
+    {"agent_path",   VALUE_NAME,   SETTING(agent.path),        NULL,      false, NULL                 },
+    {"connect",      VALUE_CHOICE, SETTING(agent.connect),     "start",   false, agent_connect_choices},
+    {"connections",  VALUE_COUNT,  SETTING(agent.connections), "2",       false, NULL                 },
+    {"container",    VALUE_NAME,   SETTING(container),         NULL,      false, NULL                 },
+    {"context",      VALUE_NAME,   SETTING(context),           NULL,      false, NULL                 },
+    {"extra_args",   VALUE_TEXTS,  SETTING(extra_args),        NULL,      false, NULL                 },
+    {"kubeconfig",   VALUE_NAME,   SETTING(kubeconfig),        NULL,      false, NULL                 },
+    {"kubectl_path", VALUE_NAME,   SETTING(kubectl_path),      "kubectl", false, NULL                 },
+    {"namespace",    VALUE_NAME,   SETTING(namespace),         NULL,      false, NULL                 },
+    {"pod",          VALUE_NAME,   SETTING(pod),               NULL,      true,  NULL                 },
+    {"workdir",      VALUE_NAME,   SETTING(agent.workdir),     NULL,      false, NULL                 },
 };
+
+static const struct agent_settings *agent(const void *data)
+{
+    const struct settings *settings = data;
+    return &settings->agent;
+}
+
+static int check(void *data, const struct key *key, struct error *err)
+{
+    const struct settings *settings = data;
+
+    if (key->offset != SETTING(agent.workdir))
+        return mode_check_agent(&settings->agent, key, err);
+    if (*settings->agent.workdir != '/')
+        return error_set(err, EINVAL, "'%s' does not begin with /: write the whole path",
+                         settings->agent.workdir);
+    // kubectl exec has no option for it.
+    return settings->agent.use == AGENT_REQUIRE
+               ? 0
+               : error_set(err, EINVAL, "needs agent = require: kubectl alone cannot change it");
+}
 
 static int prepare(const void *data, const struct command *command, struct launch *launch,
                    struct error *err)
@@ -214,7 +241,9 @@ const struct mode kubectl_exec_mode = {
     .keys = {.name = "kubectl_exec",
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
-             .size = sizeof(struct settings)},
+             .size = sizeof(struct settings),
+             .check = check},
+    .agent = agent,
     .prepare = prepare,
     .client = "kubectl",
     .held_back = held_back,

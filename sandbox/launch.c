@@ -19,6 +19,31 @@ int launch_prepare(struct launch *launch, const struct sandbox_config *config,
     return mode_of(config->mode)->prepare(config->settings, &command, launch, err);
 }
 
+int launch_prepare_remote(struct launch *launch, const struct sandbox_config *config,
+                          const struct request *request, struct error *err)
+{
+    const struct agent_settings *agent = mode_agent_settings(config);
+    struct argv argv = {.words = &launch->argv};
+
+    launch->is_remote = true;
+    argv_add_all(&argv, &request->argv);
+    if (environment_merge(&launch->env, &config->env) < 0 ||
+        environment_merge(&launch->env, &request->env) < 0 ||
+        (agent->workdir && !(launch->workdir = strdup(agent->workdir))))
+        argv.has_failed = true;
+    return argv_end(&argv, err);
+}
+
+int launch_prepare_client(struct launch *launch, const struct sandbox_config *config,
+                          const struct words *argv, struct error *err)
+{
+    static const struct caller nobody;
+    static const struct words nothing;
+    struct command command = {.env = &nothing, .argv = argv, .caller = &nobody};
+
+    return mode_of(config->mode)->prepare(config->settings, &command, launch, err);
+}
+
 void launch_finish(struct launch *launch)
 {
     words_finish(&launch->argv);

@@ -11,6 +11,8 @@ struct launch {
     struct words argv;
     struct words env;         // the whole environment of the process
     char *workdir;            // NULL: /
+    bool is_remote;           // the command itself, for an agent: env is what is added to
+                              // the agent's, and workdir may be NULL for the agent's
     struct identity identity; // when has_identity
     bool has_identity;        // else as the daemon
     bool has_env;             // the command was given an environment
@@ -20,5 +22,14 @@ struct launch {
 // -EINVAL or -ENOMEM with ERR set.
 int launch_prepare(struct launch *launch, const struct sandbox_config *config,
                    const struct request *request, const struct caller *caller, struct error *err);
+
+// The same for an agent.
+int launch_prepare_remote(struct launch *launch, const struct sandbox_config *config,
+                          const struct request *request, struct error *err);
+
+// Fills in LAUNCH, which is all zero, for a client that runs ARGV where CONFIG's
+// commands run, without an environment. 0, or -ENOMEM with ERR set.
+int launch_prepare_client(struct launch *launch, const struct sandbox_config *config,
+                          const struct words *argv, struct error *err);
 
 void launch_finish(struct launch *launch);

@@ -26,8 +26,29 @@ struct ending {
     bool has_env;      // the command was given an environment
 };
 
+enum { AGENT_MAX_CONNECTIONS = 64 };
+
+enum agent_use { AGENT_NO, AGENT_AUTO, AGENT_REQUIRE };
+enum agent_connect { AGENT_AT_START, AGENT_AT_USE };
+
+// Whether the commands of a mode that reaches into a container go over connections to
+// an agent there, and which.
+struct agent_settings {
+    unsigned use; // enum agent_use
+    unsigned connections;
+    unsigned connect; // enum agent_connect
+    char *path;       // NULL: it is sent there
+    char *workdir;    // NULL: the agent's
+};
+
+extern const char *const agent_use_choices[];
+extern const char *const agent_connect_choices[];
+
 struct mode {
     struct mode_keys keys;
+
+    // The part of SETTINGS that is about agents. NULL: the mode has none.
+    const struct agent_settings *(*agent)(const void *settings);
 
     // Fills in LAUNCH, which is all zero. Mandatory. Returns 0, or -EINVAL or
     // -ENOMEM with ERR set, whatever LAUNCH has then is freed by the caller.
@@ -55,6 +76,13 @@ extern const struct mode kubectl_exec_mode;
 // Every mode, alphabetical, for config_load.
 extern const struct mode_keys *const modes_keys[];
 extern const size_t modes_count;
+
+// CONFIG's settings of an agent, or NULL when its commands do not go that way.
+const struct agent_settings *mode_agent_settings(const struct sandbox_config *config);
+
+// Checks KEY of an agent's settings, which was just stored in AGENT; for a
+// mode's check. 0, or -EINVAL with ERR set.
+int mode_check_agent(const struct agent_settings *agent, const struct key *key, struct error *err);
 
 // The mode whose keys these are.
 const struct mode *mode_of(const struct mode_keys *keys);

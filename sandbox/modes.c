@@ -2,6 +2,8 @@
 #include "cleanup.h"
 #include "mode.h"
 
+#include <errno.h>
+
 const struct mode_keys *const modes_keys[] = {
     &direct_mode.keys,
     &docker_exec_mode.keys,
@@ -13,4 +15,31 @@ const size_t modes_count = sizeof modes_keys / sizeof modes_keys[0];
 const struct mode *mode_of(const struct mode_keys *keys)
 {
     return (const struct mode *)(const void *)((const char *)keys - offsetof(struct mode, keys));
+}
+
+const char *const agent_use_choices[] = {
+    [AGENT_NO] = "no", [AGENT_AUTO] = "auto", [AGENT_REQUIRE] = "require", NULL};
+const char *const agent_connect_choices[] = {
+    [AGENT_AT_START] = "start", [AGENT_AT_USE] = "use", NULL};
+
+const struct agent_settings *mode_agent_settings(const struct sandbox_config *config)
+{
+    const struct mode *mode = mode_of(config->mode);
+    const struct agent_settings *agent = mode->agent ? mode->agent(config->settings) : NULL;
+
+    return agent && agent->use != AGENT_NO ? agent : NULL;
+}
+
+int mode_check_agent(const struct agent_settings *agent, const struct key *key, struct error *err)
+{
+    // The keys are stored in the order of their table, so that agent is there.
+    if (strcmp(key->name, "agent_path") == 0 && *agent->path != '/')
+        return error_set(err, EINVAL, "'%s' does not begin with /: write the whole path",
+                         agent->path);
+    if (strcmp(key->name, "agent_path") == 0 && agent->use == AGENT_NO)
+        return error_set(err, EINVAL, "is of no use without agent = auto or agent = require");
+    if (strcmp(key->name, "connections") == 0 && agent->connections > AGENT_MAX_CONNECTIONS)
+        return error_set(err, EINVAL, "%u are too many: up to %d are possible", agent->connections,
+                         AGENT_MAX_CONNECTIONS);
+    return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -68,4 +69,17 @@ void outcome_finish(struct outcome *outcome)
 {
     free(outcome->detail);
     *outcome = (struct outcome){0};
+}
+
+void outcome_set_ending(struct outcome *outcome, bool is_signaled, int number)
+{
+    const char *name = is_signaled ? sigabbrev_np(number) : NULL;
+    int code = CODE_SIGNALED + number;
+
+    if (!is_signaled)
+        outcome_set(outcome, OUTCOME_EXITED, number, NULL);
+    else if (name)
+        outcome_set(outcome, OUTCOME_SIGNALED, code, "%s", name);
+    else
+        outcome_set(outcome, OUTCOME_SIGNALED, code, "RTMIN+%d", number - SIGRTMIN);
 }

@@ -2,6 +2,7 @@
 // How a request ended: the typed result that `status` shows as one line.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum outcome_kind {
@@ -40,6 +41,10 @@ struct outcome {
 // other control characters become blanks.
 void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+// Sets OUTCOME for a command that exited with code NUMBER, or was ended by
+// signal NUMBER.
+void outcome_set_ending(struct outcome *outcome, bool is_signaled, int number);
 
 // "CODE KIND[ DETAIL]\n" into LINE. Returns its length.
 size_t outcome_format(const struct outcome *outcome, char line[OUTCOME_MAX_LINE]);

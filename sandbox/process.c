@@ -22,14 +22,14 @@ struct stream {
 struct process {
     struct list link; // in `ending` once it was destroyed
     struct loop *loop;
-    const struct process_events *events; // NULL: destroyed, and only to be reaped
+    const struct channel_events *events; // NULL: destroyed, and only to be reaped
     void *data;
     pid_t pid;
     int pid_fd;
     struct child *child; // NULL once it has left our memory
     struct timer settling;
     int stdin_fd;
-    struct stream streams[PROCESS_STREAMS];
+    struct stream streams[CHANNEL_STREAMS];
     struct watch exit_watch;
     struct watch stdin_watch;
     bool is_reaped;
@@ -88,7 +88,7 @@ static void on_output(void *data, uint32_t events)
     struct process *process = stream->process;
 
     (void)events;
-    process->events->on_output(process->data, (enum process_stream)(stream - process->streams));
+    process->events->on_output(process->data, (enum channel_stream)(stream - process->streams));
 }
 
 static bool reap(struct process *process)
@@ -113,7 +113,7 @@ static void free_process(struct process *process)
 static void on_exit_ready(void *data, uint32_t events)
 {
     struct process *process = data;
-    enum process_stage stage;
+    enum channel_stage stage;
     int failure;
     siginfo_t info = {0};
 
@@ -183,7 +183,7 @@ static int watch_all(struct process *process)
     result = loop_watch(loop, &process->exit_watch, process->pid_fd, EPOLLIN);
     if (result == 0)
         result = loop_watch(loop, &process->stdin_watch, process->stdin_fd, 0);
-    for (int i = 0; i < PROCESS_STREAMS; i++) {
+    for (int i = 0; i < CHANNEL_STREAMS; i++) {
         struct stream *stream = &process->streams[i];
         stream->process = process;
         setup_watch(&stream->watch, on_output, stream);
@@ -209,13 +209,13 @@ static int start_child(struct process *process, const struct process_spec *spec,
     if (process->pid < 0)
         return process->pid;
     process->stdin_fd = take_fd(&pipes->in[1]);
-    process->streams[PROCESS_STDOUT].fd = take_fd(&pipes->out[0]);
-    process->streams[PROCESS_STDERR].fd = take_fd(&pipes->err[0]);
+    process->streams[CHANNEL_STDOUT].fd = take_fd(&pipes->out[0]);
+    process->streams[CHANNEL_STDERR].fd = take_fd(&pipes->err[0]);
     return 0;
 }
 
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
-                              const struct process_events *events, void *data, struct error *err)
+                              const struct channel_events *events, void *data, struct error *err)
 {
     struct process *process = calloc(1, sizeof *process);
     struct pipes pipes;
@@ -290,7 +290,7 @@ void process_end_stdin(struct process *process)
     close_fd(&process->stdin_fd);
 }
 
-ssize_t process_read(struct process *process, enum process_stream which, char *bytes, size_t size)
+ssize_t process_read(struct process *process, enum channel_stream which, char *bytes, size_t size)
 {
     struct stream *stream = &process->streams[which];
     ssize_t count;
@@ -307,7 +307,7 @@ ssize_t process_read(struct process *process, enum process_stream which, char *b
     return 0;
 }
 
-int process_pause_output(struct process *process, enum process_stream which, bool is_paused)
+int process_pause_output(struct process *process, enum channel_stream which, bool is_paused)
 {
     struct stream *stream = &process->streams[which];
 
@@ -317,7 +317,7 @@ int process_pause_output(struct process *process, enum process_stream which, boo
                : 0;
 }
 
-size_t process_output_size(const struct process *process, enum process_stream which)
+size_t process_output_size(const struct process *process, enum channel_stream which)
 {
     int size = 0;
     return process->streams[which].fd >= 0 &&
@@ -326,7 +326,7 @@ size_t process_output_size(const struct process *process, enum process_stream wh
                : 0;
 }
 
-bool process_has_ended(const struct process *process, enum process_stream which)
+bool process_has_ended(const struct process *process, enum channel_stream which)
 {
     return process->streams[which].fd < 0;
 }
@@ -341,7 +341,7 @@ void process_signal(struct process *process, int signal)
 void process_destroy(struct process *process)
 {
     process_end_stdin(process);
-    for (int i = 0; i < PROCESS_STREAMS; i++) {
+    for (int i = 0; i < CHANNEL_STREAMS; i++) {
         loop_unwatch(process->loop, &process->streams[i].watch);
         close_fd(&process->streams[i].fd);
     }

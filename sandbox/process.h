@@ -4,16 +4,12 @@
 // the loop as well, because executing it may need an answer from ourselves.
 #pragma once
 
+#include "channel.h"
 #include "error.h"
 #include "identity.h"
 #include "loop.h"
 
 #include <sys/types.h>
-
-enum process_stream { PROCESS_STDOUT, PROCESS_STDERR, PROCESS_STREAMS };
-
-// What the child was at when it failed before its command ran.
-enum process_stage { STAGE_IDENTITY, STAGE_WORKDIR, STAGE_EXEC };
 
 struct process_spec {
     char *const *argv;
@@ -22,25 +18,13 @@ struct process_spec {
     const struct identity *identity; // NULL: our own
 };
 
-// Called from the loop, never from within process_start. A callback may destroy
-// the process.
-struct process_events {
-    // The command was not executed; ERRNUM is the reason. on_exit follows.
-    void (*on_unstarted)(void *data, enum process_stage stage, int errnum);
-    // stdin takes bytes again, or the command has closed it.
-    void (*on_stdin)(void *data);
-    // process_read has something to say.
-    void (*on_output)(void *data, enum process_stream stream);
-    // It ended, with exit code NUMBER, or by signal NUMBER.
-    void (*on_exit)(void *data, bool is_signaled, int number);
-};
-
 struct process;
 
 // Starts a child. SPEC is needed only during the call; EVENTS and LOOP outlive
-// the process. NULL with ERR set: EMFILE, ENFILE, EAGAIN, ENOMEM.
+// the process; it has no use for on_lost and on_declined. NULL with ERR set: EMFILE,
+// ENFILE, EAGAIN, ENOMEM.
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
-                              const struct process_events *events, void *data, struct error *err);
+                              const struct channel_events *events, void *data, struct error *err);
 
 // Writes to the child's stdin. Returns how many bytes it took, -EPIPE when it has
 // closed it, or -ENOMEM when that cannot be waited for. When they are fewer than
@@ -56,16 +40,16 @@ void process_end_stdin(struct process *process);
 
 // Reads up to SIZE bytes that the child wrote. Returns 0 at the end of the
 // stream, -EAGAIN when there is nothing now.
-ssize_t process_read(struct process *process, enum process_stream which, char *bytes, size_t size);
+ssize_t process_read(struct process *process, enum channel_stream which, char *bytes, size_t size);
 
 // Stops, or goes on, to call on_output for a stream. 0 or -ENOMEM.
-int process_pause_output(struct process *process, enum process_stream which, bool is_paused);
+int process_pause_output(struct process *process, enum channel_stream which, bool is_paused);
 
 // How many bytes process_read would find now.
-size_t process_output_size(const struct process *process, enum process_stream which);
+size_t process_output_size(const struct process *process, enum channel_stream which);
 
 // Has process_read said so?
-bool process_has_ended(const struct process *process, enum process_stream which);
+bool process_has_ended(const struct process *process, enum channel_stream which);
 
 // Signals the whole process group.
 void process_signal(struct process *process, int signal);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox.h"
 
+#include "agents.h"
 #include "cleanup.h"
 #include "launch.h"
 #include "log.h"
 #include "mode.h"
+#include "process.h"
 #include "units.h"
 
 #include <errno.h>
@@ -15,8 +17,9 @@ struct sandbox {
     struct list link; // in all_sandboxes
     struct loop *loop;
     struct sandbox_config *config;
-    struct list running; // of struct entry
-    struct list queued;  // in order of arrival
+    struct agents *agents; // NULL: its commands go another way
+    struct list running;   // of struct entry
+    struct list queued;    // in order of arrival
     unsigned running_count;
     unsigned queued_count;
     bool is_starting; // start_next is at work
@@ -58,6 +61,10 @@ struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config)
         return NULL;
     sandbox->references = 1;
     sandbox->loop = loop;
+    if (mode_agent_settings(config) && !(sandbox->agents = agents_create(loop, config))) {
+        free(sandbox);
+        return NULL;
+    }
     sandbox->config = sandbox_config_ref(config);
     list_init(&sandbox->link);
     list_append(&all_sandboxes, &sandbox->link);
@@ -72,6 +79,7 @@ static void free_if_unused(struct sandbox *sandbox)
         sandbox->running_count + sandbox->queued_count > 0)
         return;
     list_remove(&sandbox->link);
+    agents_unref(sandbox->agents);
     sandbox_config_unref(sandbox->config);
     free(sandbox);
 }
@@ -203,10 +211,22 @@ static void on_done(void *data)
         on_idle(idle_data);
 }
 
+// Jobs that are under way stay with the connections that they have.
+static void configure_agents(struct sandbox *sandbox, struct sandbox_config *config)
+{
+    if (sandbox->agents && sandbox_config_same_place(sandbox->config, config))
+        return;
+    if (sandbox->agents)
+        agents_retire(sandbox->agents);
+    agents_unref(sandbox->agents);
+    sandbox->agents = mode_agent_settings(config) ? agents_create(sandbox->loop, config) : NULL;
+}
+
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
 {
     struct sandbox_config *old = sandbox->config;
 
+    configure_agents(sandbox, config);
     sandbox->config = sandbox_config_ref(config);
     sandbox_config_unref(old);
     start_next(sandbox);
@@ -236,6 +256,16 @@ void sandbox_cancel_all(void)
 }
 
 // --- Acceptance
+
+// A sandbox that requires an agent never goes without.
+static int check_agents(struct sandbox *sandbox, struct error *err)
+{
+    if (!sandbox->agents && mode_agent_settings(sandbox->config))
+        sandbox->agents = agents_create(sandbox->loop, sandbox->config);
+    return sandbox->agents || !mode_agent_settings(sandbox->config)
+               ? 0
+               : error_set(err, ENOMEM, "no memory for connections to the agent");
+}
 
 static int check_request(const struct sandbox *sandbox, const struct request *request,
                          struct error *err)
@@ -271,7 +301,7 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
     struct entry *entry;
 
     *request = (struct request){0};
-    if (check_request(sandbox, &taken, err) < 0)
+    if (check_request(sandbox, &taken, err) < 0 || check_agents(sandbox, err) < 0)
         return NULL;
     entry = calloc(1, sizeof *entry);
     if (!entry || !(entry->slot = strdup(slot))) {
@@ -283,8 +313,8 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
     entry->uid = caller->identity.uid;
     entry->pid = caller->pid;
     list_init(&entry->link);
-    entry->job = job_create(sandbox->loop, sandbox->config, &taken, caller, keeping, owner, on_done,
-                            entry, err);
+    entry->job = job_create(sandbox->loop, sandbox->config, sandbox->agents, &taken, caller,
+                            keeping, owner, on_done, entry, err);
     if (!entry->job) {
         free_entry(entry);
         return NULL;
@@ -298,6 +328,12 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
         sandbox->queued_count++;
     }
     return job;
+}
+
+void sandbox_finish_all(void)
+{
+    agents_finish_all();
+    process_finish_all();
 }
 
 // --- For the command line

@@ -41,6 +41,10 @@ unsigned sandbox_busy_count(void);
 // CALLBACK is called with DATA each time the last job of all sandboxes has ended.
 void sandbox_set_on_idle(void (*callback)(void *data), void *data);
 
+// Frees what outlived its sandbox, without waiting; for the end, when the loop runs
+// no more.
+void sandbox_finish_all(void);
+
 // Loads the configuration at PATH, as config_load does, with every mode.
 struct config *sandbox_load_config(const char *path, struct buffer *problems);
 

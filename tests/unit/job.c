@@ -46,8 +46,8 @@ static void create(const char *settings, const char *line)
     config = world_config(string);
     free(string);
     loop = loop_create(NULL);
-    job = job_create(loop, config->sandboxes[0], &request, &caller, JOB_KEEPS, &owner, on_done,
-                     &done_count, &err);
+    job = job_create(loop, config->sandboxes[0], NULL, &request, &caller, JOB_KEEPS, &owner,
+                     on_done, &done_count, &err);
     ck_assert_msg(job != NULL, "%s", err.code ? error_message(&err) : "");
     ck_assert_ptr_null(request.argv.items); // it was taken over
     ck_assert(!job_is_done(job));
@@ -565,8 +565,8 @@ START_TEST(knows_a_client_from_a_command)
     config = world_config(string);
     free(string);
     loop = loop_create(NULL);
-    job = job_create(loop, config->sandboxes[0], &request, &caller, JOB_KEEPS, &owner, on_done,
-                     &done_count, NULL);
+    job = job_create(loop, config->sandboxes[0], NULL, &request, &caller, JOB_KEEPS, &owner,
+                     on_done, &done_count, NULL);
     job_start(job);
     job_end_stdin(job);
     wait_done();
@@ -589,8 +589,8 @@ START_TEST(refuses_what_the_mode_cannot_run)
 
     config = world_config("[s]\nmode = kubectl_exec\npod = p\n");
     loop = loop_create(NULL);
-    job = job_create(loop, config->sandboxes[0], &request, &caller, JOB_KEEPS, &owner, on_done,
-                     &done_count, &err);
+    job = job_create(loop, config->sandboxes[0], NULL, &request, &caller, JOB_KEEPS, &owner,
+                     on_done, &done_count, &err);
     ck_assert_ptr_null(job);
     ck_assert_int_eq(err.code, EINVAL);
     ck_assert_ptr_null(request.argv.items);

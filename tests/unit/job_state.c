@@ -104,6 +104,8 @@ static struct job_transition expect(enum job_state state, enum job_event event)
         return (struct job_transition){state_of(next), JOB_DO_KILL};
     case JOB_DRAIN_OVER:
         return now.stop == KILLED || state == JOB_DRAINING ? done : nothing;
+    case JOB_LOST:
+        return done;
     default:
         return nothing;
     }

@@ -15,9 +15,9 @@ static struct loop *loop;
 // What is known of a child.
 static struct {
     struct process *process;
-    struct buffer out[PROCESS_STREAMS];
+    struct buffer out[CHANNEL_STREAMS];
     bool is_unstarted;
-    enum process_stage stage;
+    enum channel_stage stage;
     int errnum;
     bool has_exited;
     bool is_signaled;
@@ -26,7 +26,7 @@ static struct {
     bool is_in_start;
 } child;
 
-static void on_unstarted(void *data, enum process_stage stage, int errnum)
+static void on_unstarted(void *data, enum channel_stage stage, int errnum)
 {
     ck_assert_ptr_eq(data, &child);
     ck_assert(!child.is_in_start && !child.is_unstarted && !child.has_exited);
@@ -43,7 +43,7 @@ static void on_stdin(void *data)
     loop_stop(loop);
 }
 
-static void on_output(void *data, enum process_stream stream)
+static void on_output(void *data, enum channel_stream stream)
 {
     char chunk[4096];
     ssize_t count = process_read(child.process, stream, chunk, sizeof chunk);
@@ -66,7 +66,7 @@ static void on_exit_of_child(void *data, bool is_signaled, int number)
     loop_stop(loop);
 }
 
-static const struct process_events events = {on_unstarted, on_stdin, on_output, on_exit_of_child};
+static const struct channel_events events = {on_unstarted, on_stdin, on_output, on_exit_of_child};
 
 static char *const plain_env[] = {(char *)"PATH=/usr/bin:/bin", NULL};
 
@@ -92,8 +92,8 @@ static void start(const char *script)
 
 static bool is_closed(void)
 {
-    return process_has_ended(child.process, PROCESS_STDOUT) &&
-           process_has_ended(child.process, PROCESS_STDERR);
+    return process_has_ended(child.process, CHANNEL_STDOUT) &&
+           process_has_ended(child.process, CHANNEL_STDERR);
 }
 
 static void wait_exit(void)
@@ -137,7 +137,7 @@ START_TEST(echoes)
     ck_assert_uint_eq(child.out[1].length, 4);
     ck_assert(!child.is_unstarted && !child.is_signaled);
     ck_assert_int_eq(child.number, 0);
-    ck_assert_int_eq(process_read(child.process, PROCESS_STDOUT, (char[1]){0}, 1), 0);
+    ck_assert_int_eq(process_read(child.process, CHANNEL_STDOUT, (char[1]){0}, 1), 0);
     ck_assert_int_eq(process_write(child.process, "x", 1), -EPIPE);
     end();
 }
@@ -597,7 +597,7 @@ START_TEST(begins_though_it_was_destroyed)
 }
 END_TEST
 
-static void destroy_on_output(void *data, enum process_stream stream)
+static void destroy_on_output(void *data, enum channel_stream stream)
 {
     (void)data;
     (void)stream;
@@ -609,7 +609,7 @@ static void destroy_on_output(void *data, enum process_stream stream)
 
 START_TEST(may_be_destroyed_in_a_callback)
 {
-    static const struct process_events destroying = {on_unstarted, on_stdin, destroy_on_output,
+    static const struct channel_events destroying = {on_unstarted, on_stdin, destroy_on_output,
                                                      on_exit_of_child};
     char *const argv[] = {(char *)"sh", (char *)"-c", (char *)"echo a; echo b >&2; cat", NULL};
     struct process_spec spec = {.argv = argv, .env = plain_env};

@@ -1,0 +1,602 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "connection.h"
+
+#include "bootstrap.h"
+#include "cleanup.h"
+#include "client.h"
+#include "mode.h"
+#include "process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    CONNECT_MS = 10000, // until the agent has greeted
+    CLOSE_MS = 2000,    // for the client to end by itself
+    BREAK_MS = 200,     // for the client to say why, after it has closed a stream
+    BUCKETS = 256,
+    ENOUGH = 128 * 1024, // bytes framed ahead of what the client takes
+    STDERR_TAIL = 4096,
+    AT_ONCE = 64 * 1024, // bytes read from the client
+    READS_A_TURN = 4,    // then others on the loop get theirs
+};
+
+enum connection_state {
+    CONNECTION_ENTERS, // the script speaks
+    CONNECTION_GREETS, // HELLO is due
+    CONNECTION_READY,
+    CONNECTION_CLOSING, // on our part, and nobody knows it any more
+};
+
+struct connection {
+    struct list link; // in closing
+    struct loop *loop;
+    struct sandbox_config *config;
+    const struct connection_events *events;
+    void *data;
+    enum connection_state state;
+    struct bootstrap bootstrap;
+    struct process *process;
+    struct buffer in;             // received, not a whole frame yet
+    struct buffer out;            // to be sent
+    size_t out_done;              // bytes of it that were
+    uint64_t framed_offset;       // where in all that was sent OUT begins
+    bool is_blocked;              // the client takes no more now
+    bool is_broken;               // no memory for what must be sent
+    struct buffer err;            // the end of what the client said
+    struct list buckets[BUCKETS]; // of remotes
+    struct list framed;           // through turn: in the order of their STARTs
+    struct list senders;          // through turn
+    unsigned load;
+    uint32_t next_id;
+    uint64_t heard_ns;  // when something came last
+    struct timer timer; // until the greeting; then the beat; then until the client ends
+    struct timer break_timer;
+    struct task flush;
+};
+
+static struct list closing = {&closing, &closing};
+
+static void free_connection(struct connection *connection)
+{
+    list_remove(&connection->link);
+    loop_disarm(connection->loop, &connection->timer);
+    loop_disarm(connection->loop, &connection->break_timer);
+    loop_undefer(&connection->flush);
+    if (connection->process) {
+        process_signal(connection->process, SIGKILL);
+        process_destroy(connection->process);
+    }
+    bootstrap_finish(&connection->bootstrap);
+    buffer_finish(&connection->in);
+    buffer_finish(&connection->out);
+    buffer_finish(&connection->err);
+    sandbox_config_unref(connection->config);
+    free(connection);
+}
+
+// --- Its end
+
+static void end_remote(struct connection *connection, struct remote *remote, const char *reason,
+                       struct list *unsent)
+{
+    bool is_sent = remote->phase == REMOTE_SENT;
+
+    list_remove(&remote->link);
+    connection_remove(connection, remote);
+    remote->connection = NULL;
+    if (is_sent) {
+        remote_lose(remote, reason);
+        return;
+    }
+    remote_reset(remote);
+    list_append(unsent, &remote->link);
+}
+
+// The last thing that is done with a connection, from the loop.
+static void end(struct connection *connection, const char *reason, bool is_declined)
+{
+    struct list unsent;
+
+    list_init(&unsent);
+    if (connection->state == CONNECTION_CLOSING) {
+        free_connection(connection);
+        return;
+    }
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (!list_is_empty(&connection->buckets[i]))
+            end_remote(connection, LIST_ENTRY(connection->buckets[i].next, struct remote, link),
+                       reason, &unsent);
+    connection->events->on_end(connection->data, reason, is_declined, &unsent);
+    free_connection(connection);
+}
+
+__attribute__((format(printf, 3, 4))) static void
+end_with(struct connection *connection, bool is_declined, const char *format, ...)
+{
+    AUTO_FREE char *reason = NULL;
+    va_list args;
+
+    va_start(args, format);
+    if (vasprintf(&reason, format, args) < 0)
+        reason = NULL;
+    va_end(args);
+    end(connection, reason ? reason : "no memory", is_declined);
+}
+
+// The client ended before there was an agent: the mode knows what that means.
+static void end_before_greeting(struct connection *connection, bool is_signaled, int number)
+{
+    struct ending ending = {
+        .is_signaled = is_signaled,
+        .number = number,
+        .err = connection->err.data ? connection->err.data : "",
+        .err_length = connection->err.length,
+        .out = "",
+    };
+    AUTO(outcome_finish) struct outcome outcome = {0};
+    size_t stripped = mode_of(connection->config->mode)->judge(&ending, &outcome);
+    const char *what = connection->state == CONNECTION_ENTERS ? "the shell" : "the agent";
+    size_t length = 0;
+    const char *line = client_last_line(ending.err, ending.err_length - stripped, &length);
+    const char *colon = length > 0 ? ": " : "";
+
+    if (outcome.kind == OUTCOME_UNSTARTED)
+        end_with(connection, true, "%s", outcome.detail);
+    else if (outcome.kind == OUTCOME_EXITED && outcome.code != 0)
+        end_with(connection, true, "%s there ended with %d%s%.*s", what, outcome.code, colon,
+                 (int)length, line);
+    else if (outcome.kind == OUTCOME_EXITED)
+        end_with(connection, false, "the connection broke before %s had answered%s%.*s", what,
+                 colon, (int)length, line);
+    else
+        end_with(connection, false, "%s", outcome.detail ? outcome.detail : "it cannot be reached");
+}
+
+static void end_as_broken(struct connection *connection)
+{
+    size_t length;
+    const char *line = client_last_line(connection->err.data ? connection->err.data : "",
+                                        connection->err.length, &length);
+
+    end_with(connection, false, "the connection to the agent broke%s%.*s", length > 0 ? ": " : "",
+             (int)length, line);
+}
+
+// The client has closed a stream: its exit comes next, and says why.
+static void expect_end(struct connection *connection)
+{
+    if (!connection->break_timer.place)
+        loop_arm(connection->loop, &connection->break_timer, BREAK_MS);
+}
+
+// --- Sending
+
+static void note_sent(struct connection *connection)
+{
+    uint64_t sent = connection->framed_offset + connection->out_done;
+
+    while (!list_is_empty(&connection->framed)) {
+        struct remote *remote = LIST_ENTRY(connection->framed.next, struct remote, turn);
+        if (remote->start_offset >= sent)
+            break;
+        list_remove(&remote->turn);
+        remote_on_sent(remote);
+    }
+}
+
+// Frames what remotes have, as long as that is not far ahead of what the client
+// takes: so nothing of a job is sent that could still go elsewhere.
+static int fill(struct connection *connection)
+{
+    struct buffer *out = &connection->out;
+
+    while (out->length - connection->out_done < ENOUGH && !list_is_empty(&connection->senders)) {
+        struct remote *remote = LIST_ENTRY(connection->senders.next, struct remote, turn);
+        bool is_start = remote->phase == REMOTE_CHOSEN;
+        int more;
+
+        list_remove(&remote->turn);
+        remote->start_offset =
+            is_start ? connection->framed_offset + out->length : remote->start_offset;
+        more = remote_fill(remote, out);
+        if (more < 0)
+            return more;
+        if (is_start && remote->phase == REMOTE_FRAMED)
+            list_append(&connection->framed, &remote->turn);
+        else if (more > 0)
+            list_append(&connection->senders, &remote->turn);
+    }
+    return 0;
+}
+
+static void on_flush(void *data)
+{
+    struct connection *connection = data;
+    struct buffer *out = &connection->out;
+    ssize_t count;
+
+    while (!connection->is_broken && !connection->is_blocked) {
+        if (fill(connection) < 0) {
+            connection->is_broken = true;
+            break;
+        }
+        if (out->length == 0)
+            break;
+        count = process_write(connection->process, out->data + connection->out_done,
+                              out->length - connection->out_done);
+        if (count == -EPIPE) { // it is about to end, and says more by that
+            expect_end(connection);
+            return;
+        }
+        if (count < 0) {
+            connection->is_broken = true;
+            break;
+        }
+        connection->out_done += (size_t)count;
+        note_sent(connection);
+        connection->is_blocked = connection->out_done < out->length;
+        if (!connection->is_blocked) {
+            connection->framed_offset += out->length;
+            connection->out_done = 0;
+            buffer_finish(out);
+        }
+    }
+    if (connection->is_broken)
+        end(connection, "no memory for the connection to the agent", false);
+}
+
+static void on_client_stdin(void *data)
+{
+    struct connection *connection = data;
+
+    connection->is_blocked = false;
+    on_flush(connection);
+}
+
+void connection_send(struct connection *connection, struct remote *remote)
+{
+    // One whose START is framed gets another turn once that is sent.
+    if (remote->phase == REMOTE_FRAMED || connection->state != CONNECTION_READY)
+        return;
+    if (list_is_empty(&remote->turn))
+        list_append(&connection->senders, &remote->turn);
+    loop_defer(connection->loop, &connection->flush);
+}
+
+void connection_control(struct connection *connection, uint32_t job, enum frame_type type,
+                        uint32_t number)
+{
+    int result = number ? frame_append_number(&connection->out, job, type, number)
+                        : frame_append(&connection->out, job, type, NULL, 0);
+
+    connection->is_broken |= result < 0;
+    loop_defer(connection->loop, &connection->flush);
+}
+
+// --- Receiving
+
+static struct list *bucket(struct connection *connection, uint32_t id)
+{
+    return &connection->buckets[id % BUCKETS];
+}
+
+static struct remote *find(struct connection *connection, uint32_t id)
+{
+    struct list *head = bucket(connection, id);
+
+    for (struct list *link = head->next; link != head; link = link->next) {
+        struct remote *remote = LIST_ENTRY(link, struct remote, link);
+        if (remote->id == id)
+            return remote;
+    }
+    return NULL;
+}
+
+// Returns 0, or -errno with ERR set; -EPROTO when it will never be otherwise.
+static int greet(struct connection *connection, const struct frame *frame, struct error *err)
+{
+    AUTO_FREE char *version = NULL;
+    uint32_t number;
+    const char *text;
+    size_t length;
+
+    if (frame->type != FRAME_HELLO || !frame_parse_hello(frame, &number, &text, &length))
+        return error_set(err, EPROTO, "what answers there is no agent of hooksfs");
+    version = strndup(text, length);
+    if (!version)
+        return error_set(err, ENOMEM, "no memory");
+    if (number != WIRE_VERSION)
+        return error_set(err, EPROTO,
+                         "the agent there, %s, speaks version %u of the protocol, and this "
+                         "hooksfs speaks %d; use agents of one make",
+                         version, number, WIRE_VERSION);
+    connection->state = CONNECTION_READY;
+    loop_arm(connection->loop, &connection->timer, WIRE_BEAT_MS);
+    connection->events->on_ready(connection->data, version);
+    return 0;
+}
+
+static int take_frame(struct connection *connection, const struct frame *frame, struct error *err)
+{
+    struct remote *remote;
+
+    if (connection->state == CONNECTION_GREETS)
+        return greet(connection, frame, err);
+    if (frame->type == FRAME_PONG)
+        return 0;
+    // One that was released may still have been spoken of.
+    remote = frame->type == FRAME_HELLO ? NULL : find(connection, frame->job);
+    if (remote ? remote_receive(remote, frame) < 0
+               : frame->type == FRAME_HELLO || frame->job >= connection->next_id)
+        return error_set(err, EBADMSG, "the agent does not keep to the protocol");
+    return 0;
+}
+
+static int take_frames(struct connection *connection, struct error *err)
+{
+    struct buffer *in = &connection->in;
+    size_t done = 0;
+    struct frame frame;
+    ssize_t length;
+    int result = 0;
+
+    while (result == 0 &&
+           (length = frame_parse(in->data + done, in->length - done, FROM_AGENT, &frame)) != 0) {
+        if (length < 0 && connection->state == CONNECTION_GREETS)
+            return error_set(err, EPROTO, "what answers there is no agent of hooksfs");
+        if (length < 0)
+            return error_set(err, EBADMSG, "the agent does not keep to the protocol");
+        done += (size_t)length;
+        result = take_frame(connection, &frame, err);
+    }
+    if (done > 0)
+        buffer_drop(in, done);
+    if (in->length == 0)
+        buffer_finish(in);
+    return result;
+}
+
+static int take_bytes(struct connection *connection, const char *bytes, size_t size,
+                      struct error *err)
+{
+    ssize_t used = 0;
+
+    if (connection->state == CONNECTION_ENTERS) {
+        used = bootstrap_take(&connection->bootstrap, bytes, size, &connection->out, err);
+        if (used < 0)
+            return (int)used;
+        if (connection->bootstrap.is_done)
+            connection->state = CONNECTION_GREETS;
+        loop_defer(connection->loop, &connection->flush);
+    }
+    if (buffer_append(&connection->in, bytes + used, size - (size_t)used) < 0)
+        return -ENOMEM;
+    return take_frames(connection, err);
+}
+
+// Reads up to LIMIT pieces. Returns whether the connection is still there.
+static bool receive(struct connection *connection, int limit)
+{
+    static char bytes[AT_ONCE];
+    AUTO(error_finish) struct error err = {0};
+    ssize_t count = 1;
+    int result = 0;
+
+    for (int i = 0; i < limit && count > 0 && result == 0; i++) {
+        count = process_read(connection->process, CHANNEL_STDOUT, bytes, sizeof bytes);
+        if (count > 0 && connection->state != CONNECTION_CLOSING) {
+            connection->heard_ns = loop_now_ns();
+            result = take_bytes(connection, bytes, (size_t)count, &err);
+        }
+    }
+    if (result < 0) {
+        end(connection, result == -ENOMEM ? "no memory" : error_message(&err), result == -EPROTO);
+        return false;
+    }
+    if (count == 0)
+        expect_end(connection);
+    return true;
+}
+
+static void keep_stderr(struct connection *connection)
+{
+    char bytes[STDERR_TAIL];
+    ssize_t count = process_read(connection->process, CHANNEL_STDERR, bytes, sizeof bytes);
+    struct buffer *err = &connection->err;
+
+    if (count > 0 && buffer_append(err, bytes, (size_t)count) == 0 && err->length > STDERR_TAIL)
+        buffer_drop(err, err->length - STDERR_TAIL);
+}
+
+static void on_client_output(void *data, enum channel_stream stream)
+{
+    struct connection *connection = data;
+
+    if (stream == CHANNEL_STDOUT)
+        receive(connection, READS_A_TURN);
+    else
+        keep_stderr(connection);
+}
+
+static void on_client_exit(void *data, bool is_signaled, int number)
+{
+    struct connection *connection = data;
+
+    // What the agent has said is true, also when it was the last that came.
+    while (!process_has_ended(connection->process, CHANNEL_STDOUT) &&
+           process_output_size(connection->process, CHANNEL_STDOUT) > 0)
+        if (!receive(connection, 1))
+            return;
+    while (process_output_size(connection->process, CHANNEL_STDERR) > 0)
+        keep_stderr(connection);
+    if (connection->state == CONNECTION_ENTERS || connection->state == CONNECTION_GREETS)
+        end_before_greeting(connection, is_signaled, number);
+    else
+        end_as_broken(connection);
+}
+
+static void on_client_unstarted(void *data, enum channel_stage stage, int errnum)
+{
+    struct connection *connection = data;
+
+    (void)stage;
+    end_with(connection, false, "cannot execute the client: %s", strerror(errnum));
+}
+
+static const struct channel_events client_events = {
+    .on_unstarted = on_client_unstarted,
+    .on_stdin = on_client_stdin,
+    .on_output = on_client_output,
+    .on_exit = on_client_exit,
+};
+
+// --- Time
+
+static void on_break_over(void *data)
+{
+    struct connection *connection = data;
+
+    if (connection->state == CONNECTION_READY || connection->state == CONNECTION_CLOSING)
+        end_as_broken(connection);
+    else
+        end(connection, "the client closed the connection, and did not end", false);
+}
+
+static bool is_silent(const struct connection *connection)
+{
+    return loop_now_ns() - connection->heard_ns > (uint64_t)WIRE_SILENCE_MS * 1000000 &&
+           process_output_size(connection->process, CHANNEL_STDOUT) == 0;
+}
+
+static void on_timer(void *data)
+{
+    struct connection *connection = data;
+
+    if (connection->state == CONNECTION_CLOSING)
+        free_connection(connection);
+    else if (connection->state != CONNECTION_READY)
+        end_with(connection, false, "there was no answer within %d s", CONNECT_MS / 1000);
+    else if (is_silent(connection))
+        end_with(connection, false, "the agent was silent for %d s", WIRE_SILENCE_MS / 1000);
+    else if (connection->next_id == UINT32_MAX && connection->load == 0)
+        end(connection, "the connection has run out of numbers for jobs", false);
+    else {
+        connection_control(connection, 0, FRAME_PING, 0);
+        loop_arm(connection->loop, &connection->timer, WIRE_BEAT_MS);
+    }
+}
+
+// --- Its beginning
+
+static int start_client(struct connection *connection, const struct agent_settings *agent,
+                        struct error *err)
+{
+    AUTO(words_finish) struct words argv = {0};
+    AUTO(launch_finish) struct launch launch = {0};
+    int result = agent->path ? words_append(&argv, agent->path)
+                             : bootstrap_add_argv(&connection->bootstrap, &argv);
+
+    if (result == 0 && agent->path)
+        result = words_append(&argv, "--serve");
+    if (result < 0)
+        return error_set(err, ENOMEM, "no memory");
+    if (launch_prepare_client(&launch, connection->config, &argv, err) < 0)
+        return -ENOMEM;
+    struct process_spec spec = {
+        .argv = launch.argv.items, .env = launch.env.items, .workdir = launch.workdir};
+    connection->process = process_start(connection->loop, &spec, &client_events, connection, err);
+    return connection->process ? 0 : -err->code;
+}
+
+struct connection *connection_create(struct loop *loop, struct sandbox_config *config,
+                                     const struct connection_events *events, void *data,
+                                     struct error *err)
+{
+    const struct agent_settings *agent = mode_agent_settings(config);
+    struct connection *connection = calloc(1, sizeof *connection);
+
+    if (!connection) {
+        error_set(err, ENOMEM, "no memory");
+        return NULL;
+    }
+    list_init(&connection->link);
+    list_init(&connection->framed);
+    list_init(&connection->senders);
+    for (size_t i = 0; i < BUCKETS; i++)
+        list_init(&connection->buckets[i]);
+    task_init(&connection->flush, on_flush, connection);
+    connection->loop = loop;
+    connection->config = sandbox_config_ref(config);
+    connection->events = events;
+    connection->data = data;
+    connection->next_id = 1;
+    connection->heard_ns = loop_now_ns();
+    connection->state = agent->path ? CONNECTION_GREETS : CONNECTION_ENTERS;
+    connection->timer = (struct timer){.on_time = on_timer, .data = connection};
+    connection->break_timer = (struct timer){.on_time = on_break_over, .data = connection};
+    if (bootstrap_init(&connection->bootstrap, err) < 0 ||
+        start_client(connection, agent, err) < 0) {
+        free_connection(connection);
+        return NULL;
+    }
+    if (loop_arm(loop, &connection->timer, CONNECT_MS) < 0) {
+        error_set(err, ENOMEM, "no memory");
+        free_connection(connection);
+        return NULL;
+    }
+    return connection;
+}
+
+void connection_close(struct connection *connection)
+{
+    if (!connection)
+        return;
+    // What was said last, to kill or to release, goes first, if the client takes it.
+    if (connection->state == CONNECTION_READY && connection->out.length > connection->out_done)
+        process_write(connection->process, connection->out.data + connection->out_done,
+                      connection->out.length - connection->out_done);
+    connection->state = CONNECTION_CLOSING;
+    loop_undefer(&connection->flush);
+    list_append(&closing, &connection->link);
+    process_end_stdin(connection->process);
+    if (loop_arm(connection->loop, &connection->timer, CLOSE_MS) < 0)
+        free_connection(connection);
+}
+
+void connection_finish_all(void)
+{
+    while (!list_is_empty(&closing))
+        free_connection(LIST_ENTRY(closing.next, struct connection, link));
+}
+
+// --- Remotes
+
+bool connection_is_ready(const struct connection *connection)
+{
+    return connection->state == CONNECTION_READY && connection->next_id != UINT32_MAX;
+}
+
+unsigned connection_load(const struct connection *connection)
+{
+    return connection->load;
+}
+
+void connection_add(struct connection *connection, struct remote *remote)
+{
+    list_remove(&remote->link);
+    remote->id = connection->next_id++;
+    remote->connection = connection;
+    remote->phase = REMOTE_CHOSEN;
+    list_append(bucket(connection, remote->id), &remote->link);
+    connection->load++;
+    connection_send(connection, remote);
+}
+
+void connection_remove(struct connection *connection, struct remote *remote)
+{
+    list_remove(&remote->turn);
+    connection->load--;
+}
