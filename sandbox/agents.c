@@ -37,6 +37,7 @@ struct agents {
     char *reason;                          // why there is no connection; NULL: nothing was tried
     bool is_retired;
     bool is_declined;
+    bool is_decline_logged; // since there was a connection
     uint64_t declined_ns;
     struct task end;
 };
@@ -136,6 +137,7 @@ static void on_ready(void *data, const char *version)
 
     place->pause_ms = 0;
     agents->is_declined = false;
+    agents->is_decline_logged = false;
     free(take_ptr(&agents->reason)); // the next one is news, whatever it is
     log_info("sandbox %s: connection %d of %u to the agent is open (%.64s)", name(agents),
              (int)(place - agents->places) + 1, agents->settings->connections, version);
@@ -144,11 +146,12 @@ static void on_ready(void *data, const char *version)
 
 static void decline(struct agents *agents, const char *reason)
 {
-    agents->is_declined = true;
-    agents->declined_ns = loop_now_ns();
-    if (is_news(agents, reason))
+    if (!agents->is_decline_logged)
         log_warning("sandbox %s: no agent in the container: %s%s", name(agents), reason,
                     agents_may_decline(agents) ? "; each job has a client of its own" : "");
+    agents->is_decline_logged = true;
+    agents->is_declined = true;
+    agents->declined_ns = loop_now_ns();
     set_reason(agents, reason);
     while (!list_is_empty(&agents->waiting)) {
         struct remote *remote = LIST_ENTRY(agents->waiting.next, struct remote, link);
