@@ -337,6 +337,7 @@ static void spawn(struct job *job)
 {
     struct error err = {0};
 
+    job->intake.held_back = client(job) ? job->mode->held_back : NULL;
     if (job->start_ns == 0)
         job->start_ns = loop_now_ns();
     if (open_channel(job, &err) < 0) {
@@ -473,7 +474,6 @@ struct job *job_create(struct loop *loop, struct sandbox_config *config, struct 
     job->timeout_ms = taken.has_timeout ? taken.timeout_ms : config->timeout_ms;
     job->intake.keeping = keeping;
     job->intake.limit = config->max_output_bytes;
-    job->intake.held_back = job->mode->held_back;
     job->owner = *owner;
     job->on_done = on_done;
     job->done_data = data;
