@@ -16,6 +16,10 @@ test_packages=(bash busybox-static check coreutils findutils grep jq mount nodej
 cluster_packages=(conmon containerd openssl podman protobuf-compiler python3-grpcio
     python3-protobuf runc)
 
+# What the measuring programs are, and are compared with.
+bench_packages=(bash busybox-static coreutils grep jq procps python3 sed)
+bench_library_packages=(nodejs python3-kubernetes)
+
 lint_packages=(clang clang-format clang-tidy git mandoc shellcheck)
 
 is_installed() {

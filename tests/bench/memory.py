@@ -1,62 +1,111 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the daemon keeps in memory: at its start, for each idle slot, for each job
-that runs, and while a gibibyte streams through a conversation.
+"""Resident memory. Of the daemon: at its start, for each idle slot, each job that
+runs, and while a gibibyte streams through a conversation. Or of the agents in a
+container, idle and with many jobs.
 
-usage: memory.py DAEMON-PID SANDBOX-DIRECTORY
-The sandbox needs max_slots of SLOTS and max_running of JOBS, and no timeout."""
+usage: memory.py RESULTS daemon PID SANDBOX-DIRECTORY
+       memory.py RESULTS agent PS-COMMAND SANDBOX-DIRECTORY
+The sandbox needs max_slots of SLOTS and max_running of JOBS, and no timeout. PS-COMMAND
+lists the processes of the container, as tests/cluster/ps does."""
 
 import os
+import shlex
+import subprocess
 import sys
 import time
+
+import contenders
 
 SLOTS = 10000
 JOBS = 1000
 GIB = 1 << 30
+PATIENCE_SECONDS = 60
+CONTAINERS_FIRST = "sleep 2147483647"
 
 
-def resident(kind="VmRSS"):
+def resident_kib(pid: int) -> int:
     with open(f"/proc/{pid}/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(kind))
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 
 
-def children():
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return file.read().split()
+def wait_until(condition) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit("memory.py: the jobs do not come, or do not end")
+        time.sleep(0.05)
 
 
-def converse(command):
+def converse(sandbox: str, command: bytes) -> int:
     fd = os.open(f"{sandbox}/request", os.O_RDWR | os.O_CLOEXEC)
     os.write(fd, command + b"\n")
     return fd
 
 
-pid, sandbox = sys.argv[1:]
-rows = [("at the start", resident())]
+def of_the_daemon(pid: int, sandbox: str) -> dict[str, float]:
+    def children() -> int:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return len(file.read().split())
 
-before = resident()
-jobs = [converse(b"sleep 1000") for _ in range(JOBS)]
-rows.append((f"each of {JOBS} running jobs", (resident() - before) / JOBS))
-for fd in jobs:
+    kib = {"at the start": resident_kib(pid)}
+
+    before = resident_kib(pid)
+    jobs = [converse(sandbox, b"sleep 1000") for _ in range(JOBS)]
+    wait_until(lambda: children() == JOBS)
+    kib[f"each of {JOBS} running jobs"] = (resident_kib(pid) - before) / JOBS
+    for fd in jobs:
+        os.close(fd)
+    wait_until(lambda: children() == 0)
+
+    before = resident_kib(pid)
+    for number in range(SLOTS):
+        os.mkdir(f"{sandbox}/{number}")
+    kib[f"each of {SLOTS} idle slots"] = (resident_kib(pid) - before) / SLOTS
+    for number in range(SLOTS):
+        os.rmdir(f"{sandbox}/{number}")
+
+    fd = converse(sandbox, b"head -c %d /dev/zero" % GIB)
+    size, most = 0, 0
+    while piece := os.read(fd, 1 << 20):
+        size += len(piece)
+        most = max(most, resident_kib(pid))
+    assert size == GIB, size
     os.close(fd)
-while children():
-    time.sleep(0.05)
+    kib["at most, while 1 GiB streams"] = most
+    return kib
 
-before = resident()
-for number in range(SLOTS):
-    os.mkdir(f"{sandbox}/{number}")
-rows.append((f"each of {SLOTS} idle slots", (resident() - before) / SLOTS))
-for number in range(SLOTS):
-    os.rmdir(f"{sandbox}/{number}")
 
-fd = converse(b"head -c %d /dev/zero" % GIB)
-size, most = 0, 0
-while piece := os.read(fd, 1 << 20):
-    size += len(piece)
-    most = max(most, resident())
-assert size == GIB, size
-rows.append(("at most, while 1 GiB streams", most))
+def of_the_agents(ps: str, sandbox: str) -> dict[str, float]:
+    def processes() -> list[int]:
+        """All but the container's first process."""
+        lines = subprocess.run(shlex.split(ps), check=True, text=True,
+                               stdout=subprocess.PIPE).stdout.splitlines()
+        return [int(line.split()[0]) for line in lines if CONTAINERS_FIRST not in line]
 
-print("| memory of the daemon | KiB |\n| --- | --- |")
-for name, kib in rows:
-    print(f"| {name} | {kib:.1f} |")
+    fd = converse(sandbox, b"true")
+    assert os.read(fd, 1) == b""
+    os.close(fd)
+    agents = processes()
+    assert agents, "no agent runs in the container"
+    kib = {f"{len(agents)} agents, idle": sum(map(resident_kib, agents))}
+    jobs = [converse(sandbox, b"sleep 1000") for _ in range(JOBS)]
+    wait_until(lambda: len(processes()) == len(agents) + JOBS)
+    kib[f"{len(agents)} agents, with {JOBS} jobs"] = sum(map(resident_kib, agents))
+    for fd in jobs:
+        os.close(fd)
+    wait_until(lambda: len(processes()) == len(agents))
+    return kib
+
+
+def main() -> None:
+    results, whose, argument, sandbox = sys.argv[1:]
+    if whose == "daemon":
+        found = of_the_daemon(int(argument), sandbox)
+    else:
+        found = of_the_agents(argument, sandbox)
+    for name, kib in found.items():
+        contenders.record(results, what=f"memory {whose}", contender=name, kib=kib)
+
+
+main()

@@ -30,6 +30,7 @@ REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden",
            503: "ServiceUnavailable", 504: "Timeout"}
 STEPS = ("pod", "exec")
 CUTS = ("close", "fin", "rst")
+GO_TRUE = ("1", "t", "T", "true", "TRUE", "True")
 DISCOVERY = {
     "/version": {"major": "1", "minor": "26", "gitVersion": "v1.26.0"},
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
@@ -235,7 +236,7 @@ class Front:
         return True
 
     def cri_exec(self, container: str, query: dict):
-        wanted = {name: query.get(name, [""])[0] in ("true", "1")
+        wanted = {name: query.get(name, [""])[0] in GO_TRUE
                   for name in ("tty", "stdin", "stdout", "stderr")}
         return cri.call(self.runtime, "Exec", cri.cri.ExecRequest(
             container_id=container, cmd=query.get("command", []), **wanted))

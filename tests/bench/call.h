@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// One call with a payload, in one of three ways, and its answer compared.
+#pragma once
+
+#include "bench.h"
+
+#include <stdbool.h>
+
+struct call {
+    void (*make)(struct call *call);
+    const char *sandbox;
+    char *slot; // NULL if there is none
+    char *const *argv;
+    struct bytes payload;
+    struct bytes request; // the command line and the payload
+    struct bytes answer;  // size is how much of it there is
+    size_t room;
+};
+
+// From `conversation|slot DIRECTORY PAYLOAD-FILE COMMAND...` or `spawn PAYLOAD-FILE
+// COMMAND...`. False if it is neither. For `slot`, makes one of this process.
+bool call_init(struct call *call, int argc, char **argv);
+
+// Ends the program if the call fails or its answer is not the payload.
+void call_make(struct call *call);
+
+// Removes the slot.
+void call_finish(struct call *call);
