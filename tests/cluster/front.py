@@ -5,8 +5,9 @@
 Pods and containers are those of DIR/pods.json.  An exec request becomes a
 CRI Exec call; its answer is the address of containerd's streaming server,
 and from there on bytes are only copied, so that the protocol kubectl speaks
-is Kubernetes' own.  The faults that `fault` asks for over DIR/control.sock
-are played here.
+is Kubernetes' own; with --websocket, one that containerd does not have is
+translated on the way (`websocket.py`).  The faults that `fault` asks for over
+DIR/control.sock are played here.
 """
 
 import asyncio
@@ -21,8 +22,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import cri
 import grpc
+import websocket
 
 DIR = cri.DIR
+TRANSLATES = "--websocket" in sys.argv[2:]
 CHUNK = 256 * 1024
 STREAM_CLOSE_SECONDS = 0.1
 REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden",
@@ -117,6 +120,7 @@ class Front:
         self.fault = Fault()
         self.changed = asyncio.Event()
         self.streams: set[asyncio.Future] = set()
+        self.translators: set[asyncio.Task] = set()
         self.execs = 0
         self.port = 0
         self.listener = None
@@ -218,16 +222,18 @@ class Front:
         await self.misbehave("exec", pod)
         name, container = find_container(namespace, pod,
                                          query.get("container", [""])[0])
+        wanted = {stream: query.get(stream, [""])[0] in GO_TRUE
+                  for stream in ("tty", "stdin", "stdout", "stderr")}
         try:
-            url = urlsplit((await self.cri_exec(container, query)).url)
+            url = urlsplit((await cri.call(self.runtime, "Exec", cri.cri.ExecRequest(
+                container_id=container, cmd=query.get("command", []), **wanted))).url)
         except grpc.RpcError as error:
             # The kubelet answers in plain text, not with a Status object.
             print(f"{namespace}/{pod}/{name}: {error.details()}", file=sys.stderr)
             send(writer, 500, "text/plain",
                  f'container not found ("{name}")'.encode())
             return False
-        up_reader, up_writer = await asyncio.open_connection(
-            url.hostname, url.port, limit=CHUNK)
+        up_reader, up_writer = await self.connect(request, wanted, url)
         try:
             up_writer.write(upstream_head(request, url.path, url.netloc))
             await self.tunnel(reader, writer, up_reader, up_writer)
@@ -235,11 +241,15 @@ class Front:
             up_writer.close()
         return True
 
-    def cri_exec(self, container: str, query: dict):
-        wanted = {name: query.get(name, [""])[0] in GO_TRUE
-                  for name in ("tty", "stdin", "stdout", "stderr")}
-        return cri.call(self.runtime, "Exec", cri.cri.ExecRequest(
-            container_id=container, cmd=query.get("command", []), **wanted))
+    async def connect(self, request: Request, wanted: dict[str, bool], url):
+        """A connection to containerd's streaming server, or to the translator before it."""
+        if not (TRANSLATES and websocket.is_wanted(request.header)):
+            return await asyncio.open_connection(url.hostname, url.port, limit=CHUNK)
+        ours, its = socket.socketpair()
+        translator = asyncio.create_task(websocket.serve(its, wanted, url))
+        self.translators.add(translator)
+        translator.add_done_callback(self.translators.discard)
+        return await asyncio.open_connection(sock=ours, limit=CHUNK)
 
     # Streams.
 

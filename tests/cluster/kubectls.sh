@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Finds every kubectl of this machine: those called kubectl, or kubectl.VERSION,
-# on PATH and beside the one on PATH. path_of has their paths, by version. Sourced.
+# on PATH and beside the one on PATH. path_of has their paths, by version. In a script
+# with the option --websocket, only those that speak it. Sourced.
 # shellcheck shell=bash
 
 find_kubectls() {
@@ -17,10 +18,18 @@ version_of() {
     "$1" version --client -o json 2>/dev/null | jq -r .clientVersion.gitVersion
 }
 
+over_websocket=no
+[[ " $* " != *" --websocket "* ]] || over_websocket=yes
+
+speaks_websocket() {
+    printf '%s\n' v1.30 "$1" | sort -VC
+}
+
 declare -A path_of=()
 while read -r path; do
     version=$(version_of "$path")
     [[ $version == v* ]] || continue
+    [[ $over_websocket == no ]] || speaks_websocket "$version" || continue
     name=${version//[^a-zA-Z0-9]/_}
     [[ ! -v path_of[$name] ]] || continue
     path_of[$name]=$path
