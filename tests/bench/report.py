@@ -91,8 +91,8 @@ def ratio_to(peer: dict, result: dict, kind: str) -> tuple[float, float]:
             math.hypot(half_width(ours), half_width(theirs)))
 
 
-def looked_at(name: str, row: Row, contender: str, results: Results) -> float:
-    """What a goal is about, as a number."""
+def looked_at(name: str, row: Row, contender: str, results: Results) -> float | None:
+    """What a goal is about, as a number; None if what it is compared with is missing."""
     result = results[contender]
     if name == "rate":
         return statistics.median(result["rate"])
@@ -102,16 +102,17 @@ def looked_at(name: str, row: Row, contender: str, results: Results) -> float:
         return ratio_to(results[row.peer], result, row.kind)[0]
     if name == "times faster at p99":
         return percentile_99(results[row.peer]["ns"]) / percentile_99(result["ns"])
-    others = [row.peer] if name == "times faster" else [
-        other for other in results if LIBRARIES in other]
-    best = min(statistics.median(results[other]["ns"]) for other in others)
-    return best / statistics.median(result["ns"])
+    others = [statistics.median(results[other]["ns"]) for other in results
+              if (other == row.peer if name == "times faster" else LIBRARIES in other)]
+    return min(others) / statistics.median(result["ns"]) if others else None
 
 
 def verdicts(row: Row, contender: str, results: Results) -> str:
     texts = []
     for name, comparison, limit in row.goals.get(contender, []):
         value = looked_at(name, row, contender, results)
+        if value is None:
+            continue
         met = "met" if COMPARE[comparison](value, limit) else "**not met**"
         if name in ("ratio", "rate", "MiB"):
             texts.append(f"{comparison} {limit}{' MiB' if name == 'MiB' else ''}: {met}")
@@ -157,7 +158,7 @@ def lines_of(row: Row, results: Results) -> Iterator[str]:
             ratio = "1"
         elif row.peer in results:
             value, chance = ratio_to(results[row.peer], result, row.kind)
-            ratio = f"{significant(value)} ± {significant(value * chance)}"
+            ratio = f"{value:.3f} ± {value * chance:.3f}"
         cells = [title, label(contender, result), *measured(row.kind, result), ratio,
                  verdicts(row, contender, results)]
         yield f"| {' | '.join(cells)} |"
