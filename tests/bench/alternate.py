@@ -6,7 +6,8 @@ whatever else the machine does hits all alike.
 usage: alternate.py RESULTS WHAT SECONDS, with a table on stdin:
     NAME | CALLS | COMMAND
 COMMAND is a process that stays up and times its own calls: it answers a line with a
-number by a line of so many times in nanoseconds. Where a turn has several CALLS, one
+number by a line of so many times in nanoseconds. It gets a session of its own, because
+Linux shares the CPU out among sessions, and hooksfs gives one to each job. Where a turn has several CALLS, one
 more comes before them that does not count, because it finds the caches cold."""
 
 import select
@@ -25,7 +26,8 @@ class Contender:
         self.calls = int(calls)
         self.times: list[int] = []
         self.process = subprocess.Popen(shlex.split(command), text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        start_new_session=True)
 
     def ask(self, calls: int) -> list[int]:
         self.process.stdin.write(f"{calls}\n")

@@ -31,7 +31,8 @@ def cpu_seconds(pid: int) -> tuple[float, float]:
 def run_turn(command: list[str], daemon: int) -> dict:
     own, children = cpu_seconds(daemon)
     start = time.monotonic()
-    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE,
+                               start_new_session=True)  # see alternate.py
     answer = process.stdout.read().split()
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0 or len(answer) != 2:

@@ -107,6 +107,11 @@ def looked_at(name: str, row: Row, contender: str, results: Results) -> float | 
     return min(others) / statistics.median(result["ns"]) if others else None
 
 
+def chance_of(row: Row, contender: str, results: Results) -> float:
+    ratio, chance = ratio_to(results[row.peer], results[contender], row.kind)
+    return ratio * chance
+
+
 def verdicts(row: Row, contender: str, results: Results) -> str:
     texts = []
     for name, comparison, limit in row.goals.get(contender, []):
@@ -114,6 +119,8 @@ def verdicts(row: Row, contender: str, results: Results) -> str:
         if value is None:
             continue
         met = "met" if COMPARE[comparison](value, limit) else "**not met**"
+        if name == "ratio" and abs(value - limit) < chance_of(row, contender, results):
+            met += ", within chance"
         if name in ("ratio", "rate", "MiB"):
             texts.append(f"{comparison} {limit}{' MiB' if name == 'MiB' else ''}: {met}")
         else:
