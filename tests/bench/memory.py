@@ -20,13 +20,21 @@ import contenders
 SLOTS = 10000
 JOBS = 1000
 GIB = 1 << 30
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
+JOB = "sleep 1000"
 CONTAINERS_FIRST = "sleep 2147483647"
 
 
 def resident_kib(pid: int) -> int:
     with open(f"/proc/{pid}/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+
+
+def shared_out_kib(pid: int) -> int:
+    """Resident too, but a page that several processes share counts once for all: an
+    agent may have forked."""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
 
 
 def wait_until(condition) -> None:
@@ -51,7 +59,7 @@ def of_the_daemon(pid: int, sandbox: str) -> dict[str, float]:
     kib = {"at the start": resident_kib(pid)}
 
     before = resident_kib(pid)
-    jobs = [converse(sandbox, b"sleep 1000") for _ in range(JOBS)]
+    jobs = [converse(sandbox, JOB.encode()) for _ in range(JOBS)]
     wait_until(lambda: children() == JOBS)
     kib[f"each of {JOBS} running jobs"] = (resident_kib(pid) - before) / JOBS
     for fd in jobs:
@@ -77,24 +85,28 @@ def of_the_daemon(pid: int, sandbox: str) -> dict[str, float]:
 
 
 def of_the_agents(ps: str, sandbox: str) -> dict[str, float]:
-    def processes() -> list[int]:
-        """All but the container's first process."""
+    def processes(are_jobs: bool) -> list[int]:
+        """The jobs, or what runs beside them and is not the container's first process."""
         lines = subprocess.run(shlex.split(ps), check=True, text=True,
                                stdout=subprocess.PIPE).stdout.splitlines()
-        return [int(line.split()[0]) for line in lines if CONTAINERS_FIRST not in line]
+        return [int(line.split()[0]) for line in lines
+                if CONTAINERS_FIRST not in line and (JOB in line) == are_jobs]
+
+    def described(state: str) -> dict[str, float]:
+        agents = processes(False)
+        assert agents, "no agent runs in the container"
+        return {f"{state}, {len(agents)} processes": sum(map(shared_out_kib, agents))}
 
     fd = converse(sandbox, b"true")
     assert os.read(fd, 1) == b""
     os.close(fd)
-    agents = processes()
-    assert agents, "no agent runs in the container"
-    kib = {f"{len(agents)} agents, idle": sum(map(resident_kib, agents))}
-    jobs = [converse(sandbox, b"sleep 1000") for _ in range(JOBS)]
-    wait_until(lambda: len(processes()) == len(agents) + JOBS)
-    kib[f"{len(agents)} agents, with {JOBS} jobs"] = sum(map(resident_kib, agents))
+    kib = described("idle")
+    jobs = [converse(sandbox, JOB.encode()) for _ in range(JOBS)]
+    wait_until(lambda: len(processes(True)) == JOBS)
+    kib |= described(f"with {JOBS} jobs")
     for fd in jobs:
         os.close(fd)
-    wait_until(lambda: len(processes()) == len(agents))
+    wait_until(lambda: not processes(True))
     return kib
 
 

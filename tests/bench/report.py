@@ -52,7 +52,7 @@ ROWS = [
         {"conversation, agent": [("rate", "≥", 500)]}),
     Row("memory daemon", "memory of the daemon", "memory", "",
         {"at the start": [("MiB", "<", 3)]}),
-    Row("memory agent", "memory of the agents in the container", "memory", ""),
+    Row("memory agent", "memory of the agents in the container, without the jobs'", "memory", ""),
 ]
 LIBRARIES = "library"
 COMPARE = {"≤": lambda value, limit: value <= limit, "≥": lambda value, limit: value >= limit,
