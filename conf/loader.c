@@ -46,6 +46,7 @@ static void problem(struct loader *loader, unsigned line, const char *section, c
 {
     AUTO_FREE char *text = NULL;
     struct buffer *out = loader->problems;
+    size_t start = out->length;
     va_list args;
 
     va_start(args, format);
@@ -58,7 +59,12 @@ static void problem(struct loader *loader, unsigned line, const char *section, c
         buffer_printf(out, "[%s] ", section);
     if (key)
         buffer_printf(out, "%s: ", key);
-    buffer_printf(out, "%s\n", text ? text : "no memory");
+    buffer_printf(out, "%s", text ? text : "no memory");
+    // A variable's value may have brought a newline in: one problem is one line.
+    for (size_t i = start; i < out->length; i++)
+        if ((unsigned char)out->data[i] < ' ' || out->data[i] == 0x7f)
+            out->data[i] = ' ';
+    buffer_append(out, "\n", 1);
 }
 
 // --- The file into sections and entries

@@ -27,11 +27,17 @@ bool settings_is_list(const struct key *key)
 
 // --- Lists
 
+// The room is a power of 2, so that it need not be known: with the NULL, it is full
+// when the count is one less.
 int words_append_owned(struct words *words, char *text)
 {
-    char **items = text ? realloc(words->items, (words->count + 2) * sizeof *items) : NULL;
+    size_t used = words->count + 1;
+    bool is_full = (used & (used - 1)) == 0;
+    char **items = words->items;
 
-    if (!items) {
+    if (is_full && text)
+        items = realloc(words->items, 2 * used * sizeof *items);
+    if (!items || !text) {
         free(text);
         return -ENOMEM;
     }

@@ -139,6 +139,8 @@ static const struct {
       {"7: [c] permissions: ", "rwx"},
       {"5: [c] pod: ", "required"},
       {"9: [d] ", "neither"}}},
+    // One problem is one line, whatever a variable brings in
+    {"[a]\nmode = direct\ntimeout = ${HOOKSFS_LINES}\n", {{"3: [a] timeout: ", "one two"}}},
 };
 // clang-format on
 
@@ -150,6 +152,7 @@ START_TEST(reports_a_mistake)
     size_t found = 0;
 
     unsetenv("HOOKSFS_UNSET");
+    setenv("HOOKSFS_LINES", "one\ntwo", 1);
     config = load(mistakes[_i].text, &problems);
     ck_assert_msg(!config, "it was taken");
     for (size_t i = 0; i < 6 && mistakes[_i].problems[i].place; i++) {
