@@ -229,12 +229,21 @@ static void end_write(struct parked *parked, int errnum)
         fuse_reply_err(parked->req, errnum);
 }
 
+static struct list *writers_of(struct handle *handle)
+{
+    return handle->conversation ? &handle->writers : &handle->dir->writers;
+}
+
 static bool retry_write(struct parked *parked)
 {
-    const struct handle *handle = parked->handle;
+    struct handle *handle = parked->handle;
     size_t skip = parked->size - parked->left;
-    ssize_t count = take_bytes(handle, parked->bytes + skip, parked->left);
+    ssize_t count;
 
+    // One before it waits again. A full pipe may still have room for a few bytes.
+    if (!list_is_empty(writers_of(handle)))
+        return false;
+    count = take_bytes(handle, parked->bytes + skip, parked->left);
     if (count < 0) {
         end_write(parked, (int)-count);
         return true;
@@ -255,7 +264,7 @@ static void write_request(fuse_req_t req, struct handle *handle, const char *byt
                           bool is_nonblocking)
 {
     static const struct parked_operations operations = {retry_write, interrupt_write};
-    struct list *writers = handle->conversation ? &handle->writers : &handle->dir->writers;
+    struct list *writers = writers_of(handle);
     // Not past one that waits: a request is in the order in which it is written.
     ssize_t count = list_is_empty(writers) ? take_bytes(handle, bytes, size) : 0;
     size_t left = count < 0 ? 0 : size - (size_t)count;
