@@ -286,6 +286,8 @@ void tree_finish(int errnum)
         struct slot_dir *dir = LIST_ENTRY(link, struct slot_dir, link);
         dir->references++; // a file may be the last that needs it
         close_all(dir, errnum);
+        if (dir->is_kept)
+            slot_dir_unref(dir); // its job is not waited for
         next = link->next;
         slot_dir_unref(dir);
     }
