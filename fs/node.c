@@ -338,6 +338,7 @@ void node_finish_all(void)
     free(table.uses);
     free(table.free);
     memset(&table, 0, sizeof table);
+    table.next_cookie = NODE_FIRST_COOKIE;
 }
 
 // --- stat
