@@ -64,8 +64,10 @@ static struct node *find_entry(uint64_t parent, const char *name, enum slot_file
 
 static void reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_param *entry)
 {
-    if (node->dir)
-        tree_touch(node->dir);
+    struct slot_dir *dir = node->kind == NODE_ALIAS ? node->parent->dir : node->dir;
+
+    if (dir)
+        tree_touch(dir);
     node_ref(node);
     // -ENOENT: the caller was interrupted, and the kernel did not take it.
     if (fuse_reply_entry(req, entry) == -ENOENT)
