@@ -22,6 +22,8 @@ bench_library_packages=(nodejs python3-kubernetes)
 
 lint_packages=(clang clang-format clang-tidy git mandoc shellcheck)
 
+fuzz_packages=(clang libclang-rt-14-dev)
+
 is_installed() {
     [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
 }

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// The model's jobs, and what time does to them.
+#include "cleanup.h"
+#include "fs_model.h"
+
+#include <errno.h>
+#include <signal.h>
+
+struct model_job model_jobs[MODEL_JOBS];
+unsigned model_job_count;
+
+static uint64_t now_ms;
+
+static void finish(struct model_job *job)
+{
+    struct model_dir *sandbox = job->sandbox;
+    unsigned kept = 0;
+
+    if (job->state == MODEL_RUNNING)
+        sandbox->running--;
+    for (unsigned i = 0; i < sandbox->queued; i++)
+        if (sandbox->queue[i] != job)
+            sandbox->queue[kept++] = sandbox->queue[i];
+    sandbox->queued = kept;
+    job->state = MODEL_DONE;
+    job->timeout_at = job->kill_at = job->drain_at = 0;
+    if (!*job->outcome && job->is_signaled) {
+        snprintf(job->outcome, MODEL_LINE, "%d signaled %s\n", 128 + job->number,
+                 sigabbrev_np(job->number));
+        job->error = EIO;
+    } else if (!*job->outcome) {
+        snprintf(job->outcome, MODEL_LINE, "%d exited\n", job->number);
+        job->error = job->number ? EIO : 0;
+    }
+    model_start_queued(sandbox);
+}
+
+void model_start_queued(struct model_dir *sandbox)
+{
+    while (sandbox->queued > 0 && sandbox->running < sandbox->max_running) {
+        struct model_job *next = sandbox->queue[0];
+        sandbox->queued--;
+        memmove(sandbox->queue, sandbox->queue + 1, sandbox->queued * sizeof sandbox->queue[0]);
+        model_job_start(next);
+    }
+}
+
+static bool is_called(const struct model_job *job, const char *command)
+{
+    size_t length = strlen(command);
+    return strncmp(job->words + 1, command, length) == 0 && job->words[1 + length] == ']';
+}
+
+static void close_streams(struct model_job *job)
+{
+    for (int i = 0; i < JOB_STREAMS; i++)
+        if (job->is_open[i]) {
+            job->is_open[i] = false;
+            job->closed_at[i] = now_ms;
+        }
+}
+
+// The daemon does not read on, and so does not see the end of the stream.
+static bool is_paused(const struct model_job *job)
+{
+    return job->streams && job->written[JOB_STDOUT] - job->consumed >= MODEL_WINDOW;
+}
+
+static void finish_if_closed(struct model_job *job)
+{
+    if (job->state == MODEL_RUNNING && job->is_ended && !job->is_open[JOB_STDOUT] &&
+        !job->is_open[JOB_STDERR] && !is_paused(job))
+        finish(job);
+}
+
+void model_job_consumed(struct model_job *job, size_t size)
+{
+    job->consumed += size;
+    finish_if_closed(job);
+}
+
+static void take_signal(struct model_job *job, int number)
+{
+    if (number == SIGTERM && is_called(job, "stubborn"))
+        return;
+    if (!is_called(job, "escapes"))
+        close_streams(job);
+    if (!job->is_ended)
+        model_job_ended(job, true, number);
+    else
+        finish_if_closed(job);
+}
+
+void model_job_start(struct model_job *job)
+{
+    job->state = MODEL_RUNNING;
+    job->sandbox->running++;
+    if (job->timeout_ms)
+        job->timeout_at = now_ms + job->timeout_ms;
+    if (is_called(job, "missing"))
+        model_job_unstarted(job);
+}
+
+void model_job_unstarted(struct model_job *job)
+{
+    if (!*job->outcome) {
+        strcpy(job->outcome, "127 unstarted ");
+        job->error = ENOENT;
+    }
+    job->is_ended = true;
+    job->is_stdin_closed = true;
+    close_streams(job);
+    finish(job);
+}
+
+static void stop(struct model_job *job, const char *outcome, int error)
+{
+    strcpy(job->outcome, outcome);
+    job->error = error;
+    job->timeout_at = job->drain_at = 0;
+    if (job->state == MODEL_QUEUED) {
+        finish(job);
+        return;
+    }
+    // That it ends of this is seen later: others may be stopped before.
+    job->has_term = true;
+    job->kill_at = now_ms + MODEL_GRACE_MS;
+}
+
+void model_job_stop(struct model_job *job, const char *outcome, int error)
+{
+    // Once it has exited, it is too late.
+    if (job->state != MODEL_DONE && !*job->outcome && !job->is_ended)
+        stop(job, outcome, error);
+}
+
+void model_job_ended(struct model_job *job, bool is_signaled, int number)
+{
+    if (job->is_ended || job->state == MODEL_DONE)
+        return;
+    job->is_ended = true;
+    job->is_signaled = is_signaled;
+    job->number = number;
+    job->is_stdin_closed = true;
+    job->timeout_at = 0;
+    if (!*job->outcome)
+        job->drain_at = now_ms + 500;
+    finish_if_closed(job);
+}
+
+void model_job_closed(struct model_job *job, enum job_stream stream)
+{
+    if (!job->is_open[stream] || job->state == MODEL_DONE)
+        return;
+    job->is_open[stream] = false;
+    job->closed_at[stream] = now_ms;
+    finish_if_closed(job);
+}
+
+void model_job_wrote(struct model_job *job, enum job_stream stream, size_t size)
+{
+    char outcome[MODEL_LINE];
+
+    if (job->state == MODEL_DONE)
+        return;
+    job->written[stream] += size;
+    if (job->streams || *job->outcome || job->written[stream] <= MODEL_MAX_OUTPUT)
+        return;
+    snprintf(outcome, sizeof outcome, "141 overflow %s exceeded 16K\n",
+             stream == JOB_STDOUT ? "stdout" : "stderr");
+    stop(job, outcome, EIO);
+}
+
+uint64_t model_visible(const struct model_job *job, enum job_stream stream)
+{
+    uint64_t written = job->written[stream];
+    return job->streams || written < MODEL_MAX_OUTPUT ? written : MODEL_MAX_OUTPUT;
+}
+
+int model_has_ended(const struct model_job *job, enum job_stream stream)
+{
+    if (job->state == MODEL_DONE)
+        return 1;
+    if (job->is_open[stream])
+        return 0;
+    // 100 ms after it was closed, or after the other was.
+    return now_ms > job->closed_at[stream] + 200 ? 1 : -1;
+}
+
+char model_output_byte(const struct model_job *job, enum job_stream stream, uint64_t offset)
+{
+    return (char)(offset * 131 + (offset >> 8) * 7 + (uint64_t)(job - model_jobs) * 17 +
+                  (uint64_t)stream * 101);
+}
+
+// --- Time
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return b && b < a ? b : a;
+}
+
+static void fire(struct model_job *job)
+{
+    char outcome[MODEL_LINE];
+
+    if (job->timeout_at == now_ms) {
+        if (job->timeout_ms % 1000)
+            snprintf(outcome, sizeof outcome, "124 timeout after %dms\n", (int)job->timeout_ms);
+        else
+            snprintf(outcome, sizeof outcome, "124 timeout after %ds\n",
+                     (int)(job->timeout_ms / 1000));
+        model_job_stop(job, outcome, ETIMEDOUT);
+    } else if (job->kill_at == now_ms) {
+        job->kill_at = 0;
+        job->drain_at = now_ms + 500;
+        take_signal(job, SIGKILL);
+    } else
+        finish(job);
+}
+
+static void notice_signals(void)
+{
+    for (unsigned i = 0; i < model_job_count; i++) {
+        struct model_job *job = &model_jobs[i];
+        if (job->has_term && job->state == MODEL_RUNNING)
+            take_signal(job, SIGTERM);
+        job->has_term = false;
+    }
+}
+
+static void find_child(struct model_job *job)
+{
+    for (unsigned i = 0; i < world_child_count && !job->child; i++) {
+        struct world_child *child = &world_children[i];
+        if (child->is_linked || strcmp(child->words, job->words) != 0)
+            continue;
+        child->is_linked = true;
+        job->child = child;
+        WORLD_CHECK(child->uid == (geteuid() == 0 ? job->uid : (uid_t)-1),
+                    "%s runs with the rights of %d", child->words, (int)child->uid);
+    }
+    WORLD_CHECK(job->child, "%s was not started", job->words);
+}
+
+void model_catch_up(void)
+{
+    struct model_job *next;
+
+    notice_signals();
+    do {
+        uint64_t at = world_now_ms + 1;
+        next = NULL;
+        for (unsigned i = 0; i < model_job_count; i++) {
+            struct model_job *job = &model_jobs[i];
+            uint64_t due =
+                earlier(earlier(earlier(at, job->timeout_at), job->kill_at), job->drain_at);
+            if (due < at) {
+                at = due;
+                next = job;
+            }
+        }
+        now_ms = next ? at : world_now_ms;
+        if (next)
+            fire(next);
+        notice_signals();
+    } while (next);
+    for (unsigned i = 0; i < model_job_count; i++)
+        if (!model_jobs[i].child &&
+            (model_jobs[i].state == MODEL_RUNNING || model_jobs[i].is_ended))
+            find_child(&model_jobs[i]);
+    for (unsigned i = 0; i < world_child_count; i++)
+        WORLD_CHECK(world_children[i].is_linked, "%s was started", world_children[i].words);
+}
+
+void model_begin_jobs(void)
+{
+    model_job_count = 0;
+    now_ms = 0;
+}
+
+void model_finish_jobs(void)
+{
+    for (unsigned i = 0; i < model_job_count; i++)
+        buffer_finish(&model_jobs[i].taken);
+}

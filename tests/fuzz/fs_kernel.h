@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a kernel knows of the mount: inodes, open files and requests that have not
+// been answered. With the model it says what each answer has to be.
+#pragma once
+
+#include "fs_model.h"
+#include "fs_wire.h"
+
+enum { KERNEL_INODES = 512, KERNEL_FILES = 64, KERNEL_PENDING = 32, KERNEL_USER = 4321 };
+
+struct inode {
+    uint64_t id;
+    struct model_dir *dir; // NULL: the root
+    enum slot_file file;
+    uint64_t count;     // look-ups that were not forgotten
+    bool is_handed_out; // of request: looked up, and not closed since
+    unsigned opens;
+    bool is_retired;  // its id must never come again
+    mode_t seen_mode; // of a directory: remembered; 0: nothing
+};
+
+// An open file.
+struct file {
+    bool is_open;
+    uint64_t fh;
+    struct inode *inode;
+    struct model_dir *dir;
+    enum slot_file file;
+    int flags;
+    uid_t uid;
+    bool is_writer;
+    bool is_conversation;
+    bool has_read; // a conversation's stdin has ended
+    struct model_call call;
+    uint64_t generation;
+    uint64_t read_to;
+    bool is_polled; // and nobody was told of a change
+    unsigned seen_events;
+};
+
+struct reply {
+    bool is_there;
+    int error;
+    char *bytes; // owned
+    size_t size;
+};
+
+// A read or a write that waits for its answer, or has just got it.
+struct pending {
+    uint64_t unique; // 0: none
+    bool is_write;
+    bool is_gone; // nobody will take the answer
+    bool is_interrupted;
+    bool is_nonblocking;
+    bool ends_stdin; // and so can bring about what it does not see yet
+    int error;       // that has to come; 0: none known
+    struct file *file;
+    uint64_t offset;
+    size_t size;
+    size_t left; // of a write: what the command has not been given
+    struct reply reply;
+};
+
+extern struct inode kernel_inodes[KERNEL_INODES];
+extern unsigned kernel_inode_count;
+extern struct file kernel_files[KERNEL_FILES];
+extern unsigned kernel_file_count;
+extern struct pending kernel_pending[KERNEL_PENDING]; // in order of arrival
+extern unsigned kernel_pending_count;
+extern bool kernel_is_ending;
+extern const struct wire_events kernel_events;
+
+void kernel_begin(void);
+
+// Lets MS pass and checks everything that can be seen.
+void kernel_settle(uint64_t ms);
+
+// Sends a request that has to be answered at once. IS_GONE: nobody takes the
+// answer. The caller frees its bytes.
+struct reply kernel_call(uint32_t opcode, uint64_t node, uid_t uid, const void *arg, size_t size,
+                         const void *more, size_t more_size, bool is_gone);
+
+// The same for one whose answer is an error, or 0.
+int kernel_ask(uint32_t opcode, uint64_t node, uid_t uid, const void *arg, size_t size,
+               const void *more, size_t more_size);
+
+struct inode *kernel_inode(uint64_t id);
+struct model_call *kernel_call_of(struct file *file);
+bool kernel_is_waiting(const struct file *file); // for an answer
+void kernel_interrupt(struct pending *pending);
+
+// fs_names.c: what is asked of names and inodes
+bool names_has_permission(const struct inode *inode, uid_t uid, mode_t want);
+void names_lookup(struct fuzz_input *input);
+// Looks NAME in PARENT up. NULL: it is not there, or the caller is gone.
+struct inode *names_find(struct inode *parent, const char *name, bool is_gone);
+void names_getattr(struct fuzz_input *input);
+void names_setattr(struct fuzz_input *input);
+void names_readdir(struct fuzz_input *input);
+void names_mkdir(struct fuzz_input *input);
+void names_remove(struct fuzz_input *input, bool is_dir);
+void names_forget(struct fuzz_input *input);
+void names_cannot(struct fuzz_input *input);
+void names_forget_all(void);
+// What the kernel remembers of INODE has to be true.
+void names_check_memory(const struct inode *inode);
+struct inode *names_pick(struct fuzz_input *input);
+
+// fs_commands.c
+void commands_do(struct fuzz_input *input);
+
+// fs_files.c: what is asked of open files
+void files_open(struct fuzz_input *input);
+void files_read(struct fuzz_input *input);
+void files_write(struct fuzz_input *input);
+void files_poll(struct fuzz_input *input);
+void files_release(struct fuzz_input *input);
+void files_interrupt(struct fuzz_input *input);
+void files_close(struct file *file);
+// The byte of a write that is at INDEX, after what is left of the command line:
+// like no other's.
+char files_byte(const struct pending *pending, size_t index);
+
+// fs_answers.c
+// The poll(2) events that FILE has to have, and those that it may have, too.
+unsigned answers_events(struct file *file, unsigned *perhaps);
+// Checks every answer that has come, and that none is owed.
+void answers_check(void);

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// What hooksfs(5) promises, as a model: sandboxes, slots, calls and jobs, without
+// a line of the daemon's. It knows nothing of FUSE.
+#pragma once
+
+#include "fs_world.h"
+#include "slot.h"
+
+#include <linux/limits.h>
+
+enum {
+    MODEL_JOBS = WORLD_CHILDREN,
+    MODEL_DIRS = 64,
+    MODEL_MAX_OUTPUT = 16 * 1024, // of every sandbox
+    MODEL_GRACE_MS = 300,
+    MODEL_TTL_MS = 5000,
+    MODEL_WINDOW = 1 << 20,
+    MODEL_LINE = 64,
+};
+
+enum model_phase { MODEL_EMPTY, MODEL_WRITING, MODEL_REFUSED, MODEL_JOB };
+enum model_state { MODEL_QUEUED, MODEL_RUNNING, MODEL_DONE };
+
+struct model_job {
+    struct model_dir *sandbox;
+    enum model_state state;
+    char words[MODEL_LINE]; // each in brackets
+    uid_t uid;
+    bool streams; // of a conversation
+    uint64_t timeout_ms;
+    uint64_t timeout_at; // 0: never
+    bool has_term;       // SIGTERM was sent, and has not been noticed
+    uint64_t kill_at;
+    uint64_t drain_at;
+    struct world_child *child; // NULL: not seen yet
+    bool is_ended;
+    bool is_signaled;
+    int number;
+    bool is_open[JOB_STREAMS]; // the command's end of its streams
+    uint64_t closed_at[JOB_STREAMS];
+    uint64_t written[JOB_STREAMS]; // by the command
+    uint64_t consumed;             // by the reader of a conversation
+    bool is_stdin_ended;           // by the caller
+    bool is_stdin_closed;          // by the command
+    struct buffer taken;           // bytes of stdin that the daemon has taken
+    size_t read;                   // of which the command has read so many
+    char outcome[MODEL_LINE];      // status, or how it begins; "": none yet
+    int error;                     // what a conversation ends with
+};
+
+struct model_call {
+    enum model_phase phase;
+    bool streams;
+    uid_t uid;
+    struct model_dir *sandbox;
+    char line[MODEL_LINE]; // what is going to be written as its command line
+    size_t length;         // with the newline, if it has one
+    size_t bad_at;         // the byte that is refused; 0: none
+    size_t position;       // bytes that have been written
+    int error;             // MODEL_REFUSED
+    char outcome[MODEL_LINE];
+    struct model_job *job;
+};
+
+struct model_dir {
+    bool is_sandbox;
+    bool is_removed;
+    char name[16];
+    struct model_dir *parent; // a slot's sandbox; NULL: of a sandbox
+    unsigned hidden;
+    uid_t owner;
+    mode_t permissions;
+    uint64_t id; // of its node; 0: not known yet
+    struct model_call call;
+    bool has_writer;
+    unsigned handles;
+    uint64_t generation;
+    uint64_t last_use_ms;   // at least then it was used
+    uint64_t last_event_ms; // and perhaps then
+    // Of a sandbox
+    bool is_strict; // allow, and max_timeout
+    unsigned max_running;
+    unsigned max_queued;
+    unsigned max_slots;
+    unsigned running;
+    struct model_job *queue[16];
+    unsigned queued;
+};
+
+extern struct model_dir model_dirs[MODEL_DIRS];
+extern unsigned model_dir_count;
+extern struct model_job model_jobs[MODEL_JOBS];
+extern unsigned model_job_count;
+
+void model_begin(void);
+void model_begin_jobs(void); // which does this, too
+void model_finish_jobs(void);
+
+// Brings the model to the world's time, and finds the child of each job.
+void model_catch_up(void);
+
+// NULL when the model is full.
+struct model_dir *model_add_dir(struct model_dir *parent, const char *name);
+struct model_dir *model_child(const struct model_dir *parent, const char *name); // NULL: the root's
+void model_remove(struct model_dir *dir, bool cancels);
+unsigned model_slots(const struct model_dir *sandbox);
+
+// The limits have become others: jobs that wait may start.
+void model_start_queued(struct model_dir *sandbox);
+
+// Does a job run, or is the request being written?
+bool model_is_busy(const struct model_dir *dir);
+
+// Begins a call whose command line is the KINDth of those that there are.
+void model_call_begin(struct model_call *call, struct model_dir *sandbox, bool streams, uid_t uid,
+                      unsigned kind);
+void model_call_clear(struct model_call *call);
+
+// The next SIZE bytes of the call are written. Returns how many of them belong
+// to the command line, or -errno.
+ssize_t model_call_write(struct model_call *call, size_t size);
+void model_call_end(struct model_call *call);
+void model_call_cancel(struct model_call *call);
+bool model_call_is_running(const struct model_call *call);
+
+// The status, or how it begins; NULL: not known.
+const char *model_call_outcome(const struct model_call *call);
+
+// How much of STREAM there is to read, from its start.
+uint64_t model_visible(const struct model_job *job, enum job_stream stream);
+// Is the end of STREAM known? 1, 0, or -1: perhaps.
+int model_has_ended(const struct model_job *job, enum job_stream stream);
+char model_output_byte(const struct model_job *job, enum job_stream stream, uint64_t offset);
+
+void model_job_start(struct model_job *job);
+
+// The reader of a conversation has got SIZE bytes more.
+void model_job_consumed(struct model_job *job, size_t size);
+
+// The command does something.
+void model_job_wrote(struct model_job *job, enum job_stream stream, size_t size);
+void model_job_closed(struct model_job *job, enum job_stream stream);
+void model_job_ended(struct model_job *job, bool is_signaled, int number);
+void model_job_unstarted(struct model_job *job);
+void model_job_stop(struct model_job *job, const char *outcome, int error);
