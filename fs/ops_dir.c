@@ -161,8 +161,12 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
         fuse_reply_err(req, EPERM);
     else if ((to_set & FUSE_SET_ATTR_SIZE) && file != SLOT_REQUEST && file != SLOT_CTL)
         fuse_reply_err(req, EACCES);
-    else
-        reply_attr(req, node, file);
+    else {
+        // The inode gets this size: a truncation must not make it 0.
+        if (file != SLOT_DIRECTORY)
+            st.st_size = inode_size;
+        fuse_reply_attr(req, &st, attr_timeout_s(file));
+    }
 }
 
 // --- Listing

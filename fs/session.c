@@ -30,6 +30,8 @@ static void on_init(void *data, struct fuse_conn_info *conn)
     // One read(2) of O_DIRECT would become several at once, of which the kernel
     // drops all that follow a short one.
     conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
+    // With it the kernel sets the inode's size to 0 itself (see ops_setattr).
+    conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND;
     fs->on_init(fs->data);
