@@ -13,8 +13,9 @@
 static const double timeout_s = 0;
 
 // What a directory's attributes are it learns with each lookup of its name. Who
-// stands in one, or in the root, goes by what was said before; when that changes
-// without the kernel's doing, it is told (session.c).
+// stands in one goes by what was said before; when that changes without the
+// kernel's doing, it is told (session.c). Not the root's: who looks at a mount whose
+// daemon has died must see that.
 static const double directory_timeout_s = 24 * 60 * 60.;
 
 // sendfile(2) and splice(2) do not ask for what direct_io files have, but go by
@@ -35,9 +36,9 @@ static void stat_of(const struct node *node, enum slot_file file, struct stat *s
         node_stat(node, file, slot_size(node->dir->slot, file), slot_time(node->dir->slot), st);
 }
 
-static double attr_timeout_s(enum slot_file file)
+static double attr_timeout_s(const struct node *node, enum slot_file file)
 {
-    return file == SLOT_DIRECTORY ? directory_timeout_s : timeout_s;
+    return file == SLOT_DIRECTORY && node->kind != NODE_ROOT ? directory_timeout_s : timeout_s;
 }
 
 // Somebody may stand in, or hold open, a directory that no name leads to.
@@ -92,7 +93,7 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         return;
     }
     entry.ino = node_id(told, file);
-    entry.attr_timeout = attr_timeout_s(file);
+    entry.attr_timeout = attr_timeout_s(node, file);
     stat_of(node, file, &entry.attr);
     if (file != SLOT_DIRECTORY)
         entry.attr.st_size = inode_size;
@@ -117,7 +118,7 @@ static void reply_attr(fuse_req_t req, const struct node *node, enum slot_file f
     struct stat st;
 
     stat_of(node, file, &st);
-    fuse_reply_attr(req, &st, attr_timeout_s(file));
+    fuse_reply_attr(req, &st, attr_timeout_s(node, file));
 }
 
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -165,7 +166,7 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
         // The inode gets this size: a truncation must not make it 0.
         if (file != SLOT_DIRECTORY)
             st.st_size = inode_size;
-        fuse_reply_attr(req, &st, attr_timeout_s(file));
+        fuse_reply_attr(req, &st, attr_timeout_s(node, file));
     }
 }
 

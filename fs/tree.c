@@ -178,7 +178,6 @@ int tree_configure(struct loop *loop, const struct config *config)
     for (size_t i = 0; i < config->count && result == 0; i++)
         if (!node_child(node_root(), config->sandboxes[i]->name))
             result = add_sandbox(loop, config->sandboxes[i]);
-    tell_change(node_root());
     return result;
 }
 
