@@ -12,7 +12,7 @@
 #include <signal.h>
 
 enum {
-    CHUNK = 64 * 1024, // bytes read from a stream at once: a pipe's size
+    CHUNK = 256 * 1024, // bytes read from a stream at once
     // How long the end of a stream is kept from readers when the command has not
     // exited yet. It nearly always does so at once, and a reader that has seen
     // the end may then count on the job's being done.

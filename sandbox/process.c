@@ -17,6 +17,7 @@ struct stream {
     struct process *process;
     struct watch watch;
     int fd;
+    bool is_wide;
 };
 
 struct process {
@@ -28,16 +29,19 @@ struct process {
     int pid_fd;
     struct child *child; // NULL once it has left our memory
     struct timer settling;
+    unsigned settle_ms;
     int stdin_fd;
+    bool is_stdin_wide;
+    bool is_stdin_full;
     struct stream streams[CHANNEL_STREAMS];
     struct watch exit_watch;
     struct watch stdin_watch;
     bool is_reaped;
 };
 
-// How long a command takes at most, usually, to begin; then what its child was
-// given can be freed.
-enum { SETTLE_MS = 100 };
+// How long a command takes, usually, to begin; then what its child was given can
+// be freed. One that takes longer is looked at again, after twice the time.
+enum { SETTLE_MS = 10, MAX_SETTLE_MS = 10 * 1000 };
 
 struct pipes {
     int in[2];
@@ -67,10 +71,14 @@ static void on_settled(void *data)
 {
     struct process *process = data;
 
-    if (child_has_left(process->child))
+    if (child_has_left(process->child)) {
         child_destroy(take_ptr(&process->child));
-    else // without the memory for a timer its end will do
-        loop_arm(process->loop, &process->settling, SETTLE_MS);
+        return;
+    }
+    if (process->settle_ms < MAX_SETTLE_MS)
+        process->settle_ms *= 2;
+    // Without the memory for a timer its end will do.
+    loop_arm(process->loop, &process->settling, process->settle_ms);
 }
 
 static void on_stdin(void *data, uint32_t events)
@@ -78,7 +86,9 @@ static void on_stdin(void *data, uint32_t events)
     struct process *process = data;
 
     (void)events;
-    loop_change(process->loop, &process->stdin_watch, 0);
+    if (!process->is_stdin_full)
+        return; // its reader has gone, which the next write will find
+    process->is_stdin_full = false;
     process->events->on_stdin(process->data);
 }
 
@@ -231,6 +241,7 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
     process->events = events;
     process->data = data;
     process->settling = (struct timer){.on_time = on_settled, .data = process};
+    process->settle_ms = SETTLE_MS;
     result = start_child(process, spec, &pipes);
     if (result < 0) {
         error_set(err, -result, "cannot make a process: %s", strerror(-result));
@@ -239,7 +250,7 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
     pipes_close(&pipes);
     result = process->pid_fd < 0 ? process->pid_fd : watch_all(process);
     if (result == 0)
-        result = loop_arm(loop, &process->settling, SETTLE_MS);
+        result = loop_arm(loop, &process->settling, process->settle_ms);
     if (result == 0)
         return process;
     error_set(err, -result, "cannot watch a process: %s", strerror(-result));
@@ -261,6 +272,29 @@ fail:
 
 // --- Streams
 
+enum {
+    USUAL_WIDTH = 64 * 1024, // of a pipe
+    WIDTH = 1024 * 1024,     // of one through which much goes
+};
+
+// Makes a pipe that was full wider, once: the command and we take turns with each
+// of its fillings. A user with many wide pipes is given narrow ones later on
+// (pipe(7)): only root takes them. Returns whether it was done now.
+static bool widen(int fd, bool *is_wide)
+{
+    bool was_wide = *is_wide;
+
+    *is_wide = true;
+    return !was_wide && geteuid() == 0 && fcntl(fd, F_SETPIPE_SZ, WIDTH) >= 0;
+}
+
+// With EPOLLET epoll tells of room once after it was full, and is asked only once.
+static int await_room(struct process *process)
+{
+    process->is_stdin_full = true;
+    return loop_change(process->loop, &process->stdin_watch, EPOLLOUT | EPOLLET);
+}
+
 ssize_t process_write(struct process *process, const char *bytes, size_t size)
 {
     size_t done = 0;
@@ -270,9 +304,10 @@ ssize_t process_write(struct process *process, const char *bytes, size_t size)
         ssize_t count = write(process->stdin_fd, bytes + done, size - done);
         if (count >= 0)
             done += (size_t)count;
+        else if (errno == EAGAIN && widen(process->stdin_fd, &process->is_stdin_wide))
+            continue;
         else if (errno == EAGAIN)
-            return loop_change(process->loop, &process->stdin_watch, EPOLLOUT) < 0 ? -ENOMEM
-                                                                                   : (ssize_t)done;
+            return await_room(process) < 0 ? -ENOMEM : (ssize_t)done;
         else if (errno != EINTR)
             process_end_stdin(process);
     }
@@ -281,13 +316,14 @@ ssize_t process_write(struct process *process, const char *bytes, size_t size)
 
 bool process_is_writable(const struct process *process)
 {
-    return process->stdin_watch.events == 0;
+    return !process->is_stdin_full;
 }
 
 void process_end_stdin(struct process *process)
 {
     loop_unwatch(process->loop, &process->stdin_watch);
     close_fd(&process->stdin_fd);
+    process->is_stdin_full = false;
 }
 
 ssize_t process_read(struct process *process, enum channel_stream which, char *bytes, size_t size)
@@ -298,6 +334,8 @@ ssize_t process_read(struct process *process, enum channel_stream which, char *b
     if (stream->fd < 0)
         return 0;
     count = read(stream->fd, bytes, size);
+    if (count >= USUAL_WIDTH)
+        widen(stream->fd, &stream->is_wide);
     if (count > 0)
         return count;
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
