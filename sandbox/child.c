@@ -227,11 +227,15 @@ void child_destroy(struct child *child)
 static bool is_core_dump_alone(void)
 {
     struct utsname name;
-    unsigned major = 0;
-    unsigned minor = 0;
+    unsigned long major;
+    unsigned long minor;
+    char *end;
 
-    return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-           (major > 5 || (major == 5 && minor >= 16));
+    if (uname(&name) < 0)
+        return false;
+    major = strtoul(name.release, &end, 10);
+    minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+    return major > 5 || (major == 5 && minor >= 16);
 }
 
 // AddressSanitizer and valgrind keep a record of each byte, which a child would
