@@ -70,9 +70,12 @@ int process_raise_descriptor_limit(void)
 static void on_settled(void *data)
 {
     struct process *process = data;
+    enum channel_stage stage;
 
     if (child_has_left(process->child)) {
-        child_destroy(take_ptr(&process->child));
+        // What it says of its failure is asked for with its end.
+        if (!child_failure(process->child, &stage))
+            child_destroy(take_ptr(&process->child));
         return;
     }
     if (process->settle_ms < MAX_SETTLE_MS)
