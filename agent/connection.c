@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 enum {
-    ROOM = 256 * 1024,      // commands' output waits while more than this does
-    LIMIT = 16 << 20,       // a daemon that never reads its answers
-    SMALL = 16 * 1024,      // memory that may be kept
+    ROOM = 256 * 1024, // commands' output waits while more than this does
+    LIMIT = 16 << 20,  // a daemon that never reads its answers
+    SMALL = 16 * 1024, // memory that may be kept
     LATER_MS = 1,
 };
 
@@ -32,9 +32,14 @@ static size_t pending(const struct connection *connection)
     return connection->out.length - connection->written;
 }
 
-bool connection_has_room(const struct connection *connection)
+static bool has_room(const struct connection *connection)
 {
     return pending(connection) < ROOM;
+}
+
+bool connection_is_free(const struct connection *connection)
+{
+    return has_room(connection) && list_is_empty(&connection->turns);
 }
 
 // --- Writing
@@ -73,7 +78,7 @@ static void on_flush(void *data)
 
     list_init(&round);
     list_move_all(&round, &connection->turns);
-    while (!list_is_empty(&round) && connection_has_room(connection)) {
+    while (!list_is_empty(&round) && has_room(connection)) {
         struct turn *turn = LIST_ENTRY(round.next, struct turn, link);
         list_remove(&turn->link);
         turn->take(turn->data);
@@ -83,7 +88,7 @@ static void on_flush(void *data)
     list_move_all(&connection->turns, &round);
     loop_disarm(connection->loop, &connection->later);
     write_out(connection);
-    if (!list_is_empty(&connection->turns) && connection_has_room(connection))
+    if (!list_is_empty(&connection->turns) && has_room(connection))
         loop_defer(connection->loop, &connection->flush);
 }
 
@@ -180,7 +185,7 @@ void connection_wait(struct connection *connection, struct turn *turn)
 {
     if (list_is_empty(&turn->link))
         list_append(&connection->turns, &turn->link);
-    if (connection_has_room(connection))
+    if (has_room(connection))
         loop_defer(connection->loop, &connection->flush);
 }
 
@@ -190,8 +195,7 @@ void connection_init(struct connection *connection, struct loop *loop, int fd,
                      void (*on_break)(void *data, int errnum), void *data)
 {
     *connection = (struct connection){.loop = loop, .fd = fd, .on_broken = on_break, .data = data};
-    connection->watch =
-        (struct watch){.fd = fd, .on_ready = on_writable, .data = connection};
+    connection->watch = (struct watch){.fd = fd, .on_ready = on_writable, .data = connection};
     connection->later = (struct timer){.on_time = on_later, .data = connection};
     task_init(&connection->flush, on_flush, connection);
     task_init(&connection->broken, on_broken, connection);

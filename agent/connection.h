@@ -55,7 +55,7 @@ ssize_t connection_send_from(struct connection *connection, uint32_t job, enum f
                              int fd, size_t size);
 
 // Whether commands' output may be sent, or has to wait its turn.
-bool connection_has_room(const struct connection *connection);
+bool connection_is_free(const struct connection *connection);
 
 // TURN is taken once there is room, after those that have waited longer.
 // list_remove takes it off.

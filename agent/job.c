@@ -339,8 +339,8 @@ static void order(struct job *job, enum supervisor_order what)
 {
     char byte = (char)what;
 
-    if (job->control_fd >= 0 &&
-        send(job->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && what != ORDER_TERM)
+    if (job->control_fd >= 0 && send(job->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+        what != ORDER_TERM)
         kill(job->supervisor, SIGKILL);
 }
 

@@ -9,7 +9,7 @@ struct job_input {
     uint32_t job;
     int fd; // owned; -1: closed
     struct watch watch;
-    struct task credit; // after the turn, in which the end may come as well
+    struct task credit;  // after the turn, in which the end may come as well
     struct buffer bytes; // that the pipe has not taken yet
     size_t taken;        // of bytes
     uint32_t window;     // bytes that the daemon may send

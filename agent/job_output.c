@@ -66,7 +66,7 @@ static void on_readable(void *data, uint32_t events)
     struct job_output *output = data;
 
     (void)events;
-    if (!connection_has_room(output->connection)) {
+    if (!connection_is_free(output->connection)) {
         wait_for_more(output, false);
         return;
     }
@@ -89,7 +89,7 @@ void job_output_mark(struct job_output *output)
         return;
     output->due = bytes_in_pipe(output);
     // The second time finds the end, as a rule.
-    for (int i = 0; i < 2 && output->fd >= 0 && connection_has_room(output->connection); i++)
+    for (int i = 0; i < 2 && output->fd >= 0 && connection_is_free(output->connection); i++)
         if (!pass(output))
             break;
     if (output->due > 0)

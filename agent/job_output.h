@@ -14,7 +14,7 @@ struct job_output {
     uint32_t window; // bytes that may be sent
     uint32_t due;    // bytes that were in the pipe when the command exited
     bool has_begun;
-    bool has_ended;                  // the pipe has
+    bool has_ended;                   // the pipe has
     void (*before_first)(void *data); // before the first bytes are sent
     void (*on_change)(void *data);    // less is due, or it has ended; last of all, it may finish us
     void *data;

@@ -105,8 +105,8 @@ static void handle_all(struct server *server)
 
     while (!server->is_ending) {
         struct frame frame = {0};
-        ssize_t length = frame_parse(server->in.data + used, server->in.length - used,
-                                     FROM_DAEMON, &frame);
+        ssize_t length =
+            frame_parse(server->in.data + used, server->in.length - used, FROM_DAEMON, &frame);
         int result;
         if (length == 0)
             break;

@@ -88,8 +88,8 @@ static void start_command(struct supervisor *supervisor)
     }
     prctl(PR_SET_PDEATHSIG, 0);
     if (child.failure) {
-        supervisor->report = (struct report){
-            .what = REPORT_FAILED, .stage = child.stage, .number = child.failure};
+        supervisor->report =
+            (struct report){.what = REPORT_FAILED, .stage = child.stage, .number = child.failure};
         return;
     }
     supervisor->command = pid;
@@ -220,8 +220,7 @@ static bool reap(struct supervisor *supervisor)
         supervisor->is_running = false;
         supervisor->report.what |= REPORT_ENDED;
         supervisor->report.is_signaled = WIFSIGNALED(status);
-        supervisor->report.number =
-            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+        supervisor->report.number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
     }
     return pid == 0;
 }

@@ -1,0 +1,942 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""hooksfs-agent against wire/PROTOCOL.md, over pipes. Prints TAP. $AGENT is the
+program, $MAX_SIZE what its file may have at most (0: no matter), $ONLY the tests to
+run. Needs root, for other users and capabilities."""
+
+import errno
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import uuid
+
+from wire import *
+
+AGENT = os.environ["AGENT"] = os.path.abspath(os.environ["AGENT"])
+EVIL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "evil.py")
+PYTHON = "/usr/bin/python3"
+BUSYBOX = "/bin/busybox"
+
+
+def is_sanitized():
+    with open(AGENT, "rb") as file:
+        return b"__asan_init" in file.read()
+
+
+class Mark:
+    """A variable by which everything that a job started is found."""
+
+    def __init__(self):
+        self.variable = f"HOOKSFS_TEST={uuid.uuid4().hex}"
+
+    def pids(self):
+        found = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open(f"/proc/{entry}/environ", "rb") as file:
+                        if self.variable.encode() in file.read() and is_alive(entry):
+                            found.append(int(entry))
+                except OSError:
+                    pass
+        return found
+
+    def is_gone(self):
+        return not self.pids()
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def parent(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+# --- Options
+
+
+def test_options():
+    def call(*options):
+        done = subprocess.run([AGENT, *options], capture_output=True, stdin=subprocess.DEVNULL,
+                              check=False, timeout=10)
+        return done.returncode, done.stdout.decode(), bool(done.stderr)
+
+    assert call("--probe") == (0, "", False)
+    code, text, has_error = call("--version")
+    assert (code, has_error) == (0, False) and text.startswith("hooksfs-agent ")
+    for wrong in [(), ("--nonsense",), ("--serve", "--nonsense"), ("--serve", "--unlinked"),
+                  ("--probe", "x"), ("--serve", "--unlink", "x"), ("--unlink",)]:
+        assert call(*wrong) == (2, "", True), wrong
+    assert call("--serve", "--unlink=/nonexistent/file") == (1, "", True)
+
+
+def test_unlinks_itself():
+    for option in ["--unlink", "--unlink={}"]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/agent"
+            subprocess.run(["cp", AGENT, path], check=True)
+            with Agent(path, ("--serve", option.format(path))) as agent:
+                agent.wait(lambda: agent.hello, "no HELLO")
+                assert not os.path.exists(path)
+                assert agent.run("echo", "here").stdout == b"here\n"
+
+
+def test_is_small():
+    size = os.path.getsize(AGENT)
+    limit = int(os.environ.get("MAX_SIZE", "0"))
+    assert not limit or size <= limit, f"{size} bytes"
+
+
+# --- Bytes
+
+
+def test_says_hello():
+    with Agent() as agent:
+        agent.wait(lambda: agent.hello, "no HELLO")
+        version, text = agent.hello
+        assert version == 1
+        assert text == subprocess.check_output([AGENT, "--version"]).decode().split()[1]
+        agent.send(frame(0, PING) * 3)
+        agent.wait(lambda: agent.pongs == 3, "no PONG")
+
+
+def test_passes_bytes():
+    with Agent() as agent:
+        for size in [0, 1, 1023, 4096, 65535, 65536, 65537, 200_000, 262_144]:
+            data = random.randbytes(size)
+            job = agent.run("cat", data=data)
+            assert job.stdout == data and job.stderr == b"" and job.ended == (0, 0), size
+        for size in [262_145, 1_000_000, 5_000_000]:
+            data = random.randbytes(size)
+            job = agent.start("cat", end=False)
+            assert job.feed(data) == size
+            assert job.until_gone().stdout == data, size
+
+
+def test_keeps_streams_apart():
+    with Agent() as agent:
+        job = agent.shell("for i in $(seq 2000); do echo out $i; echo err $i >&2; done").until_gone()
+        assert job.stdout == b"".join(b"out %d\n" % i for i in range(1, 2001))
+        assert job.stderr == b"".join(b"err %d\n" % i for i in range(1, 2001))
+
+
+def test_crowd():
+    """64 at a time, with payloads of every size, byte for byte."""
+    failures = []
+
+    def one(agent, seed):
+        mine = random.Random(seed)
+        try:
+            for _ in range(10):
+                data = mine.randbytes(int(2 ** mine.uniform(0, 20)))
+                job = agent.start("cat", end=False, env=[f"N={seed}"])
+                job.feed(data)
+                job.until_gone(60)
+                assert job.stdout == data and job.ended == (0, 0), (seed, len(data), job.order)
+        except BaseException as error:
+            failures.append(error)
+
+    with Agent() as agent:
+        threads = [threading.Thread(target=one, args=(agent, n)) for n in range(64)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+
+
+def test_many_at_once():
+    count = 300 if is_sanitized() else 1000
+    with Agent() as agent:
+        jobs = [agent.start(BUSYBOX, "cat", end=False) for _ in range(count)]
+        for job in jobs:
+            job.feed(b"<%d>" % job.number, end=False)
+        for job in jobs:
+            job.wait(lambda job=job: job.stdout == b"<%d>" % job.number, "no echo", 60)
+        print(f"# {count} idle jobs: agent {memory([agent.pid])}, supervisors "
+              f"{memory(children(agent.pid))}")
+        assert len(children(agent.pid)) == count
+        each_kb = (pss([agent.pid]) + pss(children(agent.pid))) / count
+        assert is_sanitized() or each_kb < 100, f"{each_kb} KB a job"
+        for job in jobs:
+            job.say(STDIN_END)
+        for job in jobs:
+            job.until_gone(60)
+            assert job.ended == (0, 0)
+        check_clean(agent)
+
+
+def pss(pids):
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            total += next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+    return total
+
+
+def memory(pids):
+    total = {"Rss:": 0, "Pss:": 0, "Private_Dirty:": 0}
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup") as file:
+            for line in file:
+                word, value = line.split()[:2]
+                if word in total:
+                    total[word] += int(value)
+    return " ".join(f"{name} {value / len(pids):.1f}" for name, value in total.items()) + " KB each"
+
+
+def check_clean(agent, seconds=20):
+    """Nothing but what the agent has when it has no job."""
+    eventually(lambda: not children(agent.pid), f"children: {children(agent.pid)}", seconds)
+    assert descriptors(agent.pid) == 4, os.listdir(f"/proc/{agent.pid}/fd")  # and epoll's
+
+
+def test_ten_thousand_leave_nothing():
+    count = 1000 if is_sanitized() else 10_000
+    with Agent() as agent:
+        agent.run("true")
+        before = pss([agent.pid])
+        running = []
+        for number in range(count):
+            # Every way to end, a few at a time.
+            argv = [("true",), ("nonesuch",), (BUSYBOX, "cat"), ("sh", "-c", "kill -9 $$")][number % 4]
+            running.append(agent.start(*argv, data=b"x"))
+            if len(running) == 16:
+                job = running.pop(0).until_gone()
+                agent.forget(job)
+        for job in running:
+            job.until_gone()
+        check_clean(agent)
+        after = pss([agent.pid])
+        print(f"# the agent's PSS: {before} KB before, {after} KB after {count} jobs")
+        assert is_sanitized() or after < before + 200
+
+
+# --- Windows
+
+
+def test_stdout_window():
+    """Without credit exactly a window comes, the end waits, and others do not."""
+    with Agent() as agent:
+        job = agent.start("head", "-c", "3000000", "/dev/zero", reads=False)
+        job.wait(lambda: len(job.stdout) == OUTPUT_WINDOW)
+        assert agent.run("echo", "x").stdout == b"x\n"
+        time.sleep(0.3)
+        assert len(job.stdout) == OUTPUT_WINDOW and not job.ended
+        job.credit(STDOUT, 1)
+        job.wait(lambda: len(job.stdout) == OUTPUT_WINDOW + 1)
+        job.reads = True
+        job.credit(STDOUT)
+        job.until_gone()
+        assert job.stdout == bytes(3_000_000) and job.ended == (0, 0)
+
+
+def test_stderr_window():
+    with Agent() as agent:
+        job = agent.shell("head -c 1500000 /dev/zero >&2; echo done", reads=False)
+        job.wait(lambda: len(job.stderr) == OUTPUT_WINDOW)
+        time.sleep(0.1)
+        assert not job.stdout
+        job.credit(STDERR)
+        job.until_gone()
+        assert len(job.stderr) == 1_500_000 and job.stdout == b"done\n"
+
+
+def test_end_waits_for_the_window():
+    """The command has exited; the rest of its output is in its pipe still."""
+    with Agent() as agent:
+        size = OUTPUT_WINDOW + 5000
+        job = agent.start("head", "-c", str(size), "/dev/zero", reads=False)
+        job.wait(lambda: len(job.stdout) == OUTPUT_WINDOW)
+        time.sleep(0.3)
+        assert not job.ended and STDOUT_END not in job.ends
+        job.credit(STDOUT, 4999)
+        job.wait(lambda: len(job.stdout) == size - 1)
+        time.sleep(0.2)
+        assert not job.ended
+        job.credit(STDOUT, 100)
+        job.until_gone()
+        assert len(job.stdout) == size and job.ended == (0, 0)
+
+
+def test_end_comes_after_what_was_written():
+    """And before what others write later."""
+    with Agent() as agent:
+        job = agent.shell("(sleep 0.4; echo late) & head -c 40000 /dev/zero; exit 3")
+        job.until_ended()
+        assert len(job.stdout) == 40000 and job.ended == (0, 3) and not job.gone
+        job.until_gone()
+        assert job.stdout[40000:] == b"late\n"
+
+
+def test_stdin_window():
+    """A command that does not read takes a window, and what a pipe holds."""
+    with Agent() as agent:
+        job = agent.start("sleep", "100", end=False)
+        job.wait(lambda: job.started)
+        sent = 0
+        for _ in range(20):
+            with agent.lock:
+                size = min(job.stdin_window, MAX_PAYLOAD)
+                job.stdin_window -= size
+            if size:
+                agent.send(frame(job.number, STDIN, b"x" * size))
+                sent += size
+            time.sleep(0.02)
+        assert job.stdin_window == 0 and sent in (STDIN_WINDOW, STDIN_WINDOW + 65536), sent
+        assert agent.run("cat", data=b"others").stdout == b"others"
+        job.say(KILL)
+        job.until_gone()
+
+
+def test_stdin_closed():
+    with Agent() as agent:
+        job = agent.shell("exec <&-; echo closed; sleep 0.5; echo end", end=False)
+        job.line()
+        assert job.feed(b"x" * 1_000_000) < 1_000_000 and job.stdin_closed
+        agent.send(frame(job.number, STDIN, b"dropped") * 100)
+        job.say(STDIN_END)
+        job.until_gone()
+        assert job.stdout == b"closed\nend\n" and job.ended == (0, 0)
+        job = agent.start("head", "-c", "10", end=False)
+        job.feed(b"0123456789" * 100_000)
+        job.until_gone()
+        assert job.stdout == b"0123456789"
+
+
+def test_credit_while_it_is_read_slowly():
+    with Agent() as agent:
+        data = random.randbytes(3_000_000)
+        job = agent.shell("while dd bs=300000 count=1 iflag=fullblock 2>/dev/null | "
+                          "tee /dev/fd/2 2>&1 | grep -q -m 1 '' ; do :; done; cat >/dev/null; echo read",
+                          end=False)
+        job.feed(data)
+        job.until_gone()
+        assert job.stdout.endswith(b"read\n")
+
+
+def test_stalled_reader_holds_up_no_other():
+    with Agent() as agent:
+        stalled = [agent.start("cat", "/dev/zero", reads=False) for _ in range(4)]
+        for job in stalled:
+            job.wait(lambda job=job: len(job.stdout) == OUTPUT_WINDOW)
+        begin = time.monotonic()
+        for _ in range(50):
+            agent.run(BUSYBOX, "cat", data=b"x" * 1024)
+        print(f"# 50 calls beside 4 stalled jobs: {(time.monotonic() - begin) * 20:.1f} ms each")
+        for job in stalled:
+            job.say(RELEASE)
+            job.until_gone()
+
+
+def test_busy_jobs_are_fair():
+    with Agent() as agent:
+        jobs = [agent.start("cat", "/dev/zero") for _ in range(8)]
+        for job in jobs:
+            job.wait(lambda job=job: len(job.stdout) > 0)
+        time.sleep(1)
+        with agent.lock:
+            got = [len(job.stdout) for job in jobs]
+        begin = time.monotonic()
+        agent.run("echo", "x")
+        took = time.monotonic() - begin
+        for job in jobs:
+            job.say(RELEASE)
+            job.until_gone()
+        print(f"# 8 busy jobs: {min(got)} to {max(got)} bytes, and a call took {took * 1000:.0f} ms")
+        assert min(got) > max(got) / 4, got
+        assert took < 3
+
+
+def test_daemon_that_does_not_read():
+    """The agent still hears, its memory is bounded, and everything comes in the end."""
+    with Agent() as agent:
+        agent.run("true")
+        agent.stalled.clear()
+        jobs = [agent.start("head", "-c", "900000", "/dev/zero") for _ in range(20)]
+        time.sleep(1)
+        assert is_sanitized() or pss([agent.pid]) < 4000, memory([agent.pid])
+        mark = Mark()
+        victim = agent.start("sleep", "100", env=[mark.variable])
+        eventually(mark.pids, "it was not started")
+        victim.say(KILL)
+        eventually(mark.is_gone, "it was not killed")
+        agent.stalled.set()
+        for job in jobs:
+            job.until_gone()
+            assert len(job.stdout) == 900_000
+        assert victim.until_gone().ended == (1, 9)
+
+
+# --- How a command starts and ends
+
+
+def test_exit_codes_and_signals():
+    with Agent() as agent:
+        for code in [0, 1, 2, 126, 127, 128, 137, 255]:
+            assert agent.run("sh", "-c", f"exit {code}").ended == (0, code)
+        for number in [1, 2, 6, 9, 11, 13, 15, 64]:
+            assert agent.run("sh", "-c", f"kill -{number} $$").ended == (1, number), number
+
+
+def test_what_cannot_be_executed():
+    with Agent() as agent, tempfile.TemporaryDirectory() as folder:
+        os.mkdir(f"{folder}/a")
+        os.mkdir(f"{folder}/b")
+        with open(f"{folder}/a/tool", "w") as file:
+            file.write("#!/bin/sh\n")
+        with open(f"{folder}/broken", "w") as file:
+            file.write("no program\n")
+        os.chmod(f"{folder}/broken", 0o755)
+        for argv, options, failed in [
+            (["nonesuch"], {}, (AT_EXEC, errno.ENOENT)),
+            (["/nonexistent/x"], {}, (AT_EXEC, errno.ENOENT)),
+            ([f"{folder}/a/tool"], {}, (AT_EXEC, errno.EACCES)),
+            (["tool"], {"env": [f"PATH={folder}/a:{folder}/b"]}, (AT_EXEC, errno.EACCES)),
+            ([f"{folder}/a"], {}, (AT_EXEC, errno.EACCES)),
+            ([f"{folder}/broken"], {}, (AT_EXEC, errno.ENOEXEC)),
+            (["x" * 5000], {}, (AT_EXEC, errno.ENOENT)),
+            (["true", "x" * 200_000], {}, (AT_EXEC, errno.E2BIG)),
+            (["true"], {"workdir": f"{folder}/none"}, (AT_WORKDIR, errno.ENOENT)),
+            (["true"], {"workdir": f"{folder}/broken"}, (AT_WORKDIR, errno.ENOTDIR)),
+        ]:
+            job = agent.run(*argv, data=b"for nobody", **options)
+            assert job.failed == failed and job.order == [FAILED, GONE], (argv, job.failed)
+        check_clean(agent)
+
+
+def test_path_of_the_command():
+    with Agent() as agent, tempfile.TemporaryDirectory() as folder:
+        for name, text in [("a", "from a"), ("b", "from b")]:
+            os.mkdir(f"{folder}/{name}")
+            with open(f"{folder}/{name}/tool", "w") as file:
+                file.write(f"#!/bin/sh\necho {text}\n")
+        os.chmod(f"{folder}/b/tool", 0o755)
+        path = f"PATH=/nonexistent:{folder}/a:{folder}/b:/bin"
+        assert agent.run("tool", env=[path]).stdout == b"from b\n"
+        assert agent.run("tool", env=["PATH="], workdir=f"{folder}/b").stdout == b"from b\n"
+        assert agent.run("./tool", workdir=f"{folder}/b").stdout == b"from b\n"
+
+
+def test_environment_and_place():
+    with tempfile.TemporaryDirectory() as folder:
+        own = {"PATH": "/usr/bin:/bin", "KEPT": "as it was", "REPLACED": "old", "PRE": "x"}
+        with Agent(env=own, cwd=folder) as agent:
+            job = agent.run("env", env=["REPLACED=new", "ADDED=a=b", "EMPTY=", "PREFIX=y"])
+            got = sorted(job.stdout.decode().splitlines())
+            assert got == sorted(["PATH=/usr/bin:/bin", "KEPT=as it was", "REPLACED=new",
+                                  "ADDED=a=b", "EMPTY=", "PRE=x", "PREFIX=y"]), got
+            assert agent.run("pwd").stdout.decode() == os.path.realpath(folder) + "\n"
+            assert agent.run("pwd", workdir="/usr").stdout == b"/usr\n"
+            arguments = ["", "a b", "*", "'\"\\", "\n", "ü"]
+            job = agent.run("printf", "[%s]", *arguments)
+            assert job.stdout.decode() == "".join(f"[{a}]" for a in arguments)
+
+
+def test_what_a_command_is_given():
+    """No descriptor but three, no signal blocked or ignored, a session, its limits."""
+    def prepare():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])
+
+    with Agent("prlimit", ("--nofile=512:4096", AGENT, "--serve"), preexec_fn=prepare) as agent:
+        job = agent.shell("ls /proc/self/fd; ulimit -n; ulimit -Hn; cat /proc/self/status; "
+                          "cut -d' ' -f1,5,6 /proc/$$/stat").until_gone()
+        lines = job.stdout.decode().splitlines()
+        assert lines[:6] == ["0", "1", "2", "3", "512", "4096"], lines[:6]  # 3 is ls's own
+        values = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        assert int(values["SigBlk"], 16) == 0 and int(values["SigIgn"], 16) == 0, values
+        pid, group, session = lines[-1].split()
+        assert pid == group == session
+        with open(f"/proc/{agent.pid}/limits") as limits:
+            assert next(line for line in limits if "open files" in line).split()[3] == "4096"
+
+
+def test_started_is_told_in_time():
+    with Agent() as agent:
+        begin = time.monotonic()
+        job = agent.start("sleep", "100")
+        job.wait(lambda: job.started)
+        assert time.monotonic() - begin < 1
+        job.say(KILL)
+        assert job.until_gone().ended == (1, 9)
+
+
+def test_large_start():
+    with Agent() as agent:
+        word = "x" * 100_000
+        job = agent.run("sh", "-c", "for a; do printf '%s\\n' \"${#a}\"; done", "sh", *[word] * 15)
+        assert job.stdout == b"100000\n" * 15
+        # More than can be executed, but all that may be said.
+        job = agent.run("true", *["y" * 99] * 20_900)
+        assert job.ended == (0, 0) or job.failed == (AT_EXEC, errno.E2BIG)
+        job = agent.run("true", env=["A="] * 690_000)
+        assert job.ended == (0, 0) or job.failed == (AT_EXEC, errno.E2BIG)
+
+
+# --- Killing
+
+
+def test_term():
+    with Agent() as agent:
+        job = agent.shell("trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+        job.line()
+        job.say(TERM)
+        assert job.until_ended().ended == (0, 5) and b"caught" in job.stdout
+        job = agent.shell("trap '' TERM; sleep 100 & echo ready; wait")
+        job.line()
+        job.say(TERM)
+        time.sleep(0.3)
+        assert not job.ended
+        job.say(KILL)
+        assert job.until_gone().ended == (1, 9)
+        job = agent.start("sleep", "100")
+        job.wait(lambda: job.started)
+        job.say(TERM)
+        assert job.until_gone().ended == (1, 15)
+
+
+def test_term_after_the_end():
+    """The group's others still get it, and those elsewhere do not."""
+    with Agent() as agent:
+        mark = Mark()
+        job = agent.shell("sleep 101 & setsid sleep 102 & sleep 0.2; exit 0", env=[mark.variable])
+        job.until_ended()
+        assert len(mark.pids()) == 2
+        job.say(TERM)
+        eventually(lambda: len(mark.pids()) == 1, "TERM did not reach the group")
+        job.say(KILL)
+        job.until_gone()
+        assert mark.is_gone()
+
+
+def kill_and_check(agent, mark, job, count, seconds=5):
+    eventually(lambda: len(mark.pids()) >= count, f"only {len(mark.pids())} of {count} are there")
+    job.say(KILL)
+    job.until_gone(seconds)
+    assert mark.is_gone(), [open(f"/proc/{p}/cmdline").read() for p in mark.pids()]
+
+
+def test_kill_reaches_everything():
+    scripts = {
+        "ignores SIGTERM": ("trap '' TERM HUP INT; sleep 100", 1),
+        "setsid": ("setsid sleep 100 & setsid setsid sleep 100 & sleep 100", 3),
+        "double fork": ("(setsid sh -c 'sleep 100 & exit' &) ; exit 0", 1),
+        "deep": ("f() { if [ $1 -gt 0 ]; then (f $(($1 - 1)); :); else sleep 100; fi; }; f 30", 31),
+        "nohup": ("nohup sleep 100 >/dev/null 2>&1 & nohup setsid sleep 100 & wait", 3),
+        "stopped": ("sleep 100 & kill -STOP $!; setsid sh -c 'kill -STOP $$; :' & wait", 3),
+        "wide": ("for i in $(seq 200); do setsid sleep 100 & done; wait", 201),
+    }
+    with Agent() as agent:
+        for name, (script, count) in scripts.items():
+            mark = Mark()
+            job = agent.shell(script, env=[mark.variable])
+            kill_and_check(agent, mark, job, count)
+        check_clean(agent)
+
+
+def test_kill_reaches_evil():
+    with Agent() as agent:
+        for kind, count in [("daemons", 20), ("threads", 4), ("subreaper", 3), ("namespace", 2)]:
+            mark = Mark()
+            job = agent.start(PYTHON, EVIL, kind, env=[mark.variable])
+            job.line()
+            kill_and_check(agent, mark, job, count)
+
+
+def test_kill_beats_fork_loops():
+    """What forks for ever, in groups and sessions of its own, and lets its parents die."""
+    with Agent() as agent:
+        for kind in ["chain", "bomb"]:
+            mark = Mark()
+            job = agent.start(PYTHON, EVIL, kind, env=[mark.variable])
+            job.line()
+            time.sleep(0.3)
+            begin = time.monotonic()
+            job.say(KILL)
+            job.until_gone(20)
+            print(f"# {kind}: dead after {time.monotonic() - begin:.2f} s")
+            assert mark.is_gone(), len(mark.pids())
+
+
+def test_a_thousand_killed_at_once():
+    count = 200 if is_sanitized() else 1000
+    with Agent() as agent:
+        mark = Mark()
+        jobs = [agent.start(BUSYBOX, "sleep", "100", env=[mark.variable]) for _ in range(count)]
+        for job in jobs:
+            job.wait(lambda job=job: job.started, "not started", 60)
+        begin = time.monotonic()
+        for job in jobs:
+            job.say(KILL)
+        for job in jobs:
+            assert job.until_gone(60).ended == (1, 9)
+        print(f"# {count} jobs: dead after {time.monotonic() - begin:.2f} s")
+        assert mark.is_gone()
+
+
+def test_time_limit():
+    with Agent() as agent:
+        mark = Mark()
+        begin = time.monotonic()
+        job = agent.shell("trap '' TERM; setsid sleep 100 & sleep 100; sleep 100", limit_ms=500,
+                          env=[mark.variable]).until_gone()
+        took = time.monotonic() - begin
+        assert 0.5 <= took < 3 and job.ended == (1, 9), took
+        assert mark.is_gone()
+        # What the command has left runs out of time as well.
+        job = agent.shell("setsid sleep 100 & exit 4", limit_ms=500, env=[mark.variable]).until_gone()
+        assert job.ended == (0, 4) and mark.is_gone()
+        assert agent.run("true", limit_ms=60_000).ended == (0, 0)
+
+
+def test_release():
+    with Agent() as agent:
+        # Of a job that runs it is the end.
+        mark = Mark()
+        job = agent.shell("setsid sleep 100 & echo x; sleep 100", env=[mark.variable])
+        job.line()
+        job.say(RELEASE)
+        job.until_gone()
+        assert mark.is_gone()
+        # Of one that was sent TERM as well.
+        job = agent.shell("setsid sleep 100 & echo x; sleep 100", env=[mark.variable])
+        job.line()
+        job.say(TERM)
+        job.until_ended()
+        job.say(KILL)
+        job.say(RELEASE)
+        job.until_gone()
+        assert mark.is_gone()
+        # Of one that is over, a frame more, which is nothing.
+        job = agent.run("true")
+        for kind in [RELEASE, KILL, TERM, STDIN_END]:
+            job.say(kind)
+        agent.send(frame(job.number, STDIN, b"x"))
+        agent.run("true")
+        check_clean(agent)
+
+
+def test_release_lets_live():
+    mark = Mark()
+    try:
+        with Agent() as agent:
+            job = agent.shell("setsid sleep 100 >/dev/null 2>&1 & sleep 0.2", env=[mark.variable])
+            job.until_ended()
+            job.say(RELEASE)
+            job.until_gone()
+            time.sleep(0.2)
+            assert len(mark.pids()) == 1
+            agent.run("true")
+            assert len(mark.pids()) == 1
+        time.sleep(0.2)
+        assert len(mark.pids()) == 1, "the end of the connection killed what was released"
+    finally:
+        for pid in mark.pids():
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_what_was_released_is_reaped():
+    with Agent() as agent:
+        for _ in range(20):
+            job = agent.shell("(setsid sleep 0.5 >/dev/null 2>&1 &) & sleep 0.1").until_ended()
+            job.say(RELEASE)
+            job.until_gone()
+        check_clean(agent)
+
+
+# --- The end of everything
+
+
+def busy(agent, mark):
+    """Jobs of every kind."""
+    agent.shell("trap '' TERM; setsid sleep 100 & (setsid sleep 100 &) & sleep 100",
+                env=[mark.variable])
+    agent.start("cat", "/dev/zero", env=[mark.variable], reads=False)
+    agent.start("sleep", "100", end=False, env=[mark.variable])
+    left = agent.shell("setsid sleep 100 & exit 0", env=[mark.variable])
+    left.until_ended()
+    eventually(lambda: len(mark.pids()) >= 5, "they do not start")
+
+
+def test_end_of_stdin():
+    agent, mark = Agent(), Mark()
+    busy(agent, mark)
+    assert agent.end() == ""
+    assert mark.is_gone()
+
+
+def test_killed_agent():
+    for number in [signal.SIGKILL, signal.SIGTERM]:
+        agent, mark = Agent(), Mark()
+        busy(agent, mark)
+        agent.process.send_signal(number)
+        eventually(mark.is_gone, "they live on")
+        agent.await_end(-number)
+
+
+def test_stdout_breaks():
+    agent, mark = Agent(), Mark()
+    busy(agent, mark)
+    with agent.lock:
+        agent.stalled.clear()
+    agent.stop.set()
+    # The reader may be in its read; the daemon's end is closed under it.
+    agent.send(frame(0, PING))
+    os.dup2(os.open("/dev/null", os.O_RDONLY), agent.process.stdout.fileno())
+    agent.stalled.set()
+    agent.send(frame(0, PING) * 10)
+    assert "cannot write" in agent.await_end(1)
+    eventually(mark.is_gone, "they live on")
+
+
+def test_silence():
+    agent, mark = Agent(pings=False), Mark()
+    job = agent.start("sleep", "100", env=[mark.variable])
+    job.wait(lambda: job.started)
+    begin = time.monotonic()
+    said = agent.await_end(1)
+    took = time.monotonic() - begin
+    assert "15 seconds" in said and 14 < took < 20, (took, said)
+    assert mark.is_gone()
+
+
+def test_lost_supervisor():
+    with Agent() as agent:
+        mark, other = Mark(), Mark()
+        spared = agent.start("sleep", "100", env=[other.variable])
+        job = agent.shell("setsid sleep 100 & (setsid sleep 100 &) & echo x; sleep 100",
+                          env=[mark.variable])
+        job.line()
+        shell = next(pid for pid in mark.pids() if parent(parent(pid)) == agent.pid)
+        os.kill(parent(shell), signal.SIGKILL)
+        job.until_gone()
+        assert job.lost and not job.ended
+        assert mark.is_gone()
+        assert len(other.pids()) == 1
+        spared.say(KILL)
+        assert spared.until_gone().ended == (1, 9)
+        # After the end there is nothing to lose.
+        job = agent.shell("setsid sleep 100 & echo x", env=[mark.variable]).until_ended()
+        eventually(lambda: len(mark.pids()) == 1, "the sleep")
+        os.kill(parent(mark.pids()[0]), signal.SIGKILL)
+        job.until_gone()
+        assert job.ended == (0, 0) and not job.lost and mark.is_gone()
+        check_clean(agent)
+
+
+WRONG = {
+    "too long": struct.pack("<IIB", 1 << 31, 1, STDIN),
+    "a type that is not known": frame(0, 99),
+    "a type of the agent's": frame(1, STDOUT, b"x"),
+    "type 0": frame(0, 0),
+    "PING about a job": frame(1, PING),
+    "PING with a payload": frame(0, PING, b"x"),
+    "STDIN about no job": frame(0, STDIN, b"x"),
+    "STDIN without bytes": frame(1, STDIN),
+    "a job that never was": frame(9, KILL),
+    "START out of order": start_frame(9, ["true"]),
+    "START again": start_frame(1, ["true"]),
+    "START without argument": start_frame(2, []),
+    "START with an empty command": start_frame(2, [""]),
+    "START that lies": frame(2, START, struct.pack("<III", 0, 1000, 0) + b"\0a\0"),
+    "START without NUL": frame(2, START, struct.pack("<III", 0, 1, 0) + b"\0true"),
+    "START that is too long": frame(2, START, b"x" * ((2 << 20) + 1)),
+    "credit that was not used": frame(1, STDOUT_CREDIT, struct.pack("<I", 1)),
+    "credit that overflows": frame(1, STDERR_CREDIT, b"\xff" * 4),
+    "credit of a wrong size": frame(1, STDOUT_CREDIT, b"\1"),
+    "more than the window": frame(1, STDIN, b"x" * 65536) * 6,
+    "stdin after its end": frame(1, STDIN_END) + frame(1, STDIN, b"x"),
+    "noise": b"GET / HTTP/1.0\r\n\r\n",
+}
+
+
+def test_wrong_frames():
+    for name, data in WRONG.items():
+        agent, mark = Agent(), Mark()
+        job = agent.start("sleep", "100", end=False, env=[mark.variable])
+        job.wait(lambda: job.started)
+        job.stdin_window = 0  # so much is never credited
+        try:
+            agent.send(data)
+        except BrokenPipeError:
+            pass
+        said = agent.await_end(1)
+        assert said.count("\n") == 1 and said.startswith("hooksfs-agent: "), (name, said)
+        assert mark.is_gone(), name
+
+
+def test_random_frames():
+    """Noise behind a header that could be; whatever it is, the agent ends by itself."""
+    mine = random.Random(4711)
+    for _ in range(60):
+        agent = Agent(pings=False)
+        try:
+            for _ in range(20):
+                kind = mine.choice([STDIN, STDIN_END, STDOUT_CREDIT, TERM, KILL, RELEASE, PING, 77])
+                agent.send(frame(mine.randrange(3), kind, mine.randbytes(mine.choice([0, 0, 4, 9]))))
+            agent.process.stdin.close()
+        except BrokenPipeError:
+            pass
+        code = agent.process.wait(20)
+        assert code in (0, 1), code
+
+
+def test_cut_frames():
+    """The connection may end anywhere."""
+    whole = start_frame(1, ["sleep", "100"]) + frame(1, STDIN, b"hello")
+    for length in range(0, len(whole), 3):
+        agent = Agent()
+        agent.send(whole[:length])
+        agent.jobs[1] = Job(agent, 1, True)
+        agent.jobs[1].stdin_window -= 5
+        agent.end()
+
+
+def test_pieces():
+    """Frames arrive as the network likes."""
+    with Agent() as agent:
+        agent.jobs[1] = job = Job(agent, 1, True)
+        agent.last = 1
+        job.stdin_window -= 5
+        data = start_frame(1, ["cat"]) + frame(1, STDIN, b"hello") + frame(1, STDIN_END)
+        for at in range(len(data)):
+            agent.send(data[at : at + 1])
+            time.sleep(0.0005)
+        assert job.until_gone().stdout == b"hello"
+
+
+# --- Scarcity
+
+
+def test_no_descriptors():
+    """Those that it has not enough for fail, and the others and later ones do not."""
+    with Agent("prlimit", ("--nofile=64:64", AGENT, "--serve")) as agent:
+        jobs = [agent.start("cat", end=False) for _ in range(40)]
+        for job in jobs:
+            job.wait(lambda job=job: job.started or job.failed)
+        failed = [job for job in jobs if job.failed]
+        working = [job for job in jobs if job.started]
+        assert len(working) >= 10 and len(failed) >= 10, (len(working), len(failed))
+        assert all(job.failed == (AT_RESOURCES, errno.EMFILE) and job.gone for job in failed)
+        for job in working:
+            job.feed(b"hello")
+            assert job.until_gone().stdout == b"hello"
+        check_clean(agent)
+        assert agent.run("echo", "again").stdout == b"again\n"
+
+
+def test_no_processes():
+    """As a user whose processes are limited."""
+    user = 54321
+    with Agent("setpriv", (f"--reuid={user}", f"--regid={user}", "--clear-groups", "prlimit",
+                           "--nproc=21:21", AGENT, "--serve")) as agent:
+        jobs = [agent.start("sleep", "100") for _ in range(30)]
+        for job in jobs:
+            job.wait(lambda job=job: job.started or job.failed)
+        failed = [job for job in jobs if job.failed]
+        assert len(failed) >= 15, len(failed)
+        assert all(job.failed == (AT_RESOURCES, errno.EAGAIN) for job in failed), {j.failed for j in failed}
+        for job in jobs:
+            job.say(KILL)
+            job.until_gone()
+        check_clean(agent)
+        assert agent.run("echo", "again").stdout == b"again\n"
+
+
+# --- Walls
+
+
+def check_walls(agent):
+    job = agent.start(PYTHON, EVIL, "spy", str(agent.pid))
+    job.until_gone()
+    assert job.stdout == b"nothing\n" and job.ended == (0, 0), (job.stdout, job.stderr)
+
+
+def test_jobs_cannot_reach_the_connection_as_root():
+    """Who has not what a container's root has not."""
+    dropped = "-sys_ptrace,-sys_admin,-perfmon"
+    with Agent("setpriv", (f"--bounding-set={dropped}", f"--inh-caps={dropped}", AGENT,
+                           "--serve")) as agent:
+        check_walls(agent)
+
+
+def test_jobs_cannot_reach_the_connection_as_a_user():
+    with Agent("setpriv", ("--reuid=54321", "--regid=54321", "--clear-groups", AGENT,
+                           "--serve")) as agent:
+        check_walls(agent)
+
+
+def test_works_as_a_user():
+    """Whose stdout belongs to somebody else, and who must not set its mode for all."""
+    with Agent("setpriv", ("--reuid=54321", "--regid=54321", "--clear-groups", AGENT,
+                           "--serve")) as agent:
+        data = random.randbytes(2_000_000)
+        job = agent.start("cat", end=False)
+        job.feed(data)
+        assert job.until_gone().stdout == data
+        mark = Mark()
+        job = agent.shell("setsid sleep 100 & sleep 100", env=[mark.variable])
+        kill_and_check(agent, mark, job, 3)
+
+
+def test_stdout_stays_as_it_is():
+    """Another who writes to the same open file still blocks; of a socket, afterwards."""
+    receiving, sending = os.pipe()
+    process = subprocess.Popen([AGENT, "--serve"], stdin=subprocess.PIPE, stdout=sending)
+    assert os.read(receiving, 9)
+    assert os.get_blocking(sending)
+    process.communicate()
+    assert process.returncode == 0
+    os.close(receiving)
+    os.close(sending)
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen([AGENT, "--serve"], stdin=theirs, stdout=theirs)
+    assert ours.recv(9)
+    ours.shutdown(socket.SHUT_WR)
+    assert process.wait(20) == 0
+    assert os.get_blocking(theirs.fileno())
+
+
+# --- Running
+
+
+def main():
+    names = os.environ.get("ONLY", "").split() or [n for n in globals() if n.startswith("test_")]
+    sys.stdout.reconfigure(line_buffering=True)
+    print(f"1..{len(names)}")
+    failed = 0
+    for number, name in enumerate(names, 1):
+        begin = time.monotonic()
+        try:
+            globals()[name]()
+            verdict = "ok"
+        except BaseException:
+            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), end="")
+            verdict = "not ok"
+            failed += 1
+        print(f"{verdict} {number} - {name}")
+        if os.environ.get("TIMES"):
+            print(f"# {time.monotonic() - begin:.2f} s")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
