@@ -16,7 +16,7 @@
 enum { OUTPUTS = 2 };
 
 enum {
-    HURRY_MS = 100, // so long a supervisor may be busy with executing the command
+    HURRY_MS = 500, // so long a supervisor may be busy with executing the command
     FIRST_PAUSE_MS = 1,
     LONGEST_PAUSE_MS = 250,
 };
@@ -326,22 +326,30 @@ static void on_control(void *data, uint32_t events)
         lose(job);
 }
 
-// Its socket is open, so it has not been reaped, and the number is its own.
+// For one that does not listen. As long as it has not said its last, and its end of
+// the socket is open, it has not been reaped, and the number is its own.
+static void kill_supervisor(struct job *job)
+{
+    char byte;
+
+    if (job->control_fd >= 0 && recv(job->control_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+        errno == EAGAIN)
+        kill(job->supervisor, SIGKILL);
+}
+
 static void on_hurry(void *data)
 {
-    struct job *job = data;
-
-    if (job->control_fd >= 0)
-        kill(job->supervisor, SIGKILL);
+    kill_supervisor(data);
 }
 
 static void order(struct job *job, enum supervisor_order what)
 {
     char byte = (char)what;
 
-    if (job->control_fd >= 0 && send(job->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-        what != ORDER_TERM)
-        kill(job->supervisor, SIGKILL);
+    if (job->control_fd < 0 || send(job->control_fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+        return;
+    if (errno == EAGAIN && what != ORDER_TERM)
+        kill_supervisor(job);
 }
 
 // A supervisor that executes the command from a file system that does not answer
@@ -349,7 +357,7 @@ static void order(struct job *job, enum supervisor_order what)
 static void hurry(struct job *job, uint64_t delay_ms)
 {
     if (!job->has_started && loop_arm(job->jobs->loop, &job->hurry, delay_ms) < 0)
-        on_hurry(job);
+        kill_supervisor(job);
 }
 
 static void order_kill(struct job *job)

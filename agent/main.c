@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-
-extern char **environ;
+#include <sys/wait.h>
 
 static int complain(const char *what)
 {
@@ -60,6 +59,9 @@ static void reset_signals(void)
     signal(SIGPIPE, SIG_IGN);
     // Supervisors tell how their jobs ended, so nobody has to ask for their own end.
     signal(SIGCHLD, SIG_IGN);
+    // That is not so for those that whoever executed us has left.
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        continue;
 }
 
 static int serve(void)

@@ -5,7 +5,6 @@
 #include "job.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
@@ -14,6 +13,7 @@ enum {
     // More than malloc takes from the heap: a new supervisor can give it back.
     INPUT_SIZE = 256 * 1024,
     PATIENCE_MS = 1000, // with supervisors, at the end
+    TRIM_MS = 2000,
     NS_PER_MS = 1000000,
 };
 
@@ -33,29 +33,22 @@ struct server {
 
 // --- The end
 
-static void end(struct server *server, int exit_code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 static void on_impatient(void *data)
 {
     struct server *server = data;
     loop_stop(server->loop);
 }
 
-static void end(struct server *server, int exit_code, const char *format, ...)
+static void complain(const char *what, int errnum)
 {
-    char text[256];
-    va_list args;
+    dprintf(STDERR_FILENO, "hooksfs-agent: %s%s%s\n", what, errnum ? ": " : "",
+            errnum ? strerror(errnum) : "");
+}
 
-    if (server->is_ending)
-        return;
+static void end(struct server *server, int exit_code)
+{
     server->is_ending = true;
     server->exit_code = exit_code;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (exit_code != 0)
-        dprintf(STDERR_FILENO, "hooksfs-agent: %s\n", text);
     loop_unwatch(server->loop, &server->in_watch);
     loop_disarm(server->loop, &server->beat);
     if (loop_arm(server->loop, &server->patience, PATIENCE_MS) < 0)
@@ -63,9 +56,17 @@ static void end(struct server *server, int exit_code, const char *format, ...)
     jobs_end(&server->jobs);
 }
 
+static void give_up(struct server *server, const char *what, int errnum)
+{
+    if (server->is_ending)
+        return;
+    complain(what, errnum);
+    end(server, 1);
+}
+
 static void on_broken(void *data, int errnum)
 {
-    end(data, 1, "cannot write to the connection: %s", strerror(errnum));
+    give_up(data, "cannot write to the connection", errnum);
 }
 
 // Supervisors that have said their last are reaped by themselves, a moment later. A
@@ -99,6 +100,15 @@ static int handle(struct server *server, const struct frame *frame)
     return job ? job_receive(job, frame) : 0;
 }
 
+static void refuse(struct server *server, const struct frame *frame, int errnum)
+{
+    char what[80];
+
+    snprintf(what, sizeof what, "a frame of type %d about job %u", (int)frame->type,
+             (unsigned)frame->job);
+    give_up(server, errnum == EBADMSG && !frame->type ? "no frame" : what, errnum);
+}
+
 static void handle_all(struct server *server)
 {
     size_t used = 0;
@@ -111,11 +121,8 @@ static void handle_all(struct server *server)
         if (length == 0)
             break;
         result = length < 0 ? (int)length : handle(server, &frame);
-        if (result == -EBADMSG)
-            end(server, 1, "a frame that must not be (type %d, job %u)", (int)frame.type,
-                (unsigned)frame.job);
-        else if (result < 0)
-            end(server, 1, "%s", strerror(-result));
+        if (result < 0)
+            refuse(server, &frame, -result);
         used += length > 0 ? (size_t)length : 0;
     }
     buffer_drop(&server->in, used);
@@ -129,17 +136,17 @@ static void on_readable(void *data, uint32_t events)
 
     (void)events;
     if (buffer_reserve(in, in->capacity ? 1 : INPUT_SIZE) < 0) {
-        end(server, 1, "%s", strerror(ENOMEM));
+        give_up(server, "input", ENOMEM);
         return;
     }
     count = read(server->in_watch.fd, in->data + in->length, in->capacity - in->length);
     if (count < 0) {
         if (errno != EAGAIN && errno != EINTR)
-            end(server, 1, "cannot read from the connection: %s", strerror(errno));
+            give_up(server, "cannot read from the connection", errno);
         return;
     }
     if (count == 0) {
-        end(server, 0, "the connection has ended");
+        end(server, 0);
         return;
     }
     server->heard_ns = loop_now_ns();
@@ -147,20 +154,22 @@ static void on_readable(void *data, uint32_t events)
     handle_all(server);
 }
 
+// Looks after the silence, and after memory that is not needed all the time.
 static void on_beat(void *data)
 {
     struct server *server = data;
     uint64_t silence_ms = (loop_now_ns() - server->heard_ns) / NS_PER_MS;
+    uint64_t left_ms = silence_ms < WIRE_SILENCE_MS ? WIRE_SILENCE_MS - silence_ms : 0;
 
-    if (silence_ms >= WIRE_SILENCE_MS) {
-        end(server, 1, "nothing was heard for %d seconds", WIRE_SILENCE_MS / 1000);
+    if (left_ms == 0) {
+        give_up(server, "the daemon has been silent for too long", 0);
         return;
     }
     connection_trim(&server->connection);
     if (server->in.length == 0)
         buffer_finish(&server->in);
-    if (loop_arm(server->loop, &server->beat, WIRE_BEAT_MS / 2) < 0)
-        end(server, 1, "%s", strerror(ENOMEM));
+    if (loop_arm(server->loop, &server->beat, left_ms < TRIM_MS ? left_ms : TRIM_MS) < 0)
+        give_up(server, "timer", ENOMEM);
 }
 
 // --- Beginning
@@ -196,7 +205,7 @@ static int begin(struct server *server, const struct server_spec *spec)
     server->beat = (struct timer){.on_time = on_beat, .data = server};
     server->patience = (struct timer){.on_time = on_impatient, .data = server};
     server->heard_ns = loop_now_ns();
-    if (loop_arm(server->loop, &server->beat, WIRE_BEAT_MS / 2) < 0)
+    if (loop_arm(server->loop, &server->beat, TRIM_MS) < 0)
         return -ENOMEM;
     return loop_watch(server->loop, &server->in_watch, spec->in_fd, EPOLLIN);
 }
@@ -209,7 +218,7 @@ int server_run(const struct server_spec *spec)
 
     server.loop = loop_create(&err);
     if (!server.loop) {
-        dprintf(STDERR_FILENO, "hooksfs-agent: %s\n", error_message(&err));
+        complain(error_message(&err), 0);
         error_finish(&err);
         return 1;
     }
@@ -219,7 +228,7 @@ int server_run(const struct server_spec *spec)
         result = loop_run(server.loop);
     }
     if (result < 0) {
-        dprintf(STDERR_FILENO, "hooksfs-agent: %s\n", strerror(-result));
+        complain("cannot wait for the connection", -result);
         server.exit_code = 1;
     }
     await_supervisors();

@@ -21,6 +21,7 @@
 enum {
     CONTROL_FD = STDERR_FILENO + 1,
     NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000,
     START_DELAY_MS = 2, // so long a start waits to be told together with the end
     SHORTEST_PAUSE_MS = 1,
     LONGEST_PAUSE_MS = 250,
@@ -61,7 +62,7 @@ static int run_child(void *data)
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != child->parent)
-        _exit(EXIT_FAILURE);
+        return EXIT_FAILURE;
     setrlimit(RLIMIT_NOFILE, child->spec->descriptors);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
@@ -69,7 +70,7 @@ static int run_child(void *data)
     sigprocmask(SIG_SETMASK, &none, NULL);
     child->stage = command_exec(child->spec->command);
     child->failure = errno;
-    _exit(EXIT_FAILURE);
+    return EXIT_FAILURE;
 }
 
 static void start_command(struct supervisor *supervisor)
@@ -247,8 +248,8 @@ static void wait_for_something(struct supervisor *supervisor)
         sooner(&wait_ns, now, supervisor->report_ns);
     if (supervisor->is_killing)
         sooner(&wait_ns, now, now + (uint64_t)supervisor->pause_ms * NS_PER_MS);
-    wait.tv_sec = (time_t)(wait_ns / (1000 * NS_PER_MS));
-    wait.tv_nsec = (long)(wait_ns % (1000 * NS_PER_MS));
+    wait.tv_sec = (time_t)(wait_ns / NS_PER_S);
+    wait.tv_nsec = (long)(wait_ns % NS_PER_S);
     sigfillset(&all_but_child);
     sigdelset(&all_but_child, SIGCHLD);
     if (ppoll(&control, 1, wait_ns == UINT64_MAX ? NULL : &wait, &all_but_child) > 0)
