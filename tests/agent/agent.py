@@ -4,6 +4,7 @@
 program, $MAX_SIZE what its file may have at most (0: no matter), $ONLY the tests to
 run. Needs root, for other users and capabilities."""
 
+import ctypes
 import errno
 import os
 import random
@@ -31,6 +32,9 @@ def is_sanitized():
         return b"__asan_init" in file.read()
 
 
+libc = ctypes.CDLL(None, use_errno=True)
+
+
 class Mark:
     """A variable by which everything that a job started is found."""
 
@@ -56,6 +60,10 @@ class Mark:
 def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as file:
         return [int(word) for word in file.read().split()]
+
+
+def below(pid):
+    return [found for child in children(pid) for found in [child, *below(child)]]
 
 
 def parent(pid):
@@ -662,6 +670,81 @@ def test_what_was_released_is_reaped():
         check_clean(agent)
 
 
+class Hung:
+    """A file system that never answers."""
+
+    def __enter__(self):
+        self.fd = os.open("/dev/fuse", os.O_RDWR)
+        self.folder = tempfile.mkdtemp()
+        options = f"fd={self.fd},rootmode=40000,user_id=0,group_id=0".encode()
+        if libc.mount(b"hung", self.folder.encode(), b"fuse", 0, options) < 0:
+            raise OSError(ctypes.get_errno(), "mount")
+        return self.folder
+
+    def __exit__(self, *_):
+        libc.umount2(self.folder.encode(), 2)  # MNT_DETACH
+        os.close(self.fd)
+        os.rmdir(self.folder)
+
+
+def test_kill_while_it_is_being_executed():
+    """The supervisor cannot listen meanwhile."""
+    with Hung() as folder, Agent() as agent:
+        for kind in [KILL, RELEASE]:
+            job = agent.start("sleep", "100", workdir=folder)
+            time.sleep(0.2)
+            assert not job.started and not job.failed and len(children(agent.pid)) == 1
+            job.say(kind)
+            job.until_gone(5)
+            assert job.lost == (kind == KILL) and not job.ended
+        job = agent.start("sleep", "100", workdir=folder, limit_ms=300)
+        job.until_gone(5)
+        assert job.lost
+        agent.start("sleep", "100", workdir=folder)
+        time.sleep(0.2)
+        assert agent.run("echo", "x").stdout == b"x\n"
+        agent.start("sleep", "100", workdir=folder).say(TERM)
+        eventually(lambda: len(below(agent.pid)) == 4, "two supervisors with a child each")
+        last = below(agent.pid)
+    eventually(lambda: not any(map(is_alive, last)), "a supervisor is left")
+
+
+def test_agent_killed_while_it_executes():
+    with Hung() as folder:
+        agent = Agent()
+        agent.start("sleep", "100", workdir=folder)
+        supervisor = eventually(lambda: children(agent.pid), "no supervisor")[0]
+        command = eventually(lambda: children(supervisor), "no command")[0]
+        agent.process.kill()
+        eventually(lambda: not is_alive(supervisor) and not is_alive(command), "they live on")
+        agent.await_end(-9)
+
+
+def test_old_kernels():
+    """No close_range, no file that says who the children are. For a program that can
+    be made to see that: $OLD_KERNEL is a library to load."""
+    variables = {**os.environ, "LD_PRELOAD": os.environ["OLD_KERNEL"]}
+    variables["ASAN_OPTIONS"] = "verify_asan_link_order=0"
+    with Agent(env=variables) as agent:
+        job = agent.shell("ls /proc/self/fd", env=["LD_PRELOAD="]).until_gone()
+        assert job.stdout == b"0\n1\n2\n3\n", job.stdout
+        for script, count in [("setsid sleep 100 & (setsid sleep 100 &) & sleep 100", 4),
+                              ("f() { if [ $1 -gt 0 ]; then (f $(($1 - 1)); :); else sleep 100; fi; }; f 9", 10)]:
+            mark = Mark()
+            job = agent.shell(script, env=["LD_PRELOAD=", mark.variable])
+            kill_and_check(agent, mark, job, count)
+        mark = Mark()
+        job = agent.shell("setsid sleep 100 & sleep 100 & sleep 0.3; exit 0",
+                          env=["LD_PRELOAD=", mark.variable])
+        job.until_ended()
+        job.say(TERM)
+        eventually(lambda: len(mark.pids()) == 1, "TERM did not reach the group")
+        shell = mark.pids()[0]
+        os.kill(parent(shell), signal.SIGKILL)
+        job.until_gone()
+        assert mark.is_gone()
+
+
 # --- The end of everything
 
 
@@ -919,7 +1002,10 @@ def test_stdout_stays_as_it_is():
 
 
 def main():
-    names = os.environ.get("ONLY", "").split() or [n for n in globals() if n.startswith("test_")]
+    names = [name for name in globals() if name.startswith("test_")]
+    if "OLD_KERNEL" not in os.environ:
+        names.remove("test_old_kernels")
+    names = os.environ.get("ONLY", "").split() or names
     sys.stdout.reconfigure(line_buffering=True)
     print(f"1..{len(names)}")
     failed = 0
