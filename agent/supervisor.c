@@ -33,6 +33,7 @@ struct supervisor {
     pid_t command;
     bool is_running;
     bool is_killing;
+    bool is_doomed; // TERM was sent: what is left is not let go
     bool is_released;
     bool is_alone;        // the agent is gone
     uint64_t deadline_ns; // 0: none, or passed
@@ -159,6 +160,7 @@ static bool is_in_group(void *data, pid_t pid)
 // long as one of its processes is in it.
 static void terminate(struct supervisor *supervisor)
 {
+    supervisor->is_doomed = true;
     if (supervisor->is_running)
         kill(-supervisor->command, SIGTERM);
     else
@@ -177,7 +179,7 @@ static void begin_killing(struct supervisor *supervisor)
 static void release(struct supervisor *supervisor)
 {
     supervisor->is_released = true;
-    if (supervisor->is_running || supervisor->is_killing) {
+    if (supervisor->is_running || supervisor->is_killing || supervisor->is_doomed) {
         begin_killing(supervisor);
         return;
     }
