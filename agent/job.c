@@ -554,6 +554,12 @@ void jobs_init(struct jobs *jobs)
     jobs->inherit = (struct timer){.on_time = on_inherit, .data = jobs};
 }
 
+static void free_holders(struct jobs *jobs)
+{
+    while (!list_is_empty(&jobs->held))
+        free_holder(LIST_ENTRY(jobs->held.next, struct holder, link));
+}
+
 void jobs_end(struct jobs *jobs)
 {
     struct list *next;
@@ -566,9 +572,14 @@ void jobs_end(struct jobs *jobs)
         order_kill(job);
         settle(job);
     }
-    for (struct list *link = jobs->held.next; link != &jobs->held; link = next) {
-        next = link->next;
-        free_holder(LIST_ENTRY(link, struct holder, link));
-    }
+    free_holders(jobs);
     tell_if_none(jobs);
+}
+
+void jobs_finish(struct jobs *jobs)
+{
+    while (!list_is_empty(&jobs->all))
+        destroy(LIST_ENTRY(jobs->all.next, struct job, link));
+    free_holders(jobs);
+    loop_disarm(jobs->loop, &jobs->inherit);
 }

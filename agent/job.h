@@ -41,3 +41,6 @@ int job_receive(struct job *job, const struct frame *frame);
 // Has every job killed, and lets go of what was released. Nothing is sent any
 // more. on_none follows, maybe at once.
 void jobs_end(struct jobs *jobs);
+
+// Frees those whose supervisors have not come to an end yet, which go on without us.
+void jobs_finish(struct jobs *jobs);

@@ -232,6 +232,7 @@ int server_run(const struct server_spec *spec)
         server.exit_code = 1;
     }
     await_supervisors();
+    jobs_finish(&server.jobs);
     loop_unwatch(server.loop, &server.in_watch);
     connection_finish(&server.connection);
     buffer_finish(&server.in);

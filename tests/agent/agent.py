@@ -782,6 +782,7 @@ def test_killed_agent():
     for number in [signal.SIGKILL, signal.SIGTERM]:
         agent, mark = Agent(), Mark()
         busy(agent, mark)
+        agent.stop.set()  # its last frame may be cut
         agent.process.send_signal(number)
         eventually(mark.is_gone, "they live on")
         agent.await_end(-number)
@@ -879,6 +880,7 @@ def test_wrong_frames():
             pass
         said = agent.await_end(1)
         assert said.count("\n") == 1 and said.startswith("hooksfs-agent: "), (name, said)
+        assert "silent" not in said, f"{name}: nothing was found wrong with it"
         assert mark.is_gone(), name
 
 
