@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the fuzzed agent sees: a daemon, and supervisors with their commands.
+#pragma once
+
+#include "fuzz.h"
+
+#include "buffer.h"
+#include "cleanup.h"
+#include "frame.h"
+#include "supervisor.h"
+
+enum { WORLD_JOBS = 16 };
+
+struct world_job {
+    uint32_t number;
+    // The supervisor's and the command's ends, -1: closed
+    int control_fd;
+    int in_fd;
+    int out_fds[2];
+    bool has_supervisor;
+    bool has_reported_start;
+    bool has_reported_end;
+    // What went in and came out
+    size_t stdin_sent;
+    size_t stdin_read;
+    size_t written[2];
+    size_t received[2];
+    uint32_t stdin_window;
+    uint32_t window[2]; // of what the agent may send
+    uint32_t owed[2];
+    bool is_stdin_ended;
+    bool is_released;
+    // What the agent has said
+    bool is_started;
+    bool is_over; // ENDED, FAILED, LOST
+    bool has_ended;
+    bool has_output_ended[2];
+    bool is_gone;
+};
+
+struct world {
+    struct fuzz_input input;
+    struct world_job jobs[WORLD_JOBS];
+    uint32_t started; // jobs that the daemon has started
+    uint32_t forked;  // of them, those that have come to a fork
+    int agent_in;
+    int agent_out;
+    int to_agent;
+    int from_agent;
+    int far[4]; // of the job that is being made: stdin, stdout, stderr, control
+    int far_count;
+    uint64_t now_ms;
+    uint64_t sent_ms;
+    struct buffer received;
+    bool has_hello;
+    bool fork_fails;
+    bool is_legal;  // nothing wrong was sent
+    bool is_silent; // for longer than the agent bears
+    bool is_ended;
+};
+
+struct world *world_create(const uint8_t *bytes, size_t size);
+void world_destroy(struct world *world);
+
+// Chosen by the fuzzer, before each wait of the loop.
+void world_step(struct world *world);
+
+// The daemon's end of the connection.
+void world_send(struct world *world, const char *bytes, size_t size);
+void world_send_ping(struct world *world);
+void world_receive(struct world *world); // all that there is, and checks it
+
+// One of ten things that happen to a job.
+void world_act(struct world *world, unsigned what, struct world_job *job);
+
+// The connection ends, and all supervisors.
+void world_end(struct world *world);
+
+// The byte at OFFSET of the streams of job NUMBER.
+unsigned char world_pattern(uint32_t number, size_t offset);
