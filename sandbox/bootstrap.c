@@ -15,7 +15,7 @@ enum {
 // no byte too many; what head leaves of an agent that did not fit is read to the
 // line with the file's name. noclobber makes > open exclusively.
 static const char script[] =
-    "k=$1; set -fC; umask 077; exec 4>&1\n"
+    "k=$1; u=$(umask); set -fC; umask 077; exec 4>&1\n"
     "for c in head wc chmod rm uname; do\n"
     "  command -v $c >/dev/null || { echo \"$k none it has no $c\"; exit 0; }\n"
     "done\n"
@@ -33,6 +33,7 @@ static const char script[] =
     "    why=\"$d has no room for it\"\n"
     "  elif chmod 700 \"$f\" && \"$f\" --probe </dev/null >&2 3>&- 4>&-; then\n"
     "    echo \"$k exec\"\n"
+    "    umask \"$u\"\n"
     "    exec \"$f\" --serve --unlink=\"$f\" 4>&-\n"
     "  else\n"
     "    why=\"nothing can be executed in $d\"\n"
