@@ -9,7 +9,8 @@
 struct fs {
     struct loop *loop;
     struct fuse_session *session;
-    bool is_ending; // no request is accepted any more
+    bool is_ending;  // no request is accepted any more
+    bool has_let_go; // ops_release, or one of ops_forget, was called
     // Called, from within the first operation, when the kernel has asked for the
     // mount's parameters: it can be used from now on.
     void (*on_init)(void *data);
@@ -39,6 +40,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
                struct fuse_file_info *fi);
+// What ops_release does to the open file FH of INO, without a request.
+void ops_close(uint64_t fh, fuse_ino_t ino);
 void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
               struct fuse_pollhandle *poll);
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -102,12 +102,18 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void ops_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
 {
+    struct fs *fs = fuse_req_userdata(req);
+
+    fs->has_let_go = true;
     node_forget(ino, count);
     fuse_reply_none(req);
 }
 
 void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
+    struct fs *fs = fuse_req_userdata(req);
+
+    fs->has_let_go = true;
     for (size_t i = 0; i < count; i++)
         node_forget(forgets[i].ino, forgets[i].nlookup);
     fuse_reply_none(req);

@@ -10,9 +10,14 @@
 #include <stdint.h>
 #include <string.h>
 
+static struct handle *to_handle(uint64_t fh)
+{
+    return (struct handle *)(uintptr_t)fh; // NOLINT(performance-no-int-to-ptr)
+}
+
 static struct handle *handle_of(const struct fuse_file_info *fi)
 {
-    return (struct handle *)(uintptr_t)fi->fh; // NOLINT(performance-no-int-to-ptr)
+    return to_handle(fi->fh);
 }
 
 // --- Open and release
@@ -142,8 +147,16 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    close_handle(handle_of(fi), ino);
+    struct fs *fs = fuse_req_userdata(req);
+
+    fs->has_let_go = true;
+    ops_close(fi->fh, ino);
     fuse_reply_err(req, 0);
+}
+
+void ops_close(uint64_t fh, fuse_ino_t ino)
+{
+    close_handle(to_handle(fh), ino);
 }
 
 // --- Reading

@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 
 enum {
     REQUESTS_A_TURN = 16,  // then others on the loop get theirs
     MAX_BACKGROUND = 4096, // asynchronous reads that the kernel lets wait at once
+    PAUSE_MS = 10,         // without memory: until the next try
 };
 
 struct session {
@@ -20,6 +22,7 @@ struct session {
     struct fuse_session *fuse;
     struct watch watch;
     struct fuse_buf buffer; // libfuse allocates it, once
+    struct timer resume;    // after a pause
     void (*on_end)(void *data);
 };
 
@@ -62,6 +65,48 @@ static const struct fuse_lowlevel_ops operations = {
     // anything is written), and without it the kernel stops to send it.
 };
 
+// For a request that libfuse has no memory for it answers ENOMEM, and the caller
+// knows. These have no caller who could know, and what they let go of would be
+// held for ever: a slot busy, a command waiting for the end of its stdin.
+static void let_go(const struct fuse_buf *buffer)
+{
+    const struct fuse_in_header *request = buffer->mem;
+    const void *argument = request + 1;
+    const struct fuse_forget_one *forgets;
+
+    switch (request->opcode) {
+    case FUSE_RELEASE:
+        ops_close(((const struct fuse_release_in *)argument)->fh, request->nodeid);
+        break;
+    case FUSE_FORGET:
+        node_forget(request->nodeid, ((const struct fuse_forget_in *)argument)->nlookup);
+        break;
+    case FUSE_BATCH_FORGET:
+        forgets = (const void *)((const struct fuse_batch_forget_in *)argument + 1);
+        for (uint32_t i = 0; i < ((const struct fuse_batch_forget_in *)argument)->count; i++)
+            node_forget(forgets[i].nodeid, forgets[i].nlookup);
+        break;
+    default:
+        break;
+    }
+}
+
+static void process(struct session *session)
+{
+    session->fs->has_let_go = false;
+    fuse_session_process_buf(session->fuse, &session->buffer);
+    if (!session->fs->has_let_go)
+        let_go(&session->buffer);
+}
+
+// Leaves the requests to the kernel for a while. When not even that is possible
+// the loop comes again at once.
+static void pause_requests(struct session *session)
+{
+    if (loop_arm(session->fs->loop, &session->resume, PAUSE_MS) == 0)
+        loop_change(session->fs->loop, &session->watch, 0);
+}
+
 static void on_request(void *data, uint32_t events)
 {
     struct session *session = data;
@@ -71,13 +116,17 @@ static void on_request(void *data, uint32_t events)
         int result = fuse_session_receive_buf(session->fuse, &session->buffer);
         if (result == -EAGAIN || result == -EINTR)
             return;
+        if (result == -ENOMEM) {
+            pause_requests(session);
+            return;
+        }
         if (result <= 0) {
             // ENODEV: unmounted. libfuse has logged anything else.
             loop_unwatch(session->fs->loop, &session->watch);
             session->on_end(session->fs->data);
             return;
         }
-        fuse_session_process_buf(session->fuse, &session->buffer);
+        process(session);
     }
 }
 
@@ -89,15 +138,21 @@ static void on_directory_change(void *data, uint64_t id)
     fuse_lowlevel_notify_inval_inode(session->fuse, id, -1, 0);
 }
 
+static void on_resume(void *data)
+{
+    struct session *session = data;
+
+    // There is room for the timer: it has only now been taken out.
+    if (loop_change(session->fs->loop, &session->watch, EPOLLIN) < 0)
+        loop_arm(session->fs->loop, &session->resume, PAUSE_MS);
+}
+
 __attribute__((format(printf, 2, 0))) static void log_fuse(enum fuse_log_level level,
                                                            const char *format, va_list args)
 {
-    AUTO_FREE char *text = NULL;
+    char text[1024]; // what it has to say may be that there is no memory
 
-    if (vasprintf(&text, format, args) < 0) {
-        text = NULL;
-        return;
-    }
+    vsnprintf(text, sizeof text, format, args);
     for (size_t length = strlen(text); length > 0 && text[length - 1] == '\n';)
         text[--length] = '\0';
     if (level <= FUSE_LOG_ERR)
@@ -158,6 +213,7 @@ static int start(struct session *session, const char *mountpoint, struct error *
     fd = fuse_session_fd(session->fuse);
     flags = fcntl(fd, F_GETFL);
     session->watch = (struct watch){.fd = -1, .on_ready = on_request, .data = session};
+    session->resume = (struct timer){.on_time = on_resume, .data = session};
     if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
         loop_watch(session->fs->loop, &session->watch, fd, EPOLLIN) < 0) {
         fuse_session_unmount(session->fuse);
@@ -207,6 +263,7 @@ void session_destroy(struct session *session)
         return;
     tree_set_on_change(NULL, NULL);
     loop_unwatch(session->fs->loop, &session->watch);
+    loop_disarm(session->fs->loop, &session->resume);
     fuse_session_unmount(session->fuse);
     fuse_session_destroy(session->fuse);
     free(session->buffer.mem);
