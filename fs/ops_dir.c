@@ -63,16 +63,21 @@ static struct node *find_entry(uint64_t parent, const char *name, enum slot_file
     return *file != SLOT_DIRECTORY ? node : node_child(node, name);
 }
 
-static void reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_param *entry)
+// Returns 0, or -errno when the kernel did not take it.
+static int reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_param *entry)
 {
     struct slot_dir *dir = node->kind == NODE_ALIAS ? node->parent->dir : node->dir;
+    int result;
 
     if (dir)
         tree_touch(dir);
     node_ref(node);
-    // -ENOENT: the caller was interrupted, and the kernel did not take it.
-    if (fuse_reply_entry(req, entry) == -ENOENT)
+    // -ENOENT: the caller was interrupted. With any other error the kernel has told it
+    // EIO.
+    result = fuse_reply_entry(req, entry);
+    if (result < 0)
         node_forget(entry->ino, 1);
+    return result;
 }
 
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -268,6 +273,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
     struct node *home = node_find(parent, &file);
     struct node *node;
     int errnum = ESTALE;
+    int result;
 
     if (fs->is_ending) {
         fuse_reply_err(req, ESHUTDOWN);
@@ -284,7 +290,10 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
     }
     entry.ino = node_id(node, SLOT_DIRECTORY);
     stat_of(node, SLOT_DIRECTORY, &entry.attr);
-    reply_entry(req, node, &entry);
+    result = reply_entry(req, node, &entry);
+    // Its maker has been told that there is none.
+    if (result < 0 && result != -ENOENT)
+        tree_remove_slot(node);
 }
 
 // Who may write to a sandbox's directory may not, for that alone, take away what

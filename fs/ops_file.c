@@ -140,8 +140,9 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     // (bash's read), or says so, instead of losing what it tried to put back; and
     // sendfile, which the kernel serves by a size that is 0, fails.
     fi->nonseekable = handle->conversation != NULL;
-    // -ENOENT: the caller was interrupted, and no release will follow.
-    if (fuse_reply_open(req, fi) == -ENOENT)
+    // -ENOENT: the caller was interrupted. With any other error the kernel has
+    // told it EIO. No release will follow.
+    if (fuse_reply_open(req, fi) < 0)
         close_handle(handle, ino);
 }
 
@@ -177,8 +178,9 @@ static bool try_read(fuse_req_t req, struct handle *handle, off_t off, size_t si
     handle->read_to = count < 0 ? 0 : off + count;
     if (count < 0)
         fuse_reply_err(req, (int)-count);
-    // -ENOENT: the reader was interrupted, and the bytes have not reached it.
-    else if (fuse_reply_buf(req, bytes, (size_t)count) != -ENOENT && conversation && count > 0)
+    // -ENOENT: the reader was interrupted. Whatever the error is, the bytes have
+    // not reached it.
+    else if (fuse_reply_buf(req, bytes, (size_t)count) == 0 && conversation && count > 0)
         conversation_consume(conversation, (size_t)count);
     return true;
 }
