@@ -12,7 +12,8 @@
 enum { USUAL_SIZE = 4096 }; // of /proc/PID/status
 
 // The text after "Groups:" in the status of the thread PID, a string in TEXT. NULL:
-// there is no such thread that we can see. *RESULT becomes -ENOMEM when there is no memory.
+// there is no such thread that we can see. *RESULT becomes -errno when it cannot be
+// looked up for want of memory or a descriptor.
 //
 // The kernel makes the whole file for each reading from its start: so it is read at once,
 // which libfuse's fuse_req_getgroups does not do.
@@ -24,6 +25,10 @@ static const char *read_groups(pid_t pid, struct buffer *text, int *result)
 
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
+    // What is passing is no answer: the command would run with fewer groups this
+    // time, and a member would be taken for one of the others.
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        *result = -errno;
     while (fd >= 0) {
         const char *groups;
         ssize_t count;

@@ -8,5 +8,5 @@
 #include <fuse_lowlevel.h>
 
 // Fills in CALLER, whose identity the caller of this finishes. Not for a release:
-// that comes from nobody. 0 or -ENOMEM.
+// that comes from nobody. 0, -ENOMEM, -EMFILE or -ENFILE.
 int caller_learn(fuse_req_t req, struct caller *caller);

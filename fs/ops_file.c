@@ -22,36 +22,45 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
 
 // --- Open and release
 
-static bool is_member(fuse_req_t req, gid_t group)
+// 0, -EACCES, or why it cannot be said.
+static int check_member(fuse_req_t req, gid_t group)
 {
     struct caller caller;
+    int result;
     bool found = fuse_req_ctx(req)->gid == group;
 
-    if (found || caller_learn(req, &caller) < 0)
-        return found;
+    if (found)
+        return 0;
+    result = caller_learn(req, &caller);
+    if (result < 0)
+        return result;
     for (size_t i = 0; i < caller.identity.group_count && !found; i++)
         found = caller.identity.groups[i] == group;
     identity_finish(&caller.identity);
-    return found;
+    return found ? 0 : -EACCES;
 }
 
 // The kernel checks permissions too, but of the inode as it knows it: whoever
 // holds on to one (O_PATH) would keep what a reload has taken away.
-static bool has_permission(fuse_req_t req, const struct node *node, enum slot_file file, int flags)
+static int check_permission(fuse_req_t req, const struct node *node, enum slot_file file, int flags)
 {
     static const mode_t wanted[] = {[O_RDONLY] = 04, [O_WRONLY] = 02, [O_RDWR] = 06};
     uid_t uid = fuse_req_ctx(req)->uid;
     mode_t want = wanted[flags & O_ACCMODE];
     struct stat st;
+    int result;
 
     if (uid == 0)
-        return true;
+        return 0;
     node_stat(node, file, 0, (struct timespec){0}, &st);
+    result = uid == st.st_uid ? 0 : check_member(req, st.st_gid);
+    if (result < 0 && result != -EACCES)
+        return result;
     if (uid == st.st_uid)
         want <<= 6;
-    else if (is_member(req, st.st_gid))
+    else if (result == 0)
         want <<= 3;
-    return (st.st_mode & want) == want;
+    return (st.st_mode & want) == want ? 0 : -EACCES;
 }
 
 static int check_access(enum slot_file file, int flags)
@@ -100,8 +109,8 @@ static int open_file(fuse_req_t req, fuse_ino_t ino, int flags, struct handle **
     if (file == SLOT_DIRECTORY)
         return -EISDIR;
     result = check_access(file, flags);
-    if (result == 0 && !has_permission(req, node, file, flags))
-        result = -EACCES;
+    if (result == 0)
+        result = check_permission(req, node, file, flags);
     if (result < 0)
         return result;
     *handle = handle_create(node->dir, file);
