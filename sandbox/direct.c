@@ -54,14 +54,24 @@ static const struct identity *choose_identity(const struct settings *settings,
 }
 
 // The entry of UID in /etc/passwd itself: the user database may be a server,
-// and nothing here may wait for one.
+// and nothing here may wait for one. NULL, with errno set, when it has none.
 static const struct passwd *local_user(FILE *file, uid_t uid)
 {
     const struct passwd *entry;
-    while ((entry = fgetpwent(file)))
-        if (entry->pw_uid == uid)
-            return entry;
-    return NULL;
+
+    do {
+        errno = 0;
+        entry = fgetpwent(file);
+    } while (entry && entry->pw_uid != uid);
+    return entry;
+}
+
+// A user without an entry, or a machine without the file, is one thing; that it
+// could not be read this time is another: the command would run as for somebody
+// else.
+static bool is_shortage(int errnum)
+{
+    return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM;
 }
 
 // What a login would set, for a user who is not to see the daemon's variables.
@@ -69,6 +79,7 @@ static int fresh_environment(uid_t uid, struct words *env)
 {
     FILE *file = fopen("/etc/passwd", "re");
     const struct passwd *user = file ? local_user(file, uid) : NULL;
+    int result = user || !is_shortage(errno) ? 0 : -errno;
     struct argv words = {.words = env};
 
     argv_add(&words, uid == 0 ? "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -79,7 +90,7 @@ static int fresh_environment(uid_t uid, struct words *env)
     argv_add_joined(&words, "SHELL=", user ? user->pw_shell : NULL);
     if (file)
         fclose(file);
-    return argv_end(&words, NULL);
+    return result < 0 ? result : argv_end(&words, NULL);
 }
 
 static int prepare(const void *data, const struct command *command, struct launch *launch,
@@ -89,11 +100,13 @@ static int prepare(const void *data, const struct command *command, struct launc
     const struct identity *identity = choose_identity(settings, command);
     struct argv argv = {.words = &launch->argv};
     bool is_daemon = !identity || identity->uid == geteuid();
+    int result = is_daemon ? environment_inherit(&launch->env)
+                           : fresh_environment(identity->uid, &launch->env);
 
+    if (result < 0 && result != -ENOMEM)
+        return error_set(err, -result, "cannot read /etc/passwd: %s", strerror(-result));
     argv_add_all(&argv, command->argv);
-    if ((is_daemon ? environment_inherit(&launch->env)
-                   : fresh_environment(identity->uid, &launch->env)) < 0 ||
-        environment_merge(&launch->env, command->env) < 0)
+    if (result < 0 || environment_merge(&launch->env, command->env) < 0)
         argv.has_failed = true;
     if (settings->workdir && !(launch->workdir = strdup(settings->workdir)))
         argv.has_failed = true;

@@ -19,7 +19,7 @@ struct launch {
 };
 
 // Fills in LAUNCH, which is all zero, for REQUEST of CALLER's with CONFIG. 0, or
-// -EINVAL or -ENOMEM with ERR set.
+// -EINVAL, -ENOMEM, -EMFILE or -ENFILE with ERR set.
 int launch_prepare(struct launch *launch, const struct sandbox_config *config,
                    const struct request *request, const struct caller *caller, struct error *err);
 
