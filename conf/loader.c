@@ -278,8 +278,8 @@ static void store_keys(struct loader *loader, struct section *section, const str
         if (key->is_required && mode)
             problem(loader, section->line, section->name, key->name, "is required in mode %s",
                     mode->name);
-        else if (key->fallback)
-            settings_store(key, settings, key->fallback, NULL);
+        else if (key->fallback && settings_store(key, settings, key->fallback, NULL) < 0)
+            loader->has_no_memory = true; // a fallback is a value that can be stored
     }
 }
 
