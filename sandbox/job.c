@@ -504,7 +504,7 @@ size_t job_write(struct job *job, const char *bytes, size_t size)
         return 0;
     count = job->channel.self ? job->channel.ops->write(job->channel.self, bytes, size) : -EPIPE;
     if (count == -ENOMEM)
-        stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory to wait for its stdin");
+        stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory for its stdin");
     if (count < 0)
         return size;
     job->input_bytes += (size_t)count;

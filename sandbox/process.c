@@ -134,12 +134,12 @@ static void on_exit_ready(void *data, uint32_t events)
     if (waitid(P_PIDFD, (id_t)process->pid_fd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
         info.si_pid == 0)
         return;
-    loop_change(process->loop, &process->exit_watch, 0);
     if (!process->events) {
-        reap(process);
-        free_process(process);
+        if (reap(process))
+            free_process(process);
         return;
     }
+    loop_change(process->loop, &process->exit_watch, 0);
     failure = process->child ? child_failure(process->child, &stage) : 0;
     if (failure)
         process->events->on_unstarted(process->data, stage, failure);
@@ -311,8 +311,10 @@ ssize_t process_write(struct process *process, const char *bytes, size_t size)
             continue;
         else if (errno == EAGAIN)
             return await_room(process) < 0 ? -ENOMEM : (ssize_t)done;
-        else if (errno != EINTR)
+        else if (errno == EPIPE)
             process_end_stdin(process);
+        else if (errno != EINTR) // the kernel had no page for it
+            return -ENOMEM;
     }
     return process->stdin_fd >= 0 || size == 0 ? (ssize_t)done : -EPIPE;
 }
@@ -389,8 +391,11 @@ void process_destroy(struct process *process)
     process->events = NULL;
     if (process->is_reaped || reap(process))
         free_process(process);
-    else // exit_watch will see its end
+    else {
+        // It may have been seen to exit, and not be asked for any more.
+        loop_change(process->loop, &process->exit_watch, EPOLLIN);
         list_append(&ending, &process->link);
+    }
 }
 
 void process_finish_all(void)

@@ -27,8 +27,8 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
                               const struct channel_events *events, void *data, struct error *err);
 
 // Writes to the child's stdin. Returns how many bytes it took, -EPIPE when it has
-// closed it, or -ENOMEM when that cannot be waited for. When they are fewer than
-// SIZE, on_stdin follows.
+// closed it, or -ENOMEM when there is no memory for them, or to wait for it. When
+// they are fewer than SIZE, on_stdin follows.
 ssize_t process_write(struct process *process, const char *bytes, size_t size);
 
 // False from a process_write that took fewer bytes than it was given until
