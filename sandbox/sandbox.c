@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 struct sandbox {
     struct list link; // in all_sandboxes
@@ -105,57 +107,74 @@ const struct sandbox_config *sandbox_config(const struct sandbox *sandbox)
 
 // --- The log
 
+// A line that is put together without memory of its own: when there is none, what
+// is logged matters most.
+struct line {
+    char text[2048];
+    size_t length;
+};
+
+__attribute__((format(printf, 2, 3))) static void append(struct line *line, const char *format, ...)
+{
+    size_t room = sizeof line->text - line->length;
+    va_list args;
+    int length;
+
+    va_start(args, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized)
+    length = vsnprintf(line->text + line->length, room, format, args);
+    va_end(args);
+    if (length > 0)
+        line->length += (size_t)length < room ? (size_t)length : room - 1;
+}
+
 // A command's word as a log field: quoted when it is not plain.
-static void append_quoted(struct buffer *line, const char *word)
+static void append_quoted(struct line *line, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "_-./+:,@%";
 
     if (*word && word[strspn(word, plain)] == '\0') {
-        buffer_printf(line, "%.256s", word);
+        append(line, "%.256s", word);
         return;
     }
-    buffer_append(line, "\"", 1);
-    for (size_t i = 0; word[i] && i < 256; i++) {
-        if (word[i] == '"' || word[i] == '\\')
-            buffer_append(line, "\\", 1);
-        buffer_append(line, &word[i], 1);
-    }
-    buffer_append(line, "\"", 1);
+    append(line, "\"");
+    for (size_t i = 0; word[i] && i < 256; i++)
+        append(line, word[i] == '"' || word[i] == '\\' ? "\\%c" : "%c", word[i]);
+    append(line, "\"");
 }
 
 static void log_job(const struct entry *entry)
 {
     const struct job *job = entry->job;
-    AUTO(buffer_finish) struct buffer line = {0};
+    struct line line = {0};
     char outcome[OUTCOME_MAX_LINE];
     size_t length = outcome_format(job_outcome(job), outcome);
 
-    buffer_printf(&line, "job sandbox=");
+    append(&line, "job sandbox=");
     append_quoted(&line, entry->sandbox->config->name);
-    buffer_printf(&line, " slot=");
+    append(&line, " slot=");
     append_quoted(&line, entry->slot);
-    buffer_printf(&line, " uid=%u pid=%d command=", (unsigned)entry->uid, (int)entry->pid);
+    append(&line, " uid=%u pid=%d command=", (unsigned)entry->uid, (int)entry->pid);
     append_quoted(&line, job_command(job));
-    buffer_printf(&line,
-                  " ms=%" PRIu64 " in=%" PRIu64 " out=%" PRIu64 " err=%" PRIu64 " outcome=%.*s",
-                  job_duration_ms(job), job_input_bytes(job), job_output(job, JOB_STDOUT)->total,
-                  job_output(job, JOB_STDERR)->total, (int)length - 1, outcome);
-    log_info("%.*s", (int)line.length, line.data ? line.data : "");
+    append(&line, " ms=%" PRIu64 " in=%" PRIu64 " out=%" PRIu64 " err=%" PRIu64 " outcome=%.*s",
+           job_duration_ms(job), job_input_bytes(job), job_output(job, JOB_STDOUT)->total,
+           job_output(job, JOB_STDERR)->total, (int)length - 1, outcome);
+    log_info("%s", line.text);
 }
 
 void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,
                          const char *slot, const struct error *err)
 {
-    AUTO(buffer_finish) struct buffer line = {0};
+    struct line line = {0};
 
     // Not its message: that may quote the command line.
-    buffer_printf(&line, "refused sandbox=");
+    append(&line, "refused sandbox=");
     append_quoted(&line, sandbox->config->name);
-    buffer_printf(&line, " slot=");
+    append(&line, " slot=");
     append_quoted(&line, slot);
-    log_info("%.*s uid=%u pid=%d error=%s", (int)line.length, line.data ? line.data : "",
-             (unsigned)caller->identity.uid, (int)caller->pid, strerrorname_np(err->code));
+    log_info("%s uid=%u pid=%d error=%s", line.text, (unsigned)caller->identity.uid,
+             (int)caller->pid, strerrorname_np(err->code));
 }
 
 // --- The queue
