@@ -3,6 +3,7 @@
 
 #include "buffer.h"
 #include "cleanup.h"
+#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,16 @@
 #include <stdio.h>
 
 enum { USUAL_SIZE = 4096 }; // of /proc/PID/status
+
+void caller_fail(fuse_req_t req, int errnum)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+    if (errnum == ENOMEM || errnum == EMFILE || errnum == ENFILE)
+        log_error("a caller was turned away: uid=%u pid=%d error=%s", (unsigned)ctx->uid,
+                  (int)ctx->pid, strerrorname_np(errnum));
+    fuse_reply_err(req, errnum);
+}
 
 // The text after "Groups:" in the status of the thread PID, a string in TEXT. NULL:
 // there is no such thread that we can see. *RESULT becomes -errno when it cannot be

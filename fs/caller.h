@@ -7,6 +7,9 @@
 
 #include <fuse_lowlevel.h>
 
+// Answers REQ with ERRNUM. A shortage, which is not the caller's doing, is logged.
+void caller_fail(fuse_req_t req, int errnum);
+
 // Fills in CALLER, whose identity the caller of this finishes. Not for a release:
 // that comes from nobody. 0, -ENOMEM, -EMFILE or -ENFILE.
 int caller_learn(fuse_req_t req, struct caller *caller);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names and attributes: what is where, whose it is, and what cannot be made.
+#include "caller.h"
 #include "cleanup.h"
 #include "ops.h"
 
@@ -94,7 +95,7 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     if (file == SLOT_REQUEST)
         told = node_hand_out_alias(node);
     if (!told) {
-        fuse_reply_err(req, ENOMEM);
+        caller_fail(req, ENOMEM);
         return;
     }
     entry.ino = node_id(told, file);
@@ -245,7 +246,7 @@ void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct 
         return;
     }
     if (!bytes) {
-        fuse_reply_err(req, ENOMEM);
+        caller_fail(req, ENOMEM);
         return;
     }
     if (!is_removed(node))
@@ -285,7 +286,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
     }
     node = home ? tree_make_slot(home, name, ctx->uid, ctx->gid, mode, &errnum) : NULL;
     if (!node) {
-        fuse_reply_err(req, errnum);
+        caller_fail(req, errnum);
         return;
     }
     entry.ino = node_id(node, SLOT_DIRECTORY);

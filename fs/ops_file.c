@@ -138,7 +138,7 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     int result = open_file(req, ino, fi->flags, &handle);
 
     if (result < 0) {
-        fuse_reply_err(req, -result);
+        caller_fail(req, -result);
         return;
     }
     node_alias_opened(ino);
@@ -228,7 +228,7 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fus
                        handle->conversation ? &handle->readers : &handle->dir->readers, req,
                        &operations, NULL, 0);
     if (!parked) {
-        fuse_reply_err(req, ENOMEM);
+        caller_fail(req, ENOMEM);
         return;
     }
     parked->handle = handle;
@@ -308,7 +308,7 @@ static void write_request(fuse_req_t req, struct handle *handle, const char *byt
     } else if (count > 0 || size == 0)
         fuse_reply_write(req, (size_t)count);
     else
-        fuse_reply_err(req, is_nonblocking ? EAGAIN : ENOMEM);
+        caller_fail(req, is_nonblocking ? EAGAIN : ENOMEM);
 }
 
 // `cancel`, with or without its newline, is all that can be asked for.
