@@ -77,7 +77,11 @@ static void end(struct server *server, const char *why)
 
 static void on_unmounted(void *data)
 {
-    end(data, "the mount is gone");
+    const struct server *server = data;
+
+    // An end that has begun goes on, job by job: nobody is in a hurry.
+    if (!server->fs.is_ending)
+        end(data, "the mount is gone");
 }
 
 // --- Signals
