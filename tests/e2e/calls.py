@@ -48,7 +48,11 @@ def write_all(fd, data):
 def start(directory, request, flags=0):
     """A conversation whose request has been written."""
     fd = open_request(directory, flags)
-    write_all(fd, request)
+    try:
+        write_all(fd, request)
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -228,16 +232,19 @@ def check_used(daemon, before):
 
 
 class Daemon:
-    """One more daemon, in FOLDER; as a context manager it is ended, and well."""
+    """One more daemon, in FOLDER; as a context manager it is ended, and well. FAULTS
+    is for one that can fail on purpose."""
 
-    def __init__(self, folder, config):
-        self.folder = folder
+    def __init__(self, folder, config, faults=None):
+        self.folder, self.faults = folder, faults
+        environment = {**os.environ, "HOOKSFS_FAULTS": faults.path} if faults else None
         self.mount = f"{folder}/mnt"
-        os.makedirs(self.mount, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # perhaps as a dead mount
+            os.mkdir(self.mount)
         self.configure(config)
         self.log = open(f"{folder}/log", "w+")
         self.process = subprocess.Popen(
-            [os.environ["HOOKSFS"], "-f", f"{folder}/conf", self.mount], stderr=self.log
+            [os.environ["HOOKSFS"], "-f", f"{folder}/conf", self.mount], stderr=self.log, env=environment
         )
         self.pid = self.process.pid
         eventually(self.answered, "the daemon does not start")
