@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Tells a hooksfs-faulty which of its calls are to fail: as a module, and for
 scripts as a command:
