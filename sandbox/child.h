@@ -30,8 +30,7 @@ struct child_gift {
 // Prepares one. NULL when there is no memory.
 struct child *child_create(const struct process_spec *spec, const struct child_gift *gift);
 
-// Makes the process. Returns its id, with a descriptor of it, or -ENOMEM, in *PID_FD; or
-// -errno when there is no process.
+// Makes the process. Returns its id, with a descriptor of it in *PID_FD, or -errno.
 pid_t child_start(struct child *child, int *pid_fd);
 
 // Has it left our memory, for its command or dead? One that has a copy of it never

@@ -251,7 +251,7 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
         goto fail;
     }
     pipes_close(&pipes);
-    result = process->pid_fd < 0 ? process->pid_fd : watch_all(process);
+    result = watch_all(process);
     if (result == 0)
         result = loop_arm(loop, &process->settling, process->settle_ms);
     if (result == 0)

@@ -724,6 +724,11 @@ test_touch_and_truncate() {
 import os, sys
 os.truncate(sys.argv[1] + "/request", 0)
 os.truncate(sys.argv[1] + "/ctl", 0)
+try:
+    os.open(sys.argv[1] + "/request", os.O_ACCMODE) # which is for ioctl alone (open(2))
+    raise SystemExit("opened")
+except OSError as error:
+    assert error.errno == 22, error
 assert open(sys.argv[1] + "/stdout").read() == "text\n"
 PYTHON
 }
