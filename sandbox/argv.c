@@ -51,12 +51,6 @@ static char **find(const struct words *env, const char *name, size_t length)
     return NULL;
 }
 
-const char *environment_find(const struct words *env, const char *name, size_t length)
-{
-    char **pair = find(env, name, length);
-    return pair ? *pair + length + 1 : NULL;
-}
-
 int environment_merge(struct words *env, const struct words *changes)
 {
     for (size_t i = 0; i < changes->count; i++) {

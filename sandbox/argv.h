@@ -31,7 +31,3 @@ int environment_merge(struct words *env, const struct words *changes);
 
 // Appends a copy of our own environment. 0 or -ENOMEM.
 int environment_inherit(struct words *env);
-
-// The value of the variable whose name is the first LENGTH bytes of NAME, or
-// NULL.
-const char *environment_find(const struct words *env, const char *name, size_t length);

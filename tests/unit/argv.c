@@ -83,23 +83,6 @@ START_TEST(merges_environments)
 }
 END_TEST
 
-START_TEST(finds_variables)
-{
-    struct words env = {0};
-
-    words_append(&env, "AB=long");
-    words_append(&env, "A=x=y");
-    words_append(&env, "E=");
-    ck_assert_str_eq(environment_find(&env, "A", 1), "x=y");
-    ck_assert_str_eq(environment_find(&env, "ABC", 2), "long");
-    ck_assert_str_eq(environment_find(&env, "E", 1), "");
-    ck_assert_ptr_null(environment_find(&env, "B", 1));
-    ck_assert_ptr_null(environment_find(&env, "ABC", 3));
-    ck_assert_ptr_null(environment_find(&(struct words){0}, "A", 1));
-    words_finish(&env);
-}
-END_TEST
-
 START_TEST(inherits_our_own)
 {
     struct words env = {0};
@@ -110,7 +93,7 @@ START_TEST(inherits_our_own)
         count++;
     ck_assert_int_eq(environment_inherit(&env), 0);
     ck_assert_uint_eq(env.count, count);
-    ck_assert_str_eq(environment_find(&env, "HOOKSFS_UNIT", 12), "here");
+    ck_assert_str_eq(world_variable(&env, "HOOKSFS_UNIT"), "here");
     words_finish(&env);
 }
 END_TEST
@@ -118,5 +101,5 @@ END_TEST
 int main(void)
 {
     UNIT_RUN("argv", ONCE(builds_in_order), ONCE(reports_lost_memory),
-             EACH(merges_environments, merges), ONCE(finds_variables), ONCE(inherits_our_own));
+             EACH(merges_environments, merges), ONCE(inherits_our_own));
 }

@@ -53,6 +53,17 @@ static inline char *world_join(const struct words *words)
     return buffer_take_string(&text);
 }
 
+// The value of an environment's variable, or NULL.
+static inline const char *world_variable(const struct words *env, const char *name)
+{
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < env->count; i++)
+        if (strncmp(env->items[i], name, length) == 0 && env->items[i][length] == '=')
+            return env->items[i] + length + 1;
+    return NULL;
+}
+
 // Whoever runs the tests.
 static inline struct caller world_caller(void)
 {
