@@ -11,7 +11,7 @@ run_packages=(python3)
 # What the tests call through the mount, and what starts, checks and takes apart
 # what they test.
 test_packages=(bash busybox-static check coreutils findutils grep jq mount nodejs procps
-    perl-base python3 sed tar tcl util-linux)
+    perl-base python3 sed tar tcl util-linux valgrind)
 
 # A pod on this machine; podman.
 cluster_packages=(conmon containerd openssl podman protobuf-compiler python3-grpcio

@@ -5,6 +5,9 @@
 #
 # A test function runs in a subshell with `set -e`, and must leave the mount as
 # usable as it found it. What it needs and cannot have it says with `skip`.
+#
+# HOOKSFS_WRAPPER is put in front of each daemon: a program and its options, such
+# as valgrind, which replaces itself by the daemon.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 set -uo pipefail
@@ -31,9 +34,10 @@ mount_with() {
 
 start_daemon() {
     : >"$T/log"
-    "$HOOKSFS" -f "$@" "$T/conf" "$M" 2>>"$T/log" &
+    # shellcheck disable=SC2086
+    ${HOOKSFS_WRAPPER:-} "$HOOKSFS" -f "$@" "$T/conf" "$M" 2>>"$T/log" &
     daemon_pid=$!
-    wait_until 10 daemon_answered || { cat "$T/log"; return 1; }
+    wait_until 60 daemon_answered || { cat "$T/log"; return 1; }
     grep -q 'serving, with process' "$T/log" || { cat "$T/log"; return 1; }
 }
 
@@ -159,11 +163,12 @@ before_each() {
 }
 
 # The daemon of all tests of a script ends with 0, and no sanitizer that it was
-# built with has found anything.
+# built with, or valgrind, has found anything.
 daemon_ends_well() {
+    ! grep -E -A 30 'runtime error:|ERROR: [A-Za-z]+Sanitizer|^==[0-9]+==' "$T/log" ||
+        fail "see its log"
     ((daemon_code == 0)) || fail "the daemon's exit code was $daemon_code"
     ! mountpoint -q "$M" || fail "$M is still mounted"
-    ! grep -E -A 30 'runtime error:|ERROR: [A-Za-z]+Sanitizer' "$T/log" || fail "see its log"
 }
 
 # Runs the test functions, those named in $ONLY or all.
