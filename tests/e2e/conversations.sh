@@ -157,6 +157,47 @@ os.close(fd)
 PYTHON
 }
 
+# Only asynchronous I/O brings a read while a write of the same descriptor waits.
+# The read ends stdin; what the write says it wrote is what the command gets.
+test_a_read_while_a_write_waits() {
+    with_calls "$L" <<'PYTHON'
+import ctypes, os, platform, struct, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+SETUP, SUBMIT, GETEVENTS = (206, 209, 208) if platform.machine() == "x86_64" else (0, 2, 4)
+def aio(number, *args):
+    result = libc.syscall(number, *args)
+    assert result >= 0, os.strerror(ctypes.get_errno())
+    return result
+fd = os.open(sys.argv[1] + "/request", os.O_RDWR)
+os.write(fd, b"sh -c 'sleep 2; wc -c'\n")
+wrote = 0
+def write():
+    global wrote
+    try:
+        while True:
+            wrote += os.write(fd, bytes(1 << 20))
+    except BrokenPipeError:
+        pass
+writer = threading.Thread(target=write)
+writer.start()
+time.sleep(1)
+assert writer.is_alive()
+context = ctypes.c_ulong(0)
+aio(SETUP, 1, ctypes.byref(context))
+answer = ctypes.create_string_buffer(100)
+block = ctypes.create_string_buffer(struct.pack(
+    "=QIIHhIQQqQII", 0, 0, 0, 0, 0, fd, ctypes.addressof(answer), len(answer), 0, 0, 0, 0))
+pointer = ctypes.c_void_p(ctypes.addressof(block))
+aio(SUBMIT, context, ctypes.c_long(1), ctypes.byref(pointer))
+event = (ctypes.c_int64 * 4)()
+aio(GETEVENTS, context, ctypes.c_long(1), ctypes.c_long(1), event, None)
+assert event[2] > 0, event[2]
+writer.join()
+assert wrote > 0 and answer.value == b"%d\n" % wrote, (wrote, answer.value)
+assert os.read(fd, 100) == b""
+PYTHON
+}
+
 # stdout is there while the command runs, and so is stdin before the first read.
 test_it_streams() {
     mkfifo "$T/go"

@@ -105,6 +105,22 @@ test_background_that_fails() {
     ! is_mounted || fail "mounted"
 }
 
+# The parent waits for a child that will not say why it ended: one that is killed
+# while it reads its configuration, here from a pipe that nobody writes to.
+test_background_that_is_killed() {
+    local code=0 parent child
+    mkfifo "$T/fifo"
+    "$HOOKSFS" "$T/fifo" "$M" 2>"$T/stderr" &
+    parent=$!
+    wait_until 20 pgrep -P "$parent" >/dev/null || fail "there is no child"
+    child=$(pgrep -P "$parent")
+    kill -KILL "$child"
+    wait "$parent" || code=$?
+    rm "$T/fifo"
+    is "$code" 1 "exit code"
+    ! is_mounted || fail "mounted"
+}
+
 test_background_as_in_a_service() {
     "$HOOKSFS" "$T/conf" "$M" <&- >&- 2>&- || fail "exit code $?"
     ask "$M/local" "sh -c 'echo out; echo err >&2; cat'"
@@ -163,6 +179,39 @@ test_the_end_of_the_daemon_cancels() {
     for file in pid pid.child pid.stubborn; do
         wait_until 20 is_gone "$(cat "$T/$file")" || fail "the process of $file still runs"
     done
+}
+
+# Whoever cannot wait for a long grace says so once more. Until then nothing
+# new begins, and whoever still waits is told that the mount has gone.
+test_a_second_signal_ends_at_once() {
+    local code=0 reader error
+    printf 'mode = direct\nkill_grace = 40s\n[local]\n' >"$T/conf"
+    serve
+    ask "$M/local" "sh -c 'trap \"\" TERM; echo \$\$ >$T/pid; while :; do sleep 0.05; done'"
+    wait_until 20 test -s "$T/pid"
+    timeout 60 cat "$M/local/status" >"$T/got" 2>"$T/stderr" 3>&- &
+    reader=$!
+    sleep 0.3
+    kill -TERM "$daemon_pid"
+    wait_until 20 grep -q 'ending: SIGTERM; 1 jobs' "$T/log"
+    error=$(mkdir "$M/local/new" 2>&1) && fail "a slot was made"
+    like "$error" "*transport endpoint shutdown*" "mkdir at the end"
+    error=$(ask "$M/local" true 2>&1) && fail "a request was begun"
+    like "$error" "*transport endpoint shutdown*" "open at the end"
+    sleep 0.3
+    kill -0 "$daemon_pid" || fail "it has not waited for the job"
+    kill -TERM "$daemon_pid"
+    SECONDS=0
+    wait "$daemon_pid" || code=$?
+    daemon_pid=
+    is "$code" 0 "exit code"
+    ((SECONDS < 20)) || fail "it took $SECONDS s"
+    grep -q 'SIGTERM again' "$T/log" || fail "not a word of it"
+    ! wait "$reader" || fail "the reader got '$(cat "$T/got")'"
+    like "$(cat "$T/stderr")" "*ransport endpoint*" "the reader's error"
+    is "$(cat "$T/got")" "" status
+    wait_until 20 is_gone "$(cat "$T/pid")" || fail "the job still runs"
+    ! is_mounted || fail "still mounted"
 }
 
 test_unmounted_by_somebody_else() {
@@ -228,6 +277,79 @@ test_a_stale_mount_with_open_files() {
     stop
 }
 
+# However it is written, and whatever is in its name.
+test_a_stale_mount_with_an_odd_name() {
+    local odd="$T/a stale, \\mount" old=$M
+    mkdir "$odd"
+    M=$odd
+    serve
+    M=$old
+    kill -KILL "$daemon_pid"
+    wait "$daemon_pid" || true
+    M=$odd///
+    serve
+    M=$old
+    is "$(grep -c " $T/a.040stale" /proc/self/mountinfo)" 1 mounts
+    fails 1 "*a stale*another hooksfs*" "$HOOKSFS" -f "$T/conf" "$odd"
+    ask "$odd/local" echo text
+    is "$(get "$odd/local/stdout")" text stdout
+    stop
+    rmdir "$odd"
+}
+
+# Only who made it, and root, can take it down.
+test_a_stale_mount_of_another() {
+    local path
+    serve
+    kill -KILL "$daemon_pid"
+    wait "$daemon_pid" || true
+    for path in "$PATH" /nonexistent; do # with fusermount3, and without
+        fails 1 "*$M*cannot be taken down*fusermount3 -u*" unshare -m sh -euc '
+            mkdir -p "$1/elsewhere"
+            mount -t tmpfs -o mode=755 none "$1/elsewhere"
+            mknod -m 666 "$1/elsewhere/fuse" c 10 229
+            mount --bind "$1/elsewhere/fuse" /dev/fuse
+            exec setpriv --reuid="$2" --clear-groups env PATH="$3" "$1/hooksfs" -f "$1/conf" "$4"' \
+            sh "$T" "$NOBODY" "$path" "$M"
+    done
+    serve
+    stop
+}
+
+# Not a dead hooksfs, but one that answers with an error of its own: nothing is
+# taken down.
+test_a_mount_that_answers_with_an_error() {
+    local pid
+    py "$M" "$T/mounted" <<'PYTHON' &
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open("/dev/fuse", os.O_RDWR)
+options = b"fd=%d,rootmode=40000,user_id=0,group_id=0" % fd
+if libc.mount(b"broken", os.fsencode(sys.argv[1]), b"fuse.hooksfs", 0, options) < 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+INIT, FORGET, EIO = 26, 2, 5
+while True:
+    try:
+        request = os.read(fd, 1 << 20)
+    except OSError: # unmounted
+        break
+    opcode, unique = struct.unpack_from("=4xIQ", request)
+    if opcode == INIT:
+        reply = struct.pack("=IIIIHHII", 7, 31, 65536, 0, 12, 12, 65536, 1) + bytes(36)
+        os.write(fd, struct.pack("=IiQ", 16 + len(reply), 0, unique) + reply)
+        open(sys.argv[2], "w").close()
+    elif opcode != FORGET:
+        os.write(fd, struct.pack("=IiQ", 16, -EIO, unique))
+PYTHON
+    pid=$!
+    wait_until 20 test -e "$T/mounted"
+    fails 1 "*$M*cannot find out*Input/output error*" "$HOOKSFS" -f "$T/conf" "$M"
+    is "$(grep -c " $M " /proc/self/mountinfo)" 1 mounts
+    umount -l "$M"
+    wait "$pid" || fail "exit code $?"
+    rm "$T/mounted"
+}
+
 test_a_second_daemon_on_a_live_mount() {
     serve
     fails 1 "*$M*another hooksfs*" "$HOOKSFS" "$T/conf" "$M"
@@ -254,6 +376,7 @@ test_mount_points_that_cannot_be() {
     fails 1 "*$T/nothing*No such file*" "$HOOKSFS" -f "$T/conf" "$T/nothing"
     fails 1 "*$T/file*not a directory*" "$HOOKSFS" -f "$T/conf" "$T/file"
     fails 1 "*$T/file/x*" "$HOOKSFS" -f "$T/conf" "$T/file/x"
+    fails 1 "*$T/nothing/x*No such file*" "$HOOKSFS" -f "$T/conf" "$T/nothing/x"
 }
 
 test_configurations_that_cannot_be() {
@@ -282,6 +405,12 @@ test_without_dev_fuse() {
         mount --bind /dev/null /dev/fuse
         exec "$1" -f "$2" "$3"' sh "$HOOKSFS" "$T/conf" "$M"
     [[ -s $T/stderr ]] || fail "not a word"
+    : >"$T/no-device"
+    chmod 600 "$T/no-device"
+    fails 1 "*/dev/fuse: Permission denied*permissions*" unshare -m sh -euc '
+        mount --bind "$1/no-device" /dev/fuse
+        exec setpriv --reuid="$2" --clear-groups "$1/hooksfs" -f "$1/conf" "$3"' \
+        sh "$T" "$NOBODY" "$M"
     ! is_mounted || fail "mounted"
 }
 
@@ -466,7 +595,10 @@ CONF
         "docker exec -i --workdir=/srv --user=me --privileged c1 ls -l"
     is "$("$HOOKSFS" --show-argv "$T/conf" run ls -l)" \
         "docker run --rm -i --network=none -v /a:/b -v /c:/d:ro --read-only alpine ls -l"
+    # So that a shell would read the same words.
+    is "$("$HOOKSFS" --show-argv "$T/conf" local echo "it's" "" '$x')" "echo 'it'\\''s' '' '\$x'"
     fails 1 "*nothing*" "$HOOKSFS" --show-argv "$T/conf" nothing ls
+    fails 1 "*--no-such-option*" "$HOOKSFS" --show-argv "$T/conf" local --no-such-option ls
     fails 1 "*$T/nothing*" "$HOOKSFS" --show-argv "$T/nothing" local ls
 }
 
@@ -608,6 +740,24 @@ fuse.hooksfs $T/conf
 /dev/null
 0 exited"
     like "$(cat "$T/stderr")" "*$T/conf:1:*" "stderr of mount"
+}
+
+# -d stays in the foreground, and tells what the kernel asks for.
+test_debug() {
+    : >"$T/log"
+    timeout 60 "$HOOKSFS" -d "$T/conf" "$M" 2>"$T/log" &
+    daemon_pid=$!
+    wait_until 20 daemon_answered || fail "it does not start: $(cat "$T/log")"
+    ask "$M/local" echo text
+    is "$(get "$M/local/stdout")" text stdout
+    kill -0 "$daemon_pid" || fail "it went to the background"
+    grep -q '^hooksfs: unique: [0-9]*, opcode: LOOKUP' "$T/log" || fail "no operations in its log"
+    stop
+    serve
+    ask "$M/local" echo text
+    is "$(get "$M/local/stdout")" text stdout
+    ! grep 'opcode' "$T/log" || fail "operations in the log without -d"
+    stop
 }
 
 test_log() {

@@ -360,6 +360,17 @@ test_overflow() {
 }
 
 # Output of one stream does not count for the other.
+# The first reason stays: what it writes when it is being ended is dropped.
+test_too_much_after_a_cancel() {
+    rm -f "$T/go"
+    ask "$M/patient" "sh -c 'trap \"\" TERM; echo ready; while [ ! -e $T/go ]; do sleep 0.05; done; head -c 17000000 /dev/zero'"
+    is "$(timeout 30 head -n 1 "$M/patient/stdout")" ready stdout
+    echo cancel >"$M/patient/ctl"
+    touch "$T/go"
+    ends "$M/patient" "130 cancelled"
+    is "$(stat -c %s "$M/patient/stdout")" $((16 << 20)) "bytes kept"
+}
+
 test_no_overflow() {
     ask "$M/small" "sh -c 'head -c 1000 /dev/zero; head -c 1000 /dev/zero >&2'"
     ends "$M/small" "0 exited"

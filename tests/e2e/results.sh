@@ -719,6 +719,16 @@ test_touch_and_truncate() {
     is "$(get "$L/stdout")" text "stdout after touch"
     is "$(error truncate -s 0 "$L/stdout")" "Permission denied" truncate
     is "$(get "$L/stdout")" text "stdout after truncate"
+    # Without an open, which would fail before.
+    is "$(py "$L" <<'PYTHON'
+import os, sys
+for file in "stdout", "stderr", "status":
+    try:
+        os.truncate(sys.argv[1] + "/" + file, 0)
+    except PermissionError:
+        print(file, "EACCES")
+PYTHON
+    )" $'stdout EACCES\nstderr EACCES\nstatus EACCES' "truncate(2)"
     # As a shell does it before it writes.
     py "$L" <<'PYTHON'
 import os, sys

@@ -18,6 +18,7 @@ ALICE=65534 BOB=21002 CAROL=21003
 root() { "$@"; }
 alice() { setpriv --reuid $ALICE --regid $ALICE --groups $TEAM,21001 -- "$@"; }
 bob() { setpriv --reuid $BOB --regid $BOB --groups $TEAM -- "$@"; }
+dora() { setpriv --reuid $CAROL --regid $TEAM --clear-groups -- "$@"; }
 carol() { setpriv --reuid $CAROL --regid $CAROL --clear-groups -- "$@"; }
 
 # The daemon's own environment has something to hide, and something to hand on.
@@ -211,6 +212,9 @@ test_a_team() {
     writes bob "$M/team/ctl" cancel
     is "$(alice timeout 30 cat "$M/team/status")" "130 cancelled"
     denied carol cat "$M/team/stdout"
+    # A member by her first group, and by no other.
+    is "$(answers dora "$M/team" 'id -g')" "$TEAM" "of a member by the first group"
+    is "$(converses dora "$M/team" 'id -g')" "$TEAM" "of a member by the first group"
 }
 
 test_only_some_rights() {
@@ -412,11 +416,21 @@ bob() { setpriv --reuid "$BOB" --regid "$BOB" --clear-groups -- "$@"; }
 H=$WHERE/hers/mnt
 alice mkdir "$H"
 printf 'mode = direct\nkill_grace = 200ms\n[own]\n[open]\npermissions = 0777\n' >"$WHERE/hers/conf"
-alice "$WHERE/hooksfs" -f $OPTIONS "$WHERE/hers/conf" "$H" 2>"$WHERE/hers.log" &
-daemon_pid=$!
 T_LOG=$WHERE/hers.log
-wait_until 10 grep -q "serving, with process" "$T_LOG" || fail "it does not serve: $(cat "$T_LOG")"
-daemon=$(sed -n 's/.*serving, with process //p' "$T_LOG")
+hers() {
+    : >"$T_LOG" # now: what is there from before must not be seen
+    alice "$WHERE/hooksfs" -f $OPTIONS "$WHERE/hers/conf" "$H" >>"$T_LOG" 2>&1 &
+    daemon_pid=$!
+    wait_until 10 grep -q "serving, with process" "$T_LOG" || fail "it does not serve: $(cat "$T_LOG")"
+    daemon=$(sed -n 's/.*serving, with process //p' "$T_LOG")
+}
+hers
+# The mount of one that was killed is hers to take down.
+kill -KILL "$daemon"
+wait "$daemon_pid" || true
+! alice stat "$H" 2>/dev/null || fail "the mount of a killed daemon answers"
+hers
+is "$(grep -c " $H " /proc/self/mountinfo)" 1 mounts
 is "$(alice stat -c '%u %a' "$H/own" "$H/own/request")" "$ALICE 700"$'\n'"$ALICE 600"
 is "$(alice bash -c 'echo "id -u" >"$1/request"; cat "$1/stdout" "$1/status"' bash "$H/own")" "$ALICE"$'\n'"0 exited"
 is "$(alice bash -c 'exec 4<>"$1/request"; printf "cat\nhello" >&4; cat <&4' bash "$H/own")" hello

@@ -309,6 +309,7 @@ START_TEST(says_why_it_cannot_read)
     ck_unreadable(path, EISDIR);
     rmdir(path);
     ck_unreadable("/dev/zero", EFBIG);
+    ck_unreadable("/proc/self/mem", EIO); // can be opened, and not be read at 0
 }
 END_TEST
 

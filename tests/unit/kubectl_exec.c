@@ -20,6 +20,7 @@
 #define LOOKUP "dial tcp: lookup nohost.invalid on 10.255.255.53:53: no such host"
 #define KLOG   "E1123 02:15:10.123456   12345 "
 #define CACHE  KLOG "memcache.go:265] "
+#define OCI    "OCI runtime exec failed: exec failed: "
 
 struct fact {
     const char *what;
@@ -367,9 +368,46 @@ START_TEST(judges_whatever_comes)
 }
 END_TEST
 
+// An engine behind the kubelet (docker) says on stdout that it could not execute
+// the command. Only that line, and alone, is not the command's own.
+static const struct {
+    int exit;
+    const char *out;
+    enum outcome_kind kind;
+} engines[] = {
+    {126, OCI "permission denied: unknown\r\n",                        OUTCOME_UNSTARTED},
+    {127, OCI "executable file not found in $PATH: unknown\n",         OUTCOME_UNSTARTED},
+    {1,   OCI "executable file not found in $PATH: unknown\n",         OUTCOME_EXITED   },
+    {127, "own\n" OCI "executable file not found in $PATH: unknown\n", OUTCOME_EXITED   },
+    {127, "x" OCI "executable file not found in $PATH: unknown\n",     OUTCOME_EXITED   },
+    {127, "",                                                          OUTCOME_EXITED   },
+};
+
+START_TEST(knows_what_an_engine_says_on_stdout)
+{
+    char err[sizeof EXIT("126")];
+    struct outcome outcome = {0};
+    struct ending ending = {.number = engines[_i].exit,
+                            .err = err,
+                            .out = engines[_i].out,
+                            .out_length = strlen(engines[_i].out)};
+
+    ending.err_length = (size_t)snprintf(err, sizeof err, EXIT("%d"), engines[_i].exit);
+    ck_assert_uint_eq(kubectl_exec_mode.judge(&ending, &outcome), ending.err_length);
+    ck_assert_int_eq(outcome.kind, engines[_i].kind);
+    ck_assert_int_eq(outcome.code, engines[_i].exit);
+    if (outcome.kind == OUTCOME_UNSTARTED)
+        ck_assert_ptr_eq(strstr(outcome.detail, OCI), outcome.detail);
+    else
+        ck_assert_ptr_null(outcome.detail);
+    outcome_finish(&outcome);
+}
+END_TEST
+
 int main(void)
 {
     UNIT_RUN("kubectl_exec", EACH(judges, facts), EACH(holds_back_only_the_message, facts),
              EACH(holds_back_exactly, holds), ONCE(is_unreachable_when_kubectl_is_killed),
-             EACH(knows_what_env_says, envs), EACH(judges_whatever_comes, facts));
+             EACH(knows_what_env_says, envs), EACH(knows_what_an_engine_says_on_stdout, engines),
+             EACH(judges_whatever_comes, facts));
 }
