@@ -46,7 +46,7 @@ def read_table(path: Path) -> dict[tuple[str, str], list[list[str]]]:
 def wait_for_images(channel) -> None:
     """Waits until the CRI plugin has started and seen the imported images."""
     deadline = time.monotonic() + STARTUP_SECONDS
-    for tag in ("busybox", "bare"):
+    for tag in ("busybox", "debian", "bare"):
         request = cri.ImageStatusRequest(image=image_spec(tag))
         while not image_known(channel, request):
             if time.monotonic() > deadline:
@@ -84,19 +84,31 @@ def sandbox_config(namespace: str, pod: str):
                 namespace_options=namespaces())))
 
 
-def container_config(name: str, image: str, options: list[str]):
+def container_config(place: Path, name: str, image: str, options: list[str]):
+    """PLACE is where `node` has mounted the container's volumes."""
     context = cri.LinuxContainerSecurityContext(namespace_options=namespaces())
+    config = cri.ContainerConfig(
+        metadata=cri.ContainerMetadata(name=name), image=image_spec(image))
     for option in options:
         key, _, value = option.partition("=")
         if key == "readonly":
             context.readonly_rootfs = True
         elif key == "user":
             context.run_as_user.value = int(value)
+        elif key == "env":
+            variable, _, value = value.partition("=")
+            config.envs.add(key=variable, value=value)
+        elif key == "volume":
+            path, *flags = value.split(":")
+            config.mounts.add(container_path=path, host_path=f"{place}{path}",
+                              readonly="ro" in flags)
+        elif key == "agent":
+            config.mounts.add(container_path="/agent", host_path=str(DIR / "agent"),
+                              readonly=True)
         else:
             sys.exit(f"cri.py: unknown container option {option}")
-    return cri.ContainerConfig(
-        metadata=cri.ContainerMetadata(name=name), image=image_spec(image),
-        linux=cri.LinuxContainerConfig(security_context=context))
+    config.linux.security_context.CopyFrom(context)
+    return config
 
 
 def start_pod(channel, namespace: str, pod: str, lines: list[list[str]]) -> dict:
@@ -107,7 +119,8 @@ def start_pod(channel, namespace: str, pod: str, lines: list[list[str]]) -> dict
     for name, image, *options in lines:
         container = call(channel, "CreateContainer", cri.CreateContainerRequest(
             pod_sandbox_id=sandbox_id, sandbox_config=sandbox,
-            config=container_config(name, image, options))).container_id
+            config=container_config(DIR / "volumes" / namespace / pod / name, name,
+                                    image, options))).container_id
         call(channel, "StartContainer",
              cri.StartContainerRequest(container_id=container))
         containers[name] = container
