@@ -589,9 +589,9 @@ void connection_add(struct connection *connection, struct remote *remote)
     list_remove(&remote->link);
     remote->id = connection->next_id++;
     remote->connection = connection;
-    remote->phase = REMOTE_CHOSEN;
     list_append(bucket(connection, remote->id), &remote->link);
     connection->load++;
+    remote_on_chosen(remote);
     connection_send(connection, remote);
 }
 

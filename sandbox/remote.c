@@ -110,6 +110,11 @@ void remote_lose(struct remote *remote, const char *reason)
 
 void remote_decline(struct remote *remote)
 {
+    // It had a connection, and comes back with what it was given for stdin.
+    if (remote->in.length > 0) {
+        remote_lose(remote, agents_reason(remote->agents));
+        return;
+    }
     leave(remote);
     remote->news.is_declined = true;
     loop_defer(remote->loop, &remote->task);
@@ -201,6 +206,12 @@ int remote_fill(struct remote *remote, struct buffer *out)
         result = remote->in.length > 0 && remote->credit > 0;
     take_more_stdin(remote);
     return result;
+}
+
+void remote_on_chosen(struct remote *remote)
+{
+    remote->phase = REMOTE_CHOSEN;
+    take_more_stdin(remote);
 }
 
 void remote_on_sent(struct remote *remote)
@@ -334,12 +345,19 @@ int remote_receive(struct remote *remote, const struct frame *frame)
 
 // --- The channel
 
+// What has been taken could not go to another channel, should it be declined.
+static size_t room_for_stdin(const struct remote *remote)
+{
+    if (remote->phase == REMOTE_FRAMED || remote->in.length >= STDIN_KEPT ||
+        (remote->phase == REMOTE_WAITS && agents_may_decline(remote->agents)))
+        return 0;
+    return STDIN_KEPT - remote->in.length;
+}
+
 static ssize_t remote_write(void *self, const char *bytes, size_t size)
 {
     struct remote *remote = self;
-    size_t room = remote->phase == REMOTE_FRAMED || remote->in.length >= STDIN_KEPT
-                      ? 0
-                      : STDIN_KEPT - remote->in.length;
+    size_t room = room_for_stdin(remote);
     size_t taken = size < room ? size : room;
 
     if (remote->is_stdin_closed || remote->is_stdin_ended)

@@ -70,6 +70,9 @@ extern const struct channel_ops remote_ops;
 // belongs to it, or one frame. Returns 1 when there is more, 0, or -ENOMEM.
 int remote_fill(struct remote *remote, struct buffer *out);
 
+// A connection has been found for it.
+void remote_on_chosen(struct remote *remote);
+
 // The first byte of its START has been written.
 void remote_on_sent(struct remote *remote);
 
