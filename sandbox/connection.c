@@ -465,10 +465,19 @@ static void on_break_over(void *data)
         end(connection, "the client closed the connection, and did not end", false);
 }
 
-static bool is_silent(const struct connection *connection)
+static uint64_t silent_ms(const struct connection *connection)
 {
-    return loop_now_ns() - connection->heard_ns > (uint64_t)WIRE_SILENCE_MS * 1000000 &&
-           process_output_size(connection->process, CHANNEL_STDOUT) == 0;
+    return process_output_size(connection->process, CHANNEL_STDOUT) > 0
+               ? 0
+               : (loop_now_ns() - connection->heard_ns) / 1000000;
+}
+
+static void beat(struct connection *connection)
+{
+    uint64_t left_ms = WIRE_SILENCE_MS - silent_ms(connection);
+
+    connection_control(connection, 0, FRAME_PING, 0);
+    loop_arm(connection->loop, &connection->timer, left_ms < WIRE_BEAT_MS ? left_ms : WIRE_BEAT_MS);
 }
 
 static void on_timer(void *data)
@@ -479,14 +488,12 @@ static void on_timer(void *data)
         free_connection(connection);
     else if (connection->state != CONNECTION_READY)
         end_with(connection, false, "there was no answer within %d s", CONNECT_MS / 1000);
-    else if (is_silent(connection))
+    else if (silent_ms(connection) >= WIRE_SILENCE_MS)
         end_with(connection, false, "the agent was silent for %d s", WIRE_SILENCE_MS / 1000);
     else if (connection->next_id == UINT32_MAX && connection->load == 0)
         end(connection, "the connection has run out of numbers for jobs", false);
-    else {
-        connection_control(connection, 0, FRAME_PING, 0);
-        loop_arm(connection->loop, &connection->timer, WIRE_BEAT_MS);
-    }
+    else
+        beat(connection);
 }
 
 // --- Its beginning
