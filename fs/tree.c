@@ -147,6 +147,7 @@ static void remove_sandbox(struct node *node)
     log_info("sandbox %s was removed", node->name);
     while (!list_is_empty(&node->children))
         detach(LIST_ENTRY(node->children.next, struct node, siblings)->dir);
+    sandbox_retire(node->dir->sandbox);
     detach(node->dir);
 }
 

@@ -19,9 +19,10 @@ struct sandbox {
     struct list link; // in all_sandboxes
     struct loop *loop;
     struct sandbox_config *config;
-    struct agents *agents; // NULL: its commands go another way
-    struct list running;   // of struct entry
-    struct list queued;    // in order of arrival
+    struct agents *agents; // NULL: its commands go another way, or there is no need now
+    bool is_retired;
+    struct list running; // of struct entry
+    struct list queued;  // in order of arrival
     unsigned running_count;
     unsigned queued_count;
     bool is_starting; // start_next is at work
@@ -230,15 +231,26 @@ static void on_done(void *data)
         on_idle(idle_data);
 }
 
+static void give_up_agents(struct sandbox *sandbox)
+{
+    if (sandbox->agents)
+        agents_retire(sandbox->agents);
+    agents_unref(take_ptr(&sandbox->agents));
+}
+
 // Jobs that are under way stay with the connections that they have.
 static void configure_agents(struct sandbox *sandbox, struct sandbox_config *config)
 {
     if (sandbox->agents && sandbox_config_same_place(sandbox->config, config))
         return;
-    if (sandbox->agents)
-        agents_retire(sandbox->agents);
-    agents_unref(sandbox->agents);
+    give_up_agents(sandbox);
     sandbox->agents = mode_agent_settings(config) ? agents_create(sandbox->loop, config) : NULL;
+}
+
+void sandbox_retire(struct sandbox *sandbox)
+{
+    sandbox->is_retired = true;
+    give_up_agents(sandbox);
 }
 
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
@@ -339,6 +351,8 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
         return NULL;
     }
     struct job *job = entry->job;
+    if (sandbox->is_retired)
+        give_up_agents(sandbox); // the job has them
     busy_count++;
     if (sandbox->running_count < sandbox->config->max_running)
         start(entry);

@@ -20,6 +20,9 @@ void sandbox_unref(struct sandbox *sandbox);
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config);
 const struct sandbox_config *sandbox_config(const struct sandbox *sandbox);
 
+// It was removed: connections for its jobs are kept only as long as there are such.
+void sandbox_retire(struct sandbox *sandbox);
+
 // Accepts REQUEST, which is taken over and empty afterwards, whatever happens.
 // SLOT is the slot's name for the log. Returns the job, which the caller gives
 // back with job_release, or NULL with ERR set: EINVAL (the command line asks for
