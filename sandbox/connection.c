@@ -212,6 +212,18 @@ static int fill(struct connection *connection)
     return 0;
 }
 
+// As process_write; but also what was written before an error counts as sent.
+static ssize_t write_out(struct connection *connection)
+{
+    uint64_t before = process_written(connection->process);
+    ssize_t count = process_write(connection->process, connection->out.data + connection->out_done,
+                                  connection->out.length - connection->out_done);
+
+    connection->out_done += (size_t)(process_written(connection->process) - before);
+    note_sent(connection);
+    return count;
+}
+
 static void on_flush(void *data)
 {
     struct connection *connection = data;
@@ -225,8 +237,7 @@ static void on_flush(void *data)
         }
         if (out->length == 0)
             break;
-        count = process_write(connection->process, out->data + connection->out_done,
-                              out->length - connection->out_done);
+        count = write_out(connection);
         if (count == -EPIPE) { // it is about to end, and says more by that
             expect_end(connection);
             return;
@@ -235,8 +246,6 @@ static void on_flush(void *data)
             connection->is_broken = true;
             break;
         }
-        connection->out_done += (size_t)count;
-        note_sent(connection);
         connection->is_blocked = connection->out_done < out->length;
         if (!connection->is_blocked) {
             connection->framed_offset += out->length;

@@ -31,6 +31,7 @@ struct process {
     struct timer settling;
     unsigned settle_ms;
     int stdin_fd;
+    uint64_t written; // to it
     bool is_stdin_wide;
     bool is_stdin_full;
     struct stream streams[CHANNEL_STREAMS];
@@ -305,9 +306,10 @@ ssize_t process_write(struct process *process, const char *bytes, size_t size)
     // Until it is full: only then does epoll have something to tell.
     while (process->stdin_fd >= 0 && done < size) {
         ssize_t count = write(process->stdin_fd, bytes + done, size - done);
-        if (count >= 0)
+        if (count >= 0) {
             done += (size_t)count;
-        else if (errno == EAGAIN && widen(process->stdin_fd, &process->is_stdin_wide))
+            process->written += (size_t)count;
+        } else if (errno == EAGAIN && widen(process->stdin_fd, &process->is_stdin_wide))
             continue;
         else if (errno == EAGAIN)
             return await_room(process) < 0 ? -ENOMEM : (ssize_t)done;
@@ -317,6 +319,11 @@ ssize_t process_write(struct process *process, const char *bytes, size_t size)
             return -ENOMEM;
     }
     return process->stdin_fd >= 0 || size == 0 ? (ssize_t)done : -EPIPE;
+}
+
+uint64_t process_written(const struct process *process)
+{
+    return process->written;
 }
 
 bool process_is_writable(const struct process *process)

@@ -31,6 +31,9 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
 // they are fewer than SIZE, on_stdin follows.
 ssize_t process_write(struct process *process, const char *bytes, size_t size);
 
+// How many bytes it has taken in all; also of a write that then failed.
+uint64_t process_written(const struct process *process);
+
 // False from a process_write that took fewer bytes than it was given until
 // on_stdin.
 bool process_is_writable(const struct process *process);

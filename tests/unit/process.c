@@ -480,10 +480,12 @@ END_TEST
 
 START_TEST(notices_a_closed_stdin)
 {
-    start("exec 0<&-; echo closed; exec sleep 60");
+    start("read x; exec 0<&-; echo closed; exec sleep 60");
+    ck_assert_int_eq(process_write(child.process, "go\n", 3), 3);
     wait_output("closed\n");
     ck_assert_int_eq(process_write(child.process, "x", 1), -EPIPE);
     ck_assert_int_eq(process_write(child.process, "x", 1), -EPIPE);
+    ck_assert_uint_eq(process_written(child.process), 3);
     ck_assert(process_is_writable(child.process)); // one can try, and is told
     process_signal(child.process, SIGKILL);
     wait_exit();
@@ -511,6 +513,7 @@ START_TEST(presses_back)
     ck_assert_int_ge(count, 0);
     total += (size_t)count;
     ck_assert_uint_gt(total, 0);
+    ck_assert_uint_eq(process_written(child.process), total);
     ck_assert(!process_is_writable(child.process));
     ck_assert_int_eq(process_write(child.process, chunk, sizeof chunk), 0);
     ck_assert_uint_eq(child.stdin_calls, 0);
