@@ -9,6 +9,7 @@
 enum {
     MAX_LINE = 1024,     // bytes of one line of the script's
     MAX_IGNORED = 16384, // bytes that others may say before it
+    MAX_SENDS = 8,       // the script knows seven directories
 };
 
 // Plain sh, with uname, head, wc, chmod and rm of any make. `read` and `head -c` take
@@ -92,10 +93,15 @@ static int answer(struct bootstrap *bootstrap, const char *line, struct buffer *
 
     if (strncmp(line, "arch ", 5) == 0)
         return answer_arch(bootstrap, line + 5, out, err);
-    if (blob && strcmp(line, "send") == 0)
+    if (blob && strcmp(line, "send") == 0 && !bootstrap->is_sending &&
+        bootstrap->sends++ < MAX_SENDS) {
+        bootstrap->is_sending = true;
         return buffer_append(out, blob->bytes, blob->size);
-    if (blob && strcmp(line, "sent") == 0)
+    }
+    if (blob && strcmp(line, "sent") == 0 && bootstrap->is_sending) {
+        bootstrap->is_sending = false;
         return buffer_printf(out, "\n%s\n", bootstrap->name);
+    }
     if (blob && strcmp(line, "exec") == 0) {
         bootstrap->is_done = true;
         return 0;

@@ -13,6 +13,8 @@ struct bootstrap {
     char key[WIRE_KEY + 1];        // begins each line of the script's
     char name[WIRE_KEY + 1];       // of the file
     const struct agent_blob *blob; // what is sent; NULL: not known yet
+    unsigned sends;                // how often it was
+    bool is_sending;               // until the script says that it has got it
     struct buffer line;            // as far as it has come
     size_t ignored;                // bytes of other lines
     bool is_done;                  // frames follow
