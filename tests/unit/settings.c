@@ -23,6 +23,8 @@ struct settings {
         name, type, offsetof(struct settings, member), NULL, false                                 \
     }
 
+static const char *const choices[] = {"no", "auto", "require", NULL};
+
 static const struct key keys[] = {
     KEY("text", VALUE_TEXT, text),
     KEY("name", VALUE_NAME, text),
@@ -37,6 +39,7 @@ static const struct key keys[] = {
     KEY("user", VALUE_USER, user),
     KEY("group", VALUE_GROUP, group),
     KEY("permissions", VALUE_PERMISSIONS, permissions),
+    {"choice", VALUE_CHOICE, offsetof(struct settings, count), NULL, false, choices},
 };
 
 static const struct key *key_of(const char *name)
@@ -55,6 +58,7 @@ static void clear_all(struct settings *settings)
 static void set_environment(void)
 {
     setenv("UNIT_A", "alpha", 1);
+    setenv("UNIT_CHOICE", "require", 1);
     setenv("UNIT_EMPTY", "", 1);
     setenv("UNIT_OPTION", "-n", 1);
     setenv("UNIT_NESTED", "${UNIT_A}", 1);
@@ -213,6 +217,16 @@ static const struct {
     {"permissions", "rwx", false, 0},
     {"permissions", "777777777777777777777777777", false, 0},
     {"permissions", "", false, 0},
+    {"choice", "no", true, 0},
+    {"choice", "auto", true, 1},
+    {"choice", "require", true, 2},
+    {"choice", "${UNIT_CHOICE}", true, 2},
+    {"choice", "Auto", false, 0},
+    {"choice", "aut", false, 0},
+    {"choice", "autoo", false, 0},
+    {"choice", "auto ", false, 0},
+    {"choice", "1", false, 0},
+    {"choice", "", false, 0},
 };
 // clang-format on
 
@@ -221,6 +235,7 @@ static uint64_t number_of(const struct settings *settings, enum value_type type)
     switch (type) {
     case VALUE_COUNT:
     case VALUE_COUNT_OR_0:
+    case VALUE_CHOICE:
         return settings->count;
     case VALUE_USER:
         return settings->user;
@@ -254,6 +269,17 @@ START_TEST(stores_a_number)
         ck_assert_int_eq(err.code, -result);
         ck_assert_uint_gt(strlen(error_message(&err)), 5);
     }
+    error_finish(&err);
+}
+END_TEST
+
+START_TEST(says_what_can_be_chosen)
+{
+    struct settings settings = {0};
+    struct error err = {0};
+
+    ck_assert_int_eq(settings_store(key_of("choice"), &settings, "perhaps", &err), -EINVAL);
+    ck_assert_str_eq(error_message(&err), "'perhaps' is none of no, auto, require");
     error_finish(&err);
 }
 END_TEST
@@ -375,6 +401,9 @@ static const struct {
     {"size", {"1"}, {"1K"}, false},
     {"count", {"1"}, {"2"}, false},
     {"count", {"2"}, {"2"}, true},
+    {"choice", {"auto"}, {"auto"}, true},
+    {"choice", {"auto"}, {"require"}, false},
+    {"choice", {"no"}, {NULL}, true},
     {"user", {"root"}, {"0"}, true},
     {"user", {"0"}, {"1"}, false},
     {"group", {"0"}, {"1"}, false},
@@ -505,8 +534,9 @@ END_TEST
 int main(void)
 {
     UNIT_RUN("settings", ONCE(finds_keys), EACH(stores_a_text, texts),
-             EACH(stores_a_number, numbers), EACH(stores_a_list, lists),
-             ONCE(hands_on_nothing_that_is_not_set), ONCE(replaces_a_single_value),
-             EACH(compares, pairs), EACH(knows_names_of_variables, names),
-             EACH(suggests_the_nearest_key, misspelt), ONCE(keeps_words), ONCE(keeps_many_words));
+             EACH(stores_a_number, numbers), ONCE(says_what_can_be_chosen),
+             EACH(stores_a_list, lists), ONCE(hands_on_nothing_that_is_not_set),
+             ONCE(replaces_a_single_value), EACH(compares, pairs),
+             EACH(knows_names_of_variables, names), EACH(suggests_the_nearest_key, misspelt),
+             ONCE(keeps_words), ONCE(keeps_many_words));
 }

@@ -1,0 +1,603 @@
+// SPDX-License-Identifier: Apache-2.0
+// sandbox/agents.c, connection.c and remote.c against an agent that does what a plan
+// says (fake_agent.c): right ones and hostile ones, those that break, and none.
+#include "world.h"
+
+#include "agents.h"
+#include "frame.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+static struct loop *loop;
+static struct config *config;
+static struct sandbox *sandbox;
+static char folder[] = "/tmp/hooksfs-unit-XXXXXX";
+static struct timer limit;
+
+static void on_change(void *data)
+{
+    (void)data;
+    loop_stop(loop);
+}
+
+static const struct job_owner owner = {.on_change = on_change};
+
+static void on_limit(void *data)
+{
+    (void)data;
+    ck_abort_msg("it takes too long");
+}
+
+static void plan(int number, const char *text)
+{
+    char path[PATH_MAX];
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/plan.%d", folder, number);
+    file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+// A folder for plans.
+static void setup(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGTERM, SIG_DFL);
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("FAKE_DIR", folder, 1);
+    setenv("ASAN_OPTIONS", "detect_leaks=0", 1); // of the fake
+}
+
+// The plans are there: a sandbox whose clients are the fake.
+static void begin(const char *settings)
+{
+    struct buffer text = {0};
+
+    buffer_printf(&text,
+                  "connections = 1\nkill_grace = 200ms\ntimeout = 20s\n"
+                  "[s]\nmode = kubectl_exec\npod = p\nkubectl_path = %s\nagent_path = /agent\n%s",
+                  FAKE_AGENT, settings);
+    char *string = buffer_take_string(&text);
+    config = world_config(string);
+    free(string);
+    loop = loop_create(NULL);
+    limit = (struct timer){.on_time = on_limit};
+    loop_arm(loop, &limit, 35000);
+    sandbox = sandbox_create(loop, config->sandboxes[0]);
+    ck_assert_ptr_nonnull(sandbox);
+}
+
+static struct job *submit(const char *line, enum job_keeping keeping)
+{
+    struct request request = world_request(line);
+    struct caller caller = world_caller();
+    struct error err = {0};
+    struct job *job = sandbox_submit(sandbox, &request, &caller, "slot", keeping, &owner, &err);
+
+    ck_assert_msg(job != NULL, "%s", err.code ? error_message(&err) : "");
+    return job;
+}
+
+// Writes TEXT as the job takes it, and its end.
+static void feed(struct job *job, const char *text)
+{
+    size_t left = strlen(text);
+
+    while (left > 0) {
+        size_t count = job_write(job, text, left);
+        text += count;
+        left -= count;
+        while (left > 0 && !job_is_writable(job))
+            loop_run(loop);
+    }
+    job_end_stdin(job);
+}
+
+static struct job *ask(const char *line, const char *text)
+{
+    struct job *job = submit(line, JOB_KEEPS);
+
+    feed(job, text);
+    return job;
+}
+
+static void on_pause(void *data)
+{
+    *(bool *)data = true;
+    loop_stop(loop);
+}
+
+static void pass(uint64_t ms)
+{
+    bool is_over = false;
+    struct timer pause = {.on_time = on_pause, .data = &is_over};
+
+    loop_arm(loop, &pause, ms);
+    while (!is_over)
+        loop_run(loop);
+}
+
+// Waits for the end of JOB, which is OUTCOME (its beginning) with OUT on stdout.
+static void ck_ends(struct job *job, const char *outcome, const char *out)
+{
+    char line[OUTCOME_MAX_LINE];
+    const struct output *output = job_output(job, JOB_STDOUT);
+
+    while (!job_is_done(job))
+        loop_run(loop);
+    line[outcome_format(job_outcome(job), line) - 1] = '\0';
+    ck_assert_msg(strncmp(line, outcome, strlen(outcome)) == 0, "'%s', not '%s'", line, outcome);
+    ck_assert_uint_eq(output_visible(output), strlen(out));
+    if (*out)
+        ck_assert_int_eq(memcmp(output->bytes.data, out, strlen(out)), 0);
+    job_release(job);
+}
+
+// The lines of a file of the fake's that are VALUE.
+static int count(const char *name, int value)
+{
+    char path[PATH_MAX];
+    FILE *file;
+    int found;
+    int result = 0;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    file = fopen(path, "r");
+    while (file && fscanf(file, "%d", &found) == 1)
+        result += found == value;
+    if (file)
+        fclose(file);
+    return result;
+}
+
+static int connection_count(void)
+{
+    char path[PATH_MAX];
+    struct stat status = {0};
+
+    snprintf(path, sizeof path, "%s/count", folder);
+    return stat(path, &status) == 0 ? (int)status.st_size : 0;
+}
+
+static void finish(void)
+{
+    char command[PATH_MAX];
+
+    sandbox_unref(sandbox);
+    loop_run_tasks(loop);
+    loop_disarm(loop, &limit);
+    world_end(loop);
+    sandbox_finish_all();
+    config_destroy(config);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+// --- What a first connection says, and what becomes of the first job
+
+#define STARTED "hello wait=32 f=2,1 "
+#define BROKE   "125 unreachable the connection to the agent broke"
+#define HOSTILE "125 unreachable the agent does not keep to the protocol"
+
+// clang-format off
+static const struct {
+    const char *plan;
+    const char *outcome;
+    const char *out;
+} plans[] = {
+    {"hello serve", "0 exited", "hello"},
+    {STARTED "f=4,1,6f6b f=6,1 f=7,1 f=10,1,0003 f=12,1 eof", "3 exited", "ok"},
+    {STARTED "f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
+    {STARTED "f=6,1 f=7,1 f=10,1,0109 f=12,1 eof", "137 signaled KILL", ""},
+    {STARTED "f=6,1 f=7,1 f=10,1,010f f=12,1 eof", "143 signaled TERM", ""},
+    {STARTED "f=10,1,0000 f=6,1 f=7,1 f=12,1 eof", "0 exited", ""},
+    {STARTED "f=10,1,0000 f=4,1,6f6b f=6,1 f=7,1 f=12,1 eof", "0 exited", "ok"},
+    {STARTED "f=9,1 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
+    {STARTED "f=8,1,05000000 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
+    {STARTED "f=13,0 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
+    {"hello wait=32 f=3,1,0302000000 f=12,1 eof", "127 unstarted cannot execute cat: No such file", ""},
+    {"hello wait=32 f=3,1,030d000000 f=12,1 eof", "126 unstarted cannot execute cat: Permission denied", ""},
+    {"hello wait=32 f=3,1,0202000000 f=12,1 eof", "126 unstarted cannot enter the working directory: No such", ""},
+    {"hello wait=32 f=3,1,010b000000 f=12,1 eof", "126 unstarted cannot start a process: Resource temp", ""},
+    {STARTED "f=11,1 f=12,1 eof", "125 unreachable the agent lost its hold on the command", ""},
+    // It breaks. What was said of the end stays true; half of the output alone is none.
+    {STARTED "f=4,1,6f6b exit=0", BROKE, "ok"},
+    {STARTED "f=4,1,6f6b f=6,1 f=7,1 exit=0", BROKE, "ok"},
+    {STARTED "f=4,1,6f6b err=some_words exit=1", BROKE ": some words", "ok"},
+    {"hello wait=32 exit=0", BROKE, ""},
+    {STARTED "f=4,1,6f6b f=6,1 f=7,1 f=10,1,0000 exit=0", "0 exited", "ok"},
+    {STARTED "f=4,1,6f6b f=10,1,0000 exit=0", "0 exited", "ok"},
+    {STARTED "f=4,1,6f raw=0200000001000000046f exit=0", BROKE, "o"}, // in mid-frame
+    // What it must not say of a job.
+    {"hello wait=32 f=10,1,0000 eof", HOSTILE, ""},
+    {STARTED "f=2,1 eof", HOSTILE, ""},
+    {STARTED "f=3,1,0302000000 eof", HOSTILE, ""},
+    {STARTED "f=6,1 f=6,1 eof", HOSTILE, ""},
+    {STARTED "f=7,1 f=5,1,78 eof", HOSTILE, ""},
+    {STARTED "f=6,1 f=4,1,78 eof", HOSTILE, ""},
+    {STARTED "f=12,1 eof", HOSTILE, ""},
+    {STARTED "f=10,1,0200 eof", HOSTILE, ""},
+    {STARTED "f=10,1,0100 eof", HOSTILE, ""},
+    {STARTED "f=10,1,0141 eof", HOSTILE, ""},
+    {STARTED "f=10,1,01ff eof", HOSTILE, ""},
+    {STARTED "f=8,1,01000000 f=8,1,ffffffff eof", HOSTILE, ""},
+    {STARTED "f=8,1,01000400 eof", HOSTILE, ""},
+    {"hello wait=32 f=3,1,0002000000 eof", HOSTILE, ""},
+    {"hello wait=32 f=3,1,0402000000 eof", HOSTILE, ""},
+    {"hello wait=32 f=3,1,0300000000 eof", HOSTILE, ""},
+    {"hello wait=32 f=3,1,03ffffffff eof", HOSTILE, ""},
+    {"hello wait=32 f=2,2 eof", HOSTILE, ""}, // of a job that there is not
+    {"hello wait=32 f=4,2,78 eof", HOSTILE, ""},
+    {"hello wait=32 f=12,4294967295 eof", HOSTILE, ""},
+    // What is no frame of an agent's.
+    {"hello wait=32 hello eof", HOSTILE, ""},
+    {STARTED "f=2,0 eof", HOSTILE, ""},
+    {STARTED "f=13,1 eof", HOSTILE, ""},
+    {STARTED "f=0,1 eof", HOSTILE, ""},
+    {STARTED "f=14,1 eof", HOSTILE, ""},
+    {STARTED "f=32,1,00 eof", HOSTILE, ""},
+    {STARTED "f=33,1,00 eof", HOSTILE, ""},
+    {STARTED "f=40,0 eof", HOSTILE, ""},
+    {STARTED "f=255,1 eof", HOSTILE, ""},
+    {STARTED "f=4,1 eof", HOSTILE, ""},           // nothing written
+    {STARTED "f=6,1,00 eof", HOSTILE, ""},
+    {STARTED "f=10,1,00 eof", HOSTILE, ""},
+    {STARTED "f=10,1,000000 eof", HOSTILE, ""},
+    {STARTED "f=8,1,010000 eof", HOSTILE, ""},
+    {STARTED "raw=010001000100000004 eof", HOSTILE, ""}, // 64 KiB and one byte
+    {STARTED "raw=ffffffff0100000004 eof", HOSTILE, ""},
+    {STARTED "raw=ffffffffffffffffffffffffffffffff eof", HOSTILE, ""},
+    // There is no agent: another version, another program, a client that has other words.
+    {"hello=2 eof", "125 unreachable the agent there, fake, speaks version 2 of the protocol", ""},
+    {"hello=0 eof", "125 unreachable the agent there, fake, speaks version 0 of the protocol", ""},
+    {"raw=48656c6c6f2c20776f726c64210a0a0a0a eof", "125 unreachable what answers there is no agent", ""},
+    {"f=2,1 eof", "125 unreachable what answers there is no agent", ""},
+    {"f=13,0 eof", "125 unreachable what answers there is no agent", ""},
+    {"f=1,0,686f6f6b6667730a01000000 eof", "125 unreachable what answers there is no agent", ""},
+    {"err=command_terminated_with_exit_code_3 exit=3", "125 unreachable the agent there ended with 3", ""},
+    {"err=it_is_broken err=command_terminated_with_exit_code_1 exit=1", "125 unreachable the agent there ended with 1: it is broken", ""},
+};
+// clang-format on
+
+START_TEST(takes_what_an_agent_says)
+{
+    setup();
+    plan(1, plans[_i].plan);
+    begin("agent = require\n");
+    ck_ends(ask("cat", "hello"), plans[_i].outcome, plans[_i].out);
+    ck_assert_int_le(count("starts", 1), 1);
+    ck_assert_int_eq(count("starts", 2), 0); // it was not started again
+    finish();
+}
+END_TEST
+
+// Whatever came before, the next connection is as good as new.
+START_TEST(goes_on_after_a_bad_agent)
+{
+    bool is_declined =
+        strstr(plans[_i].outcome, " unreachable ") && !strstr(plans[_i].plan, "wait");
+
+    setup();
+    plan(1, plans[_i].plan);
+    begin("agent = require\n");
+    ck_ends(ask("cat", "hello"), plans[_i].outcome, plans[_i].out);
+    if (is_declined) // and is not asked again for a minute
+        ck_ends(ask("cat", "again"), plans[_i].outcome, "");
+    else if (strstr(plans[_i].outcome, "unreachable") &&
+             !strstr(plans[_i].outcome, "lost its hold"))
+        ck_ends(ask("cat", "again"), "0 exited", "again");
+    finish();
+}
+END_TEST
+
+// --- Without an agent
+
+START_TEST(has_a_client_for_each_job_instead)
+{
+    struct job *jobs[5];
+
+    setup();
+    plan(1, "err=command_terminated_with_exit_code_1 ms=300 exit=1");
+    begin("agent = auto\n");
+    for (int i = 0; i < 5; i++)
+        jobs[i] = submit("cat", JOB_KEEPS); // they wait
+    for (int i = 0; i < 5; i++)
+        feed(jobs[i], "hello");
+    for (int i = 0; i < 5; i++)
+        ck_ends(jobs[i], "0 exited", "hello");
+    ck_ends(ask("A=b sh -c 'cat; echo $A'", "hello "), "0 exited", "hello b\n");
+    ck_assert_int_eq(connection_count(), 1);
+    finish();
+}
+END_TEST
+
+START_TEST(has_none_of_an_agent_that_breaks_either)
+{
+    setup();
+    plan(1, STARTED "exit=0");
+    begin("agent = auto\n");
+    ck_ends(ask("cat", "hello"), BROKE, "");
+    ck_ends(ask("cat", "again"), "0 exited", "again");
+    ck_assert_int_eq(count("starts", 2), 1); // by the next connection
+    finish();
+}
+END_TEST
+
+// --- Waiting
+
+START_TEST(opens_again_what_cannot_be_reached)
+{
+    setup();
+    for (int i = 1; i <= 3; i++)
+        plan(i, "err=Unable_to_connect_to_the_server:_refused exit=1");
+    begin("agent = require\n");
+    ck_ends(ask("cat", "hello"), "0 exited", "hello");
+    ck_assert_int_eq(connection_count(), 4);
+    finish();
+}
+END_TEST
+
+START_TEST(says_why_there_was_no_connection)
+{
+    setup();
+    for (int i = 1; i <= 30; i++)
+        plan(i, "err=Unable_to_connect_to_the_server:_refused exit=1");
+    begin("agent = require\ntimeout = 1s\n");
+    ck_ends(ask("cat", "hello"), "125 unreachable Unable to connect to the server: refused", "");
+    ck_assert_int_ge(connection_count(), 2);
+    ck_assert_int_le(connection_count(), 8); // the pauses grow
+    finish();
+}
+END_TEST
+
+START_TEST(waits_no_longer_than_its_time)
+{
+    setup();
+    plan(1, "ms=5000");
+    begin("agent = require\ntimeout = 300ms\n");
+    struct job *job = ask("cat", "hello");
+    uint64_t before = loop_now_ns();
+    ck_ends(job, "125 unreachable there is no connection to an agent", "");
+    ck_assert_uint_lt(loop_now_ns() - before, 3000000000U);
+    finish();
+}
+END_TEST
+
+START_TEST(is_cancelled_while_it_waits)
+{
+    setup();
+    plan(1, "ms=5000");
+    begin("agent = require\n");
+    struct job *job = ask("cat", "hello");
+    pass(100);
+    job_cancel(job);
+    ck_ends(job, "130 cancelled", "");
+    job = submit("cat", JOB_KEEPS);
+    job_release(job);
+    while (sandbox_busy_count() > 0)
+        pass(10);
+    finish();
+}
+END_TEST
+
+// An agent that does not speak is not one that cannot be had.
+START_TEST(takes_a_stdin_of_many_windows)
+{
+    struct buffer text = {0};
+
+    setup();
+    begin("agent = require\n");
+    for (int i = 0; i < 200000; i++)
+        buffer_printf(&text, "%d\n", i);
+    char *string = buffer_take_string(&text);
+    ck_ends(ask("cat", string), "0 exited", string);
+    free(string);
+    finish();
+}
+END_TEST
+
+// --- Ends
+
+START_TEST(asks_for_the_end_and_then_makes_it)
+{
+    bool is_stubborn = _i == 1;
+
+    setup();
+    plan(1, is_stubborn ? STARTED "wait=37 wait=38 f=6,1 f=7,1 f=10,1,0109 f=12,1 eof"
+                        : STARTED "wait=37 f=6,1 f=7,1 f=10,1,010f f=12,1 eof");
+    begin("agent = require\n");
+    struct job *job = ask("cat", "hello");
+    while (count("frames.1", FRAME_START) == 0)
+        pass(10);
+    job_cancel(job);
+    ck_ends(job, "130 cancelled", "");
+    pass(300);
+    ck_assert_int_eq(count("frames.1", FRAME_TERM), 1);
+    ck_assert_int_ge(count("frames.1", FRAME_KILL), 1); // to whoever else there is
+    finish();
+}
+END_TEST
+
+// One that never says that it is gone.
+START_TEST(does_not_wait_for_a_silent_agent)
+{
+    setup();
+    plan(1, STARTED "eof");
+    begin("agent = require\n");
+    struct job *job = ask("--timeout=300ms cat", "hello");
+    uint64_t before = loop_now_ns();
+    ck_ends(job, "124 timeout after 300ms", "");
+    ck_assert_uint_lt(loop_now_ns() - before, 5000000000U);
+    pass(100);
+    ck_assert_int_ge(count("frames.1", FRAME_KILL), 1);
+    ck_assert_int_eq(count("frames.1", FRAME_RELEASE), 1);
+    finish();
+}
+END_TEST
+
+// What it says of a job after that is of no interest, and no offence.
+START_TEST(lets_a_released_job_be_spoken_of)
+{
+    setup();
+    plan(1, STARTED "wait=39 f=4,1,78 f=6,1 f=7,1 f=10,1,0000 f=12,1 serve");
+    begin("agent = require\n");
+    struct job *job = ask("cat", "hello");
+    while (count("frames.1", FRAME_START) == 0)
+        pass(10);
+    job_release(job);
+    while (sandbox_busy_count() > 0)
+        pass(10);
+    ck_ends(ask("cat", "again"), "0 exited", "again");
+    ck_assert_int_eq(connection_count(), 1);
+    finish();
+}
+END_TEST
+
+START_TEST(closes_the_connection_at_the_end)
+{
+    setup();
+    begin("agent = require\n");
+    ck_ends(ask("cat", "hello"), "0 exited", "hello");
+    finish(); // which waits for the client
+}
+END_TEST
+
+// --- Windows
+
+START_TEST(holds_the_agent_to_its_window)
+{
+    char text[200];
+
+    setup();
+    // What the job takes for a reader that has not come, the window, and one byte.
+    snprintf(text, sizeof text, STARTED "much=4,1,%d ms=300 much=4,1,%d eof", 3 << 20, 1 << 20);
+    plan(1, text);
+    begin("agent = require\n");
+    struct job *job = submit("cat", JOB_STREAMS_OUT);
+    job_end_stdin(job);
+    while (!job_is_done(job))
+        loop_run(loop);
+    ck_assert_int_eq(job_outcome(job)->kind, OUTCOME_UNREACHABLE);
+    ck_assert_msg(strstr(job_outcome(job)->detail, "does not keep to the protocol"), "%s",
+                  job_outcome(job)->detail);
+    ck_assert_uint_le(job_output(job, JOB_STDOUT)->bytes.capacity, 8 << 20);
+    job_release(job);
+    finish();
+}
+END_TEST
+
+// --- Several
+
+START_TEST(spreads_jobs)
+{
+    struct job *jobs[6];
+
+    setup();
+    begin("agent = require\nconnections = 3\n");
+    pass(500);
+    for (int i = 0; i < 6; i++)
+        jobs[i] = submit("cat", JOB_KEEPS);
+    for (int i = 1; i <= 3; i++)
+        while (count("starts", i) < 2)
+            pass(10);
+    for (int i = 0; i < 6; i++) {
+        feed(jobs[i], "hello");
+        ck_ends(jobs[i], "0 exited", "hello");
+    }
+    ck_assert_int_eq(connection_count(), 3);
+    finish();
+}
+END_TEST
+
+START_TEST(opens_none_before_the_first_use)
+{
+    setup();
+    begin("agent = require\nconnections = 2\nconnect = use\n");
+    pass(300);
+    ck_assert_int_eq(connection_count(), 0);
+    ck_ends(ask("cat", "hello"), "0 exited", "hello");
+    while (connection_count() < 2)
+        pass(10);
+    finish();
+}
+END_TEST
+
+// The jobs of the other go on.
+START_TEST(breaks_one_of_two)
+{
+    struct job *jobs[2];
+
+    setup();
+    plan(1, STARTED "ms=300 exit=0");
+    begin("agent = require\nconnections = 2\n");
+    while (connection_count() < 2)
+        pass(10);
+    pass(300);
+    for (int i = 0; i < 2; i++)
+        jobs[i] = submit("cat", JOB_KEEPS);
+    while (!job_is_done(jobs[0]) && !job_is_done(jobs[1]))
+        loop_run(loop);
+    int broken = job_is_done(jobs[0]) ? 0 : 1;
+    pass(300);
+    ck_assert(!job_is_done(jobs[1 - broken]));
+    ck_ends(jobs[broken], BROKE, "");
+    feed(jobs[1 - broken], "hello");
+    ck_ends(jobs[1 - broken], "0 exited", "hello");
+    finish();
+}
+END_TEST
+
+// --- The beat; these take their time
+
+// What counts is when it was last heard, and not the beat.
+START_TEST(notices_silence)
+{
+    setup();
+    plan(1, "hello wait=32 f=2,1 wait=40 deaf eof");
+    begin("agent = require\ntimeout = 60s\n");
+    struct job *job = ask("cat", "hello");
+    while (count("frames.1", FRAME_PING) == 0)
+        pass(50);
+    uint64_t before = loop_now_ns();
+    ck_ends(job, "125 unreachable the agent was silent for 15 s", "");
+    uint64_t took_ms = (loop_now_ns() - before) / 1000000;
+    ck_assert_uint_ge(took_ms, WIRE_SILENCE_MS - 1000);
+    ck_assert_uint_lt(took_ms, WIRE_SILENCE_MS + 2500);
+    ck_assert_int_ge(count("frames.1", FRAME_PING), 3);
+    finish();
+}
+END_TEST
+
+// A client that does not come through.
+START_TEST(gives_up_an_attempt)
+{
+    setup();
+    plan(1, "ms=30000");
+    begin("agent = require\n");
+    uint64_t before = loop_now_ns();
+    ck_ends(ask("cat", "hello"), "0 exited", "hello");
+    ck_assert_uint_gt(loop_now_ns() - before, 9900000000U);
+    ck_assert_int_eq(connection_count(), 2);
+    finish();
+}
+END_TEST
+
+int main(void)
+{
+    UNIT_RUN("agents", EACH(takes_what_an_agent_says, plans),
+             EACH(goes_on_after_a_bad_agent, plans), ONCE(has_a_client_for_each_job_instead),
+             ONCE(has_none_of_an_agent_that_breaks_either),
+             ONCE(opens_again_what_cannot_be_reached), ONCE(says_why_there_was_no_connection),
+             ONCE(waits_no_longer_than_its_time), ONCE(is_cancelled_while_it_waits),
+             ONCE(takes_a_stdin_of_many_windows), {asks_for_the_end_and_then_makes_it, 2},
+             ONCE(does_not_wait_for_a_silent_agent), ONCE(lets_a_released_job_be_spoken_of),
+             ONCE(closes_the_connection_at_the_end), ONCE(holds_the_agent_to_its_window),
+             ONCE(spreads_jobs), ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two),
+             ONCE(notices_silence), ONCE(gives_up_an_attempt));
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// sandbox/launch.c, and the keys of agents in both modes that have them: what the one
+// client of a connection is started with, and what the agent is told of a job.
+#include "world.h"
+
+#include "launch.h"
+#include "mode.h"
+
+#define KUBECTL "mode = kubectl_exec\npod = p\n"
+#define DOCKER  "mode = docker_exec\ncontainer = c\n"
+
+static struct config *config;
+static struct launch launch;
+
+static const struct sandbox_config *configure(const char *settings)
+{
+    char text[1000];
+
+    snprintf(text, sizeof text, "[s]\n%s", settings);
+    config = world_config(text);
+    return config->sandboxes[0];
+}
+
+static void ck_words(const struct words *words, const char *expected)
+{
+    char *shown = world_join(words);
+
+    ck_assert_str_eq(shown ? shown : "", expected);
+    free(shown);
+}
+
+static void finish(void)
+{
+    launch_finish(&launch);
+    config_destroy(config);
+}
+
+// --- The keys
+
+// clang-format off
+static const struct {
+    const char *settings;
+    unsigned use;
+    unsigned connections;
+    unsigned connect;
+    const char *path;
+    const char *workdir;
+} settings[] = {
+    {KUBECTL "agent = auto\n", AGENT_AUTO, 2, AGENT_AT_START, NULL, NULL},
+    {KUBECTL "agent = require\n", AGENT_REQUIRE, 2, AGENT_AT_START, NULL, NULL},
+    {KUBECTL "connections = 64\nconnect = use\nagent_path = /a b\nworkdir = /w\nagent = require\n", AGENT_REQUIRE, 64, AGENT_AT_USE, "/a b", "/w"},
+    {KUBECTL "agent = auto\nconnections = 1\nconnect = start\n", AGENT_AUTO, 1, AGENT_AT_START, NULL, NULL},
+    {DOCKER "agent = auto\n", AGENT_AUTO, 2, AGENT_AT_START, NULL, NULL},
+    {DOCKER "agent_path = /a\nworkdir = /w\nagent = require\nconnect = use\n", AGENT_REQUIRE, 2, AGENT_AT_USE, "/a", NULL},
+};
+// clang-format on
+
+START_TEST(has_settings)
+{
+    const struct agent_settings *agent = mode_agent_settings(configure(settings[_i].settings));
+
+    ck_assert_ptr_nonnull(agent);
+    ck_assert_uint_eq(agent->use, settings[_i].use);
+    ck_assert_uint_eq(agent->connections, settings[_i].connections);
+    ck_assert_uint_eq(agent->connect, settings[_i].connect);
+    ck_assert_pstr_eq(agent->path, settings[_i].path);
+    ck_assert_pstr_eq(agent->workdir, settings[_i].workdir);
+    finish();
+}
+END_TEST
+
+static const char *const without[] = {
+    KUBECTL,
+    DOCKER,
+    KUBECTL "agent = no\n",
+    DOCKER "agent = no\nconnections = 3\n",
+    "mode = direct\n",
+    "mode = docker_run\nimage = i\n",
+};
+
+START_TEST(has_no_agent)
+{
+    ck_assert_ptr_null(mode_agent_settings(configure(without[_i])));
+    finish();
+}
+END_TEST
+
+// clang-format off
+static const struct {
+    const char *settings;
+    const char *problem;
+} wrong[] = {
+    {KUBECTL "agent = yes\n", "'yes' is none of no, auto, require"},
+    {KUBECTL "agent =\n", "agent"},
+    {KUBECTL "agent = auto\nconnections = 0\n", "connections"},
+    {KUBECTL "agent = auto\nconnections = 65\n", "65 are too many: up to 64"},
+    {KUBECTL "agent = auto\nconnect = now\n", "'now' is none of start, use"},
+    {KUBECTL "agent = auto\nagent_path = agent\n", "does not begin with /"},
+    {KUBECTL "agent = auto\nagent_path = -x\n", "agent_path"},
+    {KUBECTL "agent_path = /agent\n", "is of no use without agent"},
+    {KUBECTL "agent = no\nagent_path = /agent\n", "is of no use without agent"},
+    {KUBECTL "agent = require\nworkdir = here\n", "does not begin with /"},
+    {KUBECTL "agent = auto\nworkdir = /w\n", "needs agent = require"},
+    {KUBECTL "workdir = /w\n", "needs agent = require"},
+    {DOCKER "agent = yes\n", "'yes' is none of"},
+    {DOCKER "agent = auto\nconnections = 65\n", "65 are too many"},
+    {DOCKER "agent = auto\nagent_path = agent\n", "does not begin with /"},
+    {DOCKER "agent_path = /agent\n", "is of no use without agent"},
+    {"mode = direct\nagent = auto\n", "agent"},
+    {"mode = docker_run\nimage = i\nagent = auto\n", "agent"},
+};
+// clang-format on
+
+START_TEST(refuses_what_is_wrong)
+{
+    char path[sizeof WORLD_PATH];
+    char text[1000];
+    struct buffer problems = {0};
+
+    snprintf(text, sizeof text, "[s]\n%s", wrong[_i].settings);
+    world_file(path, text, strlen(text));
+    ck_assert_ptr_null(sandbox_load_config(path, &problems));
+    unlink(path);
+    char *shown = buffer_take_string(&problems);
+    ck_assert_msg(strstr(shown, wrong[_i].problem), "%s", shown);
+    ck_assert_ptr_eq(strchr(shown, '\n'), shown + strlen(shown) - 1); // one problem
+    free(shown);
+}
+END_TEST
+
+// --- The client of a connection
+
+// clang-format off
+static const struct {
+    const char *settings;
+    const char *argv;
+} clients[] = {
+    {KUBECTL "agent = auto\n", "[kubectl][exec][-i][p][--][/a][--serve]"},
+    {KUBECTL "agent = require\nworkdir = /w\nnamespace = n\ncontainer = c\nkubeconfig = /k\ncontext = x\nextra_args = -q\nkubectl_path = /kc\n",
+     "[/kc][--kubeconfig=/k][--context=x][exec][-i][-n][n][-c][c][-q][p][--][/a][--serve]"},
+    // The environment is each command's, not the agent's.
+    {KUBECTL "agent = auto\nenv = A=secret\n", "[kubectl][exec][-i][p][--][/a][--serve]"},
+    {DOCKER "agent = auto\nenv = A=secret\n", "[docker][exec][-i][c][/a][--serve]"},
+    {DOCKER "agent = auto\nworkdir = /w\nuser = u\nextra_args = -x\ndocker_path = podman\n",
+     "[podman][exec][-i][--workdir=/w][--user=u][-x][c][/a][--serve]"},
+};
+// clang-format on
+
+START_TEST(starts_this_client)
+{
+    struct words argv = {0};
+    struct error err = {0};
+    const struct sandbox_config *sandbox = configure(clients[_i].settings);
+
+    ck_assert_int_eq(words_append(&argv, "/a"), 0);
+    ck_assert_int_eq(words_append(&argv, "--serve"), 0);
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &err), 0);
+    ck_words(&launch.argv, clients[_i].argv);
+    ck_assert(!launch.is_remote && !launch.has_identity);
+    // Its environment is ours.
+    for (size_t i = 0; i < launch.env.count; i++)
+        ck_assert_msg(!strstr(launch.env.items[i], "secret"), "%s", launch.env.items[i]);
+    words_finish(&argv);
+    finish();
+}
+END_TEST
+
+// --- The job, as the agent is told
+
+// clang-format off
+static const struct {
+    const char *settings;
+    const char *line;
+    const char *argv;
+    const char *env;
+    const char *workdir;
+} jobs[] = {
+    {KUBECTL "agent = auto\n", "cat", "[cat]", "", NULL},
+    {KUBECTL "agent = auto\n", "a -n 'b c' '' --", "[a][-n][b c][][--]", "", NULL},
+    {KUBECTL "agent = auto\nenv = A=1\nenv = B=2\n", "B=3 C='x y' a", "[a]", "[A=1][B=3][C=x y]", NULL},
+    {KUBECTL "agent = require\nworkdir = /w\n", "--timeout=1s a", "[a]", "", "/w"},
+    {KUBECTL "agent = auto\n", "A=1 /opt/x=y", "[/opt/x=y]", "[A=1]", NULL}, // no env(1) is in the way
+    {DOCKER "agent = auto\nworkdir = /w\nuser = u\n", "PATH=/x LD_PRELOAD=y a", "[a]", "[PATH=/x][LD_PRELOAD=y]", NULL},
+    {DOCKER "agent = auto\nenv = UNIT_GIVEN\nenv = UNIT_NOT_GIVEN\n", "a", "[a]", "[UNIT_GIVEN=x]", NULL},
+};
+// clang-format on
+
+START_TEST(tells_the_agent)
+{
+    struct error err = {0};
+    struct request request = world_request(jobs[_i].line);
+
+    setenv("UNIT_GIVEN", "x", 1);
+    ck_assert_int_eq(launch_prepare_remote(&launch, configure(jobs[_i].settings), &request, &err),
+                     0);
+    ck_assert(launch.is_remote);
+    ck_words(&launch.argv, jobs[_i].argv);
+    ck_words(&launch.env, jobs[_i].env);
+    ck_assert_pstr_eq(launch.workdir, jobs[_i].workdir);
+    request_finish(&request);
+    finish();
+}
+END_TEST
+
+// --- A new configuration
+
+// clang-format off
+static const struct {
+    const char *before;
+    const char *after;
+    bool is_same;
+} places[] = {
+    {KUBECTL "agent = auto\n", KUBECTL "agent = auto\ntimeout = 5s\nmax_running = 3\nenv = A=1\nowner = 1\n", true},
+    {KUBECTL "agent = auto\n", KUBECTL "agent = auto\nconnections = 2\nconnect = start\n", true},
+    {KUBECTL "agent = auto\n", KUBECTL "agent = require\n", false},
+    {KUBECTL "agent = auto\n", KUBECTL "agent = no\n", false},
+    {KUBECTL "agent = auto\n", KUBECTL "agent = auto\nconnections = 3\n", false},
+    {KUBECTL "agent = auto\n", KUBECTL "agent = auto\nagent_path = /a\n", false},
+    {KUBECTL "agent = auto\n", KUBECTL "agent = auto\ncontainer = c\n", false},
+    {KUBECTL "agent = auto\n", DOCKER "agent = auto\n", false},
+    {DOCKER "agent = auto\nuser = a\n", DOCKER "agent = auto\nuser = b\n", false},
+};
+// clang-format on
+
+START_TEST(knows_a_place_again)
+{
+    struct config *before;
+    const struct sandbox_config *sandbox = configure(places[_i].before);
+
+    before = config;
+    ck_assert_int_eq(sandbox_config_same_place(sandbox, configure(places[_i].after)),
+                     places[_i].is_same);
+    config_destroy(before);
+    finish();
+}
+END_TEST
+
+int main(void)
+{
+    UNIT_RUN("launch", EACH(has_settings, settings), EACH(has_no_agent, without),
+             EACH(refuses_what_is_wrong, wrong), EACH(starts_this_client, clients),
+             EACH(tells_the_agent, jobs), EACH(knows_a_place_again, places));
+}
