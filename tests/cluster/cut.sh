@@ -26,13 +26,15 @@ SCRIPT
     eval "test_cut_$name() { check_cuts $name; }"
 done
 
-{
+write_config() {
     echo "timeout = 60s"
     for name in "${!path_of[@]}"; do
         printf '[%s]\nmode = kubectl_exec\nkubectl_path = %s\npod = my-pod\ncontainer = hooks\n' \
             "$name" "$T/$name"
     done
-} | mount_with || exit 1
+}
+# Not through a pipe: in its subshell the daemon would be nobody's to end.
+mount_with < <(write_config) || exit 1
 
 a_stream_is_open() {
     [[ $(fault status) =~ streams=[1-9] ]]
