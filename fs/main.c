@@ -11,6 +11,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -205,6 +206,20 @@ static void finish(struct server *server)
     free(server->config_path);
 }
 
+// Each command is a session of its own. Where the kernel shares the processors out
+// by sessions (sched(7), autogroup), ours would get one share among those of all
+// commands, and they would wait for us. Only a session that is ours alone.
+static void take_larger_share(void)
+{
+    AUTO_CLOSE int fd = -1;
+
+    if (getsid(0) == getpid())
+        fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    if (fd >= 0 && write(fd, "-10", 3) < 0) {
+        // Only root may.
+    }
+}
+
 // What hooks inherit should not depend on who started the daemon.
 static void set_process_up(void)
 {
@@ -212,6 +227,7 @@ static void set_process_up(void)
         signal(number, SIG_DFL);
     signal(SIGPIPE, SIG_IGN); // a write says EPIPE instead
     umask(022);
+    take_larger_share();
     daemon_notify(""); // takes it out of the environment
     if (process_raise_descriptor_limit() < 0)
         log_warning("cannot raise the limit of open files: %s", strerror(errno));

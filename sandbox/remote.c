@@ -391,7 +391,7 @@ static void give_credit(struct remote *remote, enum channel_stream which)
 {
     struct remote_stream *stream = &remote->streams[which];
 
-    if (stream->owed < WIRE_OUTPUT_WINDOW / 4 || stream->is_ended || !remote->connection)
+    if (stream->owed < WIRE_OUTPUT_WINDOW / 2 || stream->is_ended || !remote->connection)
         return;
     connection_control(remote->connection, remote->id, credit_types[which], stream->owed);
     stream->window += stream->owed;
