@@ -28,6 +28,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -197,6 +198,21 @@ int clone(int (*function)(void *), void *stack, int flags, void *data, ...)
     va_end(args);
     return has_to_fail(FAULT_FORK) ? -1
                                    : next(function, stack, flags, data, parent_tid, tls, child_tid);
+}
+
+// The daemon makes a process with a copy of its memory by the system call itself.
+long syscall(long number, ...)
+{
+    long values[6];
+    va_list args;
+    NEXT(syscall);
+    va_start(args, number);
+    for (int i = 0; i < 6; i++)
+        values[i] = va_arg(args, long); // rubbish if it was not given, and then not used
+    va_end(args);
+    if (number == SYS_clone && has_to_fail(FAULT_FORK))
+        return -1;
+    return next(number, values[0], values[1], values[2], values[3], values[4], values[5]);
 }
 
 int pidfd_open(pid_t pid, unsigned int flags)
