@@ -9,6 +9,7 @@ enum {
     ROOM = 256 * 1024, // commands' output waits while more than this does
     LIMIT = 16 << 20,  // a daemon that never reads its answers
     SMALL = 16 * 1024, // memory that may be kept
+    SHORT = 4096,      // bytes that wait for others to go with
     LATER_MS = 1,
 };
 
@@ -170,7 +171,11 @@ ssize_t connection_send_from(struct connection *connection, uint32_t job, enum f
         return count < 0 ? -errno : 0;
     frame_put_header(place, job, type, (size_t)count);
     out->length += WIRE_HEADER + (size_t)count;
-    loop_defer(connection->loop, &connection->flush);
+    // A short answer is often followed by the end: then they leave together.
+    if (pending(connection) < SHORT)
+        flush_later(connection);
+    else
+        loop_defer(connection->loop, &connection->flush);
     return count;
 }
 
