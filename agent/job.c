@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum { OUTPUTS = 2 };
@@ -145,7 +146,7 @@ static void settle(struct job *job)
     if (!job->is_gone || !(is_complete || is_muted(job)))
         return;
     if (!job->jobs->is_ending)
-        connection_send_now(job->jobs->connection, job->number, FRAME_GONE, NULL, 0);
+        connection_send(job->jobs->connection, job->number, FRAME_GONE, NULL, 0);
     destroy(job);
 }
 
@@ -309,7 +310,8 @@ static void hear(struct job *job, const struct report *report)
         job->is_gone = true;
         close_control(job);
     }
-    loop_disarm(job->jobs->loop, &job->hurry);
+    if (!job->is_killed && !job->is_released)
+        loop_disarm(job->jobs->loop, &job->hurry);
     settle(job);
 }
 
@@ -320,6 +322,9 @@ static void on_control(void *data, uint32_t events)
     ssize_t count = recv(job->control_fd, &report, sizeof report, MSG_DONTWAIT);
 
     (void)events;
+    // An order came too late for it; what it said before comes now.
+    if (count < 0 && errno == ECONNRESET)
+        count = recv(job->control_fd, &report, sizeof report, MSG_DONTWAIT);
     if (count == sizeof report)
         hear(job, &report);
     else if (count == 0 || (errno != EAGAIN && errno != EINTR))
@@ -339,7 +344,14 @@ static void kill_supervisor(struct job *job)
 
 static void on_hurry(void *data)
 {
-    kill_supervisor(data);
+    struct job *job = data;
+    int unread = 0;
+
+    // One that has read its orders may be busy with killing. TIOCOUTQ is what
+    // unix(7) has as SIOCOUTQ.
+    if (!job->has_started || job->control_fd < 0 || ioctl(job->control_fd, TIOCOUTQ, &unread) < 0 ||
+        unread > 0)
+        kill_supervisor(job);
 }
 
 static void order(struct job *job, enum supervisor_order what)
@@ -352,11 +364,11 @@ static void order(struct job *job, enum supervisor_order what)
         kill_supervisor(job);
 }
 
-// A supervisor that executes the command from a file system that does not answer
-// cannot hear us.
+// A supervisor that executes the command from a file system that does not answer, or
+// that its job has stopped, cannot hear us.
 static void hurry(struct job *job, uint64_t delay_ms)
 {
-    if (!job->has_started && loop_arm(job->jobs->loop, &job->hurry, delay_ms) < 0)
+    if (loop_arm(job->jobs->loop, &job->hurry, delay_ms) < 0)
         kill_supervisor(job);
 }
 
@@ -569,7 +581,9 @@ void jobs_end(struct jobs *jobs)
         struct job *job = LIST_ENTRY(link, struct job, link);
         next = link->next;
         close_streams(job);
-        order_kill(job);
+        // What a job has left that was let go lives on.
+        if (!job->is_released || !job->has_ended || job->is_killed)
+            order_kill(job);
         settle(job);
     }
     free_holders(jobs);

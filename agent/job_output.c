@@ -7,10 +7,21 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 
+enum { RESERVE = 64 * 1024 }; // bytes: as much as a pipe holds
+
 static uint32_t bytes_in_pipe(const struct job_output *output)
 {
     int count = 0;
     return ioctl(output->fd, FIONREAD, &count) == 0 && count > 0 ? (uint32_t)count : 0;
+}
+
+// The end of the window is kept for what the command leaves in the pipe: that it
+// has exited must not wait for a reader.
+static uint32_t usable(const struct job_output *output)
+{
+    if (output->due > 0)
+        return output->window;
+    return output->window > RESERVE ? output->window - RESERVE : 0;
 }
 
 void job_output_close(struct job_output *output)
@@ -24,7 +35,8 @@ void job_output_close(struct job_output *output)
 // Sends one frame at most. Returns whether there may be more for another.
 static bool pass(struct job_output *output)
 {
-    size_t size = output->window < WIRE_MAX_PAYLOAD ? output->window : WIRE_MAX_PAYLOAD;
+    size_t room = usable(output);
+    size_t size = room < WIRE_MAX_PAYLOAD ? room : WIRE_MAX_PAYLOAD;
     ssize_t count;
 
     if (size == 0)
@@ -37,7 +49,7 @@ static bool pass(struct job_output *output)
     if (count > 0) {
         output->window -= (uint32_t)count;
         output->due -= (uint32_t)count < output->due ? (uint32_t)count : output->due;
-        return output->window > 0;
+        return usable(output) > 0;
     }
     // Nothing there although it was due: somebody else has read it.
     output->due = 0;
@@ -51,13 +63,13 @@ static bool pass(struct job_output *output)
 // Waits for what is needed: bytes, when IS_EMPTY, or else a turn; credit comes by itself.
 static void wait_for_more(struct job_output *output, bool is_empty)
 {
-    uint32_t events = is_empty && output->window > 0 ? EPOLLIN : 0;
+    uint32_t events = is_empty && usable(output) > 0 ? EPOLLIN : 0;
 
     if (output->fd < 0)
         return;
     if (loop_change(output->connection->loop, &output->watch, events) < 0)
         is_empty = false; // then by turns, which needs nothing
-    if (!is_empty && output->window > 0)
+    if (!is_empty && usable(output) > 0)
         connection_wait(output->connection, &output->turn);
 }
 
@@ -98,7 +110,7 @@ void job_output_mark(struct job_output *output)
 
 int job_output_credit(struct job_output *output, uint32_t count)
 {
-    bool was_closed = output->window == 0;
+    bool was_closed = usable(output) == 0;
 
     if (count > WIRE_OUTPUT_WINDOW - output->window)
         return -EBADMSG;

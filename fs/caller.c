@@ -48,6 +48,8 @@ static const char *read_groups(pid_t pid, struct buffer *text, int *result)
         if (*result < 0)
             return NULL;
         count = read(fd, text->data + text->length, text->capacity - text->length - 1);
+        if (count < 0 && errno == ENOMEM)
+            *result = -ENOMEM;
         if (count <= 0)
             break;
         text->length += (size_t)count;

@@ -142,6 +142,10 @@ static void on_ready(void *data, const char *version)
     log_info("sandbox %s: connection %d of %u to the agent is open (%.64s)", name(agents),
              (int)(place - agents->places) + 1, agents->settings->connections, version);
     serve_waiting(agents);
+    // Those that were declined before have another try.
+    for (unsigned i = 0; i < agents->settings->connections; i++)
+        if (!agents->places[i].connection && !agents->places[i].retry.place)
+            retry_later(&agents->places[i]);
 }
 
 static void decline(struct agents *agents, const char *reason)

@@ -238,13 +238,33 @@ static bool is_core_dump_alone(void)
     return major > 5 || (major == 5 && minor >= 16);
 }
 
+// With 1 in /proc/sys/fs/suid_dumpable a user may look into a process that has just
+// become theirs, and with it into what it shares.
+static bool is_memory_ours_alone(void)
+{
+    char value = '1';
+    AUTO_CLOSE int fd = open("/proc/sys/fs/suid_dumpable", O_RDONLY | O_CLOEXEC);
+
+    return fd >= 0 && read(fd, &value, 1) == 1 && value != '1';
+}
+
+// Could a child of another user's share our memory? Asked once.
+static bool is_safe_for_others(void)
+{
+    static enum { UNKNOWN, SAFE, UNSAFE } answer;
+
+    if (answer == UNKNOWN)
+        answer = is_core_dump_alone() && is_memory_ours_alone() ? SAFE : UNSAFE;
+    return answer == SAFE;
+}
+
 // AddressSanitizer and valgrind keep a record of each byte, which a child would
 // change; valgrind refuses to make one like that anyway.
 static bool can_share_memory(const struct child *child)
 {
     if (!RAW_CALLS || IS_SANITIZED || RUNNING_ON_VALGRIND)
         return false;
-    return !child->has_identity || child->identity.uid == geteuid() || is_core_dump_alone();
+    return !child->has_identity || child->identity.uid == geteuid() || is_safe_for_others();
 }
 
 static pid_t start_sharing(struct child *child, int *pid_fd)

@@ -9,7 +9,8 @@
 //
 // A child with the identity of another user is as safe from that user as we are:
 // with the first change of uid the kernel makes the memory one that only root may
-// look into (prctl(2), PR_SET_DUMPABLE), and a signal ends the child alone.
+// look into (prctl(2), PR_SET_DUMPABLE), and a signal ends the child alone. Where the system
+// is set up otherwise, such a child has a copy.
 #pragma once
 
 #include "process.h"

@@ -15,6 +15,7 @@
 enum {
     CONNECT_MS = 10000, // until the agent has greeted
     CLOSE_MS = 2000,    // for the client to end by itself
+    LATER_MS = 5,       // at most, for what can wait
     BREAK_MS = 200,     // for the client to say why, after it has closed a stream
     BUCKETS = 256,
     ENOUGH = 128 * 1024, // bytes framed ahead of what the client takes
@@ -22,6 +23,9 @@ enum {
     AT_ONCE = 64 * 1024, // bytes read from the client
     READS_A_TURN = 4,    // then others on the loop get theirs
 };
+
+// Then it takes no more jobs; those that wait for their turn may get higher ones.
+#define LAST_ID (UINT32_MAX - 1000000)
 
 enum connection_state {
     CONNECTION_ENTERS, // the script speaks
@@ -54,16 +58,23 @@ struct connection {
     uint64_t heard_ns;  // when something came last
     struct timer timer; // until the greeting; then the beat; then until the client ends
     struct timer break_timer;
+    struct timer later; // of a flush that can wait
     struct task flush;
 };
 
 static struct list closing = {&closing, &closing};
+
+static struct list *bucket(struct connection *connection, uint32_t id)
+{
+    return &connection->buckets[id % BUCKETS];
+}
 
 static void free_connection(struct connection *connection)
 {
     list_remove(&connection->link);
     loop_disarm(connection->loop, &connection->timer);
     loop_disarm(connection->loop, &connection->break_timer);
+    loop_disarm(connection->loop, &connection->later);
     loop_undefer(&connection->flush);
     if (connection->process) {
         process_signal(connection->process, SIGKILL);
@@ -82,7 +93,8 @@ static void free_connection(struct connection *connection)
 static void end_remote(struct connection *connection, struct remote *remote, const char *reason,
                        struct list *unsent)
 {
-    bool is_sent = remote->phase == REMOTE_SENT;
+    // One that was to be ended does not begin elsewhere.
+    bool is_sent = remote->phase == REMOTE_SENT || remote->is_signaled;
 
     list_remove(&remote->link);
     connection_remove(connection, remote);
@@ -145,8 +157,11 @@ static void end_before_greeting(struct connection *connection, bool is_signaled,
 
     if (outcome.kind == OUTCOME_UNSTARTED)
         end_with(connection, true, "%s", outcome.detail);
-    else if (outcome.kind == OUTCOME_EXITED && outcome.code != 0)
+    else if (outcome.kind == OUTCOME_EXITED && outcome.code != 0 && outcome.code <= CODE_SIGNALED)
         end_with(connection, true, "%s there ended with %d%s%.*s", what, outcome.code, colon,
+                 (int)length, line);
+    else if (outcome.kind == OUTCOME_EXITED && outcome.code != 0) // killed: that may pass
+        end_with(connection, false, "%s there ended with %d%s%.*s", what, outcome.code, colon,
                  (int)length, line);
     else if (outcome.kind == OUTCOME_EXITED)
         end_with(connection, false, "the connection broke before %s had answered%s%.*s", what,
@@ -187,6 +202,15 @@ static void note_sent(struct connection *connection)
     }
 }
 
+// The agent wants a START for each number: one that leaves before has none.
+static void give_number(struct connection *connection, struct remote *remote)
+{
+    list_remove(&remote->link);
+    remote->id = connection->next_id;
+    remote->start_offset = connection->framed_offset + connection->out.length;
+    list_append(bucket(connection, remote->id), &remote->link);
+}
+
 // Frames what remotes have, as long as that is not far ahead of what the client
 // takes: so nothing of a job is sent that could still go elsewhere.
 static int fill(struct connection *connection)
@@ -199,14 +223,15 @@ static int fill(struct connection *connection)
         int more;
 
         list_remove(&remote->turn);
-        remote->start_offset =
-            is_start ? connection->framed_offset + out->length : remote->start_offset;
+        if (is_start)
+            give_number(connection, remote);
         more = remote_fill(remote, out);
         if (more < 0)
             return more;
-        if (is_start && remote->phase == REMOTE_FRAMED)
+        if (is_start && remote->phase == REMOTE_FRAMED) {
+            connection->next_id++;
             list_append(&connection->framed, &remote->turn);
-        else if (more > 0)
+        } else if (more > 0)
             list_append(&connection->senders, &remote->turn);
     }
     return 0;
@@ -230,6 +255,7 @@ static void on_flush(void *data)
     struct buffer *out = &connection->out;
     ssize_t count;
 
+    loop_disarm(connection->loop, &connection->later);
     while (!connection->is_broken && !connection->is_blocked) {
         if (fill(connection) < 0) {
             connection->is_broken = true;
@@ -285,12 +311,14 @@ void connection_control(struct connection *connection, uint32_t job, enum frame_
     loop_defer(connection->loop, &connection->flush);
 }
 
-// --- Receiving
-
-static struct list *bucket(struct connection *connection, uint32_t id)
+void connection_control_later(struct connection *connection, uint32_t job, enum frame_type type)
 {
-    return &connection->buckets[id % BUCKETS];
+    connection->is_broken |= frame_append(&connection->out, job, type, NULL, 0) < 0;
+    if (!connection->later.place && loop_arm(connection->loop, &connection->later, LATER_MS) < 0)
+        loop_defer(connection->loop, &connection->flush);
 }
+
+// --- Receiving
 
 static struct remote *find(struct connection *connection, uint32_t id)
 {
@@ -499,7 +527,7 @@ static void on_timer(void *data)
         end_with(connection, false, "there was no answer within %d s", CONNECT_MS / 1000);
     else if (silent_ms(connection) >= WIRE_SILENCE_MS)
         end_with(connection, false, "the agent was silent for %d s", WIRE_SILENCE_MS / 1000);
-    else if (connection->next_id == UINT32_MAX && connection->load == 0)
+    else if (connection->next_id >= LAST_ID && connection->load == 0)
         end(connection, "the connection has run out of numbers for jobs", false);
     else
         beat(connection);
@@ -552,6 +580,7 @@ struct connection *connection_create(struct loop *loop, struct sandbox_config *c
     connection->heard_ns = loop_now_ns();
     connection->state = agent->path ? CONNECTION_GREETS : CONNECTION_ENTERS;
     connection->timer = (struct timer){.on_time = on_timer, .data = connection};
+    connection->later = (struct timer){.on_time = on_flush, .data = connection};
     connection->break_timer = (struct timer){.on_time = on_break_over, .data = connection};
     if (bootstrap_init(&connection->bootstrap, err) < 0 ||
         start_client(connection, agent, err) < 0) {
@@ -575,6 +604,7 @@ void connection_close(struct connection *connection)
         process_write(connection->process, connection->out.data + connection->out_done,
                       connection->out.length - connection->out_done);
     connection->state = CONNECTION_CLOSING;
+    loop_disarm(connection->loop, &connection->later);
     loop_undefer(&connection->flush);
     list_append(&closing, &connection->link);
     process_end_stdin(connection->process);
@@ -592,7 +622,7 @@ void connection_finish_all(void)
 
 bool connection_is_ready(const struct connection *connection)
 {
-    return connection->state == CONNECTION_READY && connection->next_id != UINT32_MAX;
+    return connection->state == CONNECTION_READY && connection->next_id < LAST_ID;
 }
 
 unsigned connection_load(const struct connection *connection)
@@ -603,7 +633,6 @@ unsigned connection_load(const struct connection *connection)
 void connection_add(struct connection *connection, struct remote *remote)
 {
     list_remove(&remote->link);
-    remote->id = connection->next_id++;
     remote->connection = connection;
     list_append(bucket(connection, remote->id), &remote->link);
     connection->load++;

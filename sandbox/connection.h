@@ -50,3 +50,6 @@ void connection_send(struct connection *connection, struct remote *remote);
 // framed already.
 void connection_control(struct connection *connection, uint32_t job, enum frame_type type,
                         uint32_t number);
+
+// The same for a frame that can wait a little for others to go with.
+void connection_control_later(struct connection *connection, uint32_t job, enum frame_type type);

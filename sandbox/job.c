@@ -215,7 +215,7 @@ static void read_what_is_there(struct job *job, enum job_stream stream)
     size_t left = job->channel.ops->available(job->channel.self, which);
     ssize_t count;
 
-    for (; left > 0; left -= (size_t)count) {
+    for (; left > 0 && job->channel.self; left -= (size_t)count) {
         count =
             job->channel.ops->read(job->channel.self, which, chunk, left < CHUNK ? left : CHUNK);
         if (count <= 0)
@@ -233,7 +233,7 @@ static void on_exit_known(void *data, bool is_signaled, int number)
     job->exit_number = number;
     // What it wrote is in the pipe, and comes before the end, however long the
     // reader takes: the drain is for what others may still write.
-    for (int i = 0; i < JOB_STREAMS; i++)
+    for (int i = 0; i < JOB_STREAMS && job->channel.self; i++)
         read_what_is_there(job, (enum job_stream)i);
     if (!job->channel.self)
         return; // that was too much, and is dealt with

@@ -449,17 +449,23 @@ static void send_signal(void *self, int signal)
 
     if (remote->phase < REMOTE_FRAMED) // nothing runs
         remote_lose(remote, "it was never started");
-    else if (remote->connection)
+    else if (remote->connection) {
+        remote->is_signaled = true;
         connection_control(remote->connection, remote->id,
                            signal == SIGKILL ? FRAME_KILL : FRAME_TERM, 0);
+    }
 }
 
 static void destroy(void *self)
 {
     struct remote *remote = self;
 
-    if (remote->connection && remote->phase >= REMOTE_FRAMED && !remote->is_gone)
-        connection_control(remote->connection, remote->id, FRAME_RELEASE, 0);
+    if (remote->connection && remote->phase >= REMOTE_FRAMED && !remote->is_gone) {
+        if (remote->has_ended) // by itself: there is no hurry
+            connection_control_later(remote->connection, remote->id, FRAME_RELEASE);
+        else
+            connection_control(remote->connection, remote->id, FRAME_RELEASE, 0);
+    }
     leave(remote);
     loop_undefer(&remote->task);
     for (int i = 0; i < CHANNEL_STREAMS; i++)
@@ -472,7 +478,7 @@ static void destroy(void *self)
 static const char *waits_for(const void *self)
 {
     const struct remote *remote = self;
-    return remote->phase < REMOTE_SENT ? agents_reason(remote->agents) : NULL;
+    return remote->phase < REMOTE_FRAMED ? agents_reason(remote->agents) : NULL;
 }
 
 const struct channel_ops remote_ops = {

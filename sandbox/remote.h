@@ -36,7 +36,7 @@ struct remote {
     const struct channel_events *events;
     void *data;
     enum remote_phase phase;
-    uint32_t id;
+    uint32_t id;           // 0: none yet
     uint64_t start_offset; // of the START in what the connection sends
     struct buffer in;      // bytes for stdin that have not been sent
     uint32_t credit;       // bytes for stdin that the agent takes
@@ -45,6 +45,7 @@ struct remote {
     bool is_end_sent;
     bool is_stdin_closed; // by the command
     struct remote_stream streams[CHANNEL_STREAMS];
+    bool is_signaled; // TERM or KILL was framed
     bool is_started;
     bool is_over; // ENDED, FAILED or LOST came
     bool has_ended;

@@ -386,6 +386,24 @@ START_TEST(is_cancelled_while_it_waits)
 }
 END_TEST
 
+START_TEST(gives_no_number_to_what_is_not_started)
+{
+    setup();
+    begin("agent = require\nconnections = 1\n");
+    ck_ends(ask("cat", "hello"), "0 exited", "hello");
+    struct job *other = submit("cat", JOB_KEEPS);
+    pass(100);
+    struct job *job = submit("cat", JOB_KEEPS);
+    job_cancel(job); // its START would be sent at the end of the turn
+    ck_ends(job, "130 cancelled", "");
+    ck_ends(ask("cat", "again"), "0 exited", "again");
+    feed(other, "hello");
+    ck_ends(other, "0 exited", "hello");
+    ck_assert_int_eq(connection_count(), 1);
+    finish();
+}
+END_TEST
+
 // An agent that does not speak is not one that cannot be had.
 START_TEST(takes_a_stdin_of_many_windows)
 {
@@ -595,9 +613,10 @@ int main(void)
              ONCE(has_none_of_an_agent_that_breaks_either),
              ONCE(opens_again_what_cannot_be_reached), ONCE(says_why_there_was_no_connection),
              ONCE(waits_no_longer_than_its_time), ONCE(is_cancelled_while_it_waits),
-             ONCE(takes_a_stdin_of_many_windows), {asks_for_the_end_and_then_makes_it, 2},
-             ONCE(does_not_wait_for_a_silent_agent), ONCE(lets_a_released_job_be_spoken_of),
-             ONCE(closes_the_connection_at_the_end), ONCE(holds_the_agent_to_its_window),
-             ONCE(spreads_jobs), ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two),
-             ONCE(notices_silence), ONCE(gives_up_an_attempt));
+             ONCE(gives_no_number_to_what_is_not_started), ONCE(takes_a_stdin_of_many_windows),
+             {asks_for_the_end_and_then_makes_it, 2}, ONCE(does_not_wait_for_a_silent_agent),
+             ONCE(lets_a_released_job_be_spoken_of), ONCE(closes_the_connection_at_the_end),
+             ONCE(holds_the_agent_to_its_window), ONCE(spreads_jobs),
+             ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two), ONCE(notices_silence),
+             ONCE(gives_up_an_attempt));
 }

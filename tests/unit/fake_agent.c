@@ -27,6 +27,7 @@
 
 static const char *folder;
 static int number;
+static uint32_t last_job;
 static bool is_deaf;
 static struct buffer in;
 static struct buffer out;
@@ -124,6 +125,8 @@ static void receive(unsigned type, bool is_serving)
             continue;
         }
         note("frames", number, (int)frame.type);
+        if (frame.type == FRAME_START && frame.job != ++last_job)
+            leave(72);
         if (frame.type == FRAME_START)
             note("starts", 0, number);
         if (frame.type == FRAME_PING && !is_deaf)
