@@ -200,7 +200,8 @@ for fd in fds:
 all_are_gone(began)
 within(3, lambda: not inside(), f"the agents are gone, too", began)
 assert daemon.process.wait(10) == 0, daemon.text()
-assert not any(is_alive(pid) for pid in kubectls), "a kubectl has survived"
+within(2, lambda: not any(is_alive(pid) for pid in kubectls), "no kubectl survives",
+       time.monotonic())
 daemon.end = lambda: None
 PYTHON
 }

@@ -46,9 +46,11 @@ static void send_stdin(struct world *world, struct world_job *job)
     size_t size = 1 + fuzz_number16(&world->input) % WIRE_MAX_PAYLOAD;
     AUTO(buffer_finish) struct buffer out = {0};
 
-    if (job->is_stdin_ended || size > job->stdin_window)
+    if (job->is_stdin_ended || size > job->stdin_window) {
+        // Credit may be on its way, and then the agent has taken it for right.
         world->is_legal = world->is_legal && job->is_gone;
-    else
+        job->is_stdin_unsure = true;
+    } else
         job->stdin_window -= (uint32_t)size;
     for (size_t i = 0; i < size; i++)
         bytes[i] = (char)world_pattern(job->number, job->stdin_sent + i);

@@ -26,7 +26,8 @@ struct world_job {
     size_t written[2];
     size_t received[2];
     uint32_t stdin_window;
-    uint32_t window[2]; // of what the agent may send
+    bool is_stdin_unsure; // more was sent than is known to be allowed
+    uint32_t window[2];   // of what the agent may send
     uint32_t owed[2];
     bool is_stdin_ended;
     bool is_released;
