@@ -8,8 +8,6 @@
 #include "remote.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 enum {
     FIRST_PAUSE_MS = 100, // before a connection that broke is opened again; then doubled
@@ -83,13 +81,13 @@ static void retry_later(struct place *place)
 {
     uint64_t pause = place->pause_ms ? 2 * place->pause_ms : FIRST_PAUSE_MS;
 
-    place->pause_ms = pause < LONGEST_PAUSE_MS ? pause : LONGEST_PAUSE_MS;
+    if (pause > LONGEST_PAUSE_MS)
+        pause = LONGEST_PAUSE_MS;
+    place->pause_ms = pause;
     if (place->agents->is_retired && !is_wanted(place->agents))
         return;
     if (is_wanted(place->agents) && pause > WANTED_PAUSE_MS)
         pause = WANTED_PAUSE_MS;
-    else
-        pause = place->pause_ms;
     if (loop_arm(place->agents->loop, &place->retry, pause) < 0)
         log_error("sandbox %s: no memory to open a connection again", name(place->agents));
 }

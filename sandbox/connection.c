@@ -90,16 +90,10 @@ static void free_connection(struct connection *connection)
 
 // --- Its end
 
-static void end_remote(struct connection *connection, struct remote *remote, const char *reason,
-                       struct list *unsent)
+static void end_remote(struct remote *remote, const char *reason, struct list *unsent)
 {
     // One that was to be ended does not begin elsewhere.
-    bool is_sent = remote->phase == REMOTE_SENT || remote->is_signaled;
-
-    list_remove(&remote->link);
-    connection_remove(connection, remote);
-    remote->connection = NULL;
-    if (is_sent) {
+    if (remote->phase == REMOTE_SENT || remote->is_signaled) {
         remote_lose(remote, reason);
         return;
     }
@@ -119,8 +113,8 @@ static void end(struct connection *connection, const char *reason, bool is_decli
     }
     for (size_t i = 0; i < BUCKETS; i++)
         while (!list_is_empty(&connection->buckets[i]))
-            end_remote(connection, LIST_ENTRY(connection->buckets[i].next, struct remote, link),
-                       reason, &unsent);
+            end_remote(LIST_ENTRY(connection->buckets[i].next, struct remote, link), reason,
+                       &unsent);
     connection->events->on_end(connection->data, reason, is_declined, &unsent);
     free_connection(connection);
 }
@@ -157,12 +151,9 @@ static void end_before_greeting(struct connection *connection, bool is_signaled,
 
     if (outcome.kind == OUTCOME_UNSTARTED)
         end_with(connection, true, "%s", outcome.detail);
-    else if (outcome.kind == OUTCOME_EXITED && outcome.code != 0 && outcome.code <= CODE_SIGNALED)
-        end_with(connection, true, "%s there ended with %d%s%.*s", what, outcome.code, colon,
-                 (int)length, line);
     else if (outcome.kind == OUTCOME_EXITED && outcome.code != 0) // killed: that may pass
-        end_with(connection, false, "%s there ended with %d%s%.*s", what, outcome.code, colon,
-                 (int)length, line);
+        end_with(connection, outcome.code <= CODE_SIGNALED, "%s there ended with %d%s%.*s", what,
+                 outcome.code, colon, (int)length, line);
     else if (outcome.kind == OUTCOME_EXITED)
         end_with(connection, false, "the connection broke before %s had answered%s%.*s", what,
                  colon, (int)length, line);
