@@ -2,6 +2,7 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@ enum {
     SMALL = 16 * 1024, // memory that may be kept
     SHORT = 4096,      // bytes that wait for others to go with
     LATER_MS = 1,
+    WIDTH = 1024 * 1024, // of the pipe to the client's side, once it was full
 };
 
 void connection_break(struct connection *connection, int errnum)
@@ -45,6 +47,16 @@ bool connection_is_free(const struct connection *connection)
 
 // --- Writing
 
+// Whoever reads our pipe may take a page at a time, and each would wake us. So a pipe
+// that was full is made wider, once; a system that does not permit it leaves it as it is.
+static bool widen(struct connection *connection)
+{
+    bool was_wide = connection->is_wide;
+
+    connection->is_wide = true;
+    return !was_wide && fcntl(connection->fd, F_SETPIPE_SZ, WIDTH) >= 0;
+}
+
 static void write_out(struct connection *connection)
 {
     struct buffer *out = &connection->out;
@@ -52,12 +64,14 @@ static void write_out(struct connection *connection)
 
     if (pending(connection) == 0 || connection->watch.events || connection->errnum)
         return;
-    count = write(connection->fd, out->data + connection->written, pending(connection));
-    if (count < 0 && errno != EAGAIN && errno != EINTR) {
-        connection_break(connection, errno);
-        return;
-    }
-    connection->written += count > 0 ? (size_t)count : 0;
+    do {
+        count = write(connection->fd, out->data + connection->written, pending(connection));
+        if (count < 0 && errno != EAGAIN && errno != EINTR) {
+            connection_break(connection, errno);
+            return;
+        }
+        connection->written += count > 0 ? (size_t)count : 0;
+    } while (pending(connection) > 0 && widen(connection));
     if (pending(connection) == 0) {
         connection->written = 0;
         out->length = 0;

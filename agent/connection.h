@@ -17,7 +17,8 @@ struct turn {
 
 struct connection {
     struct loop *loop;
-    int fd; // not owned, nonblocking
+    int fd;       // not owned, nonblocking
+    bool is_wide; // nothing more can be done about its width
     struct buffer out;
     size_t written; // of out
     struct watch watch;

@@ -44,6 +44,7 @@ struct connection {
     struct bootstrap bootstrap;
     struct process *process;
     struct buffer in;             // received, not a whole frame yet
+    struct frame passing;         // output; LENGTH bytes of it have not come yet
     struct buffer out;            // to be sent
     size_t out_done;              // bytes of it that were
     uint64_t framed_offset;       // where in all that was sent OUT begins
@@ -363,28 +364,73 @@ static int take_frame(struct connection *connection, const struct frame *frame, 
     return 0;
 }
 
-static int take_frames(struct connection *connection, struct error *err)
+// Takes the next frame, or what there is of one with output, from SIZE > 0 bytes. Returns
+// how many were used, 0 when more is needed, or -errno with ERR set.
+static ssize_t take_next(struct connection *connection, const char *bytes, size_t size,
+                         struct error *err)
+{
+    struct frame *passing = &connection->passing;
+    struct frame frame = *passing;
+    ssize_t used = 0;
+    int result;
+
+    if (passing->length > 0) {
+        frame.payload = bytes;
+        frame.length = size < passing->length ? size : passing->length;
+        passing->length -= frame.length;
+        used = (ssize_t)frame.length;
+    } else {
+        used = frame_parse(bytes, size, FROM_AGENT, &frame);
+        if (used == 0 && (frame.type == FRAME_STDOUT || frame.type == FRAME_STDERR)) {
+            *passing = frame;
+            return WIRE_HEADER;
+        }
+    }
+    if (used < 0 && connection->state == CONNECTION_GREETS)
+        return error_set(err, EPROTO, "what answers there is no agent of hooksfs");
+    if (used < 0)
+        return error_set(err, EBADMSG, "the agent does not keep to the protocol");
+    result = used > 0 ? take_frame(connection, &frame, err) : 0;
+    return result < 0 ? result : used;
+}
+
+// Returns how many bytes were used, or -errno with ERR set.
+static ssize_t take_frames(struct connection *connection, const char *bytes, size_t size,
+                           struct error *err)
+{
+    size_t done = 0;
+    ssize_t used = 1;
+
+    while (used > 0 && done < size) {
+        used = take_next(connection, bytes + done, size - done, err);
+        done += used > 0 ? (size_t)used : 0;
+    }
+    return used < 0 ? used : (ssize_t)done;
+}
+
+// Frames are taken from where they were read to, unless one has begun before.
+static int take_agents_bytes(struct connection *connection, const char *bytes, size_t size,
+                             struct error *err)
 {
     struct buffer *in = &connection->in;
-    size_t done = 0;
-    struct frame frame;
-    ssize_t length;
-    int result = 0;
+    bool is_first = in->length == 0;
+    ssize_t used = 0;
 
-    while (result == 0 &&
-           (length = frame_parse(in->data + done, in->length - done, FROM_AGENT, &frame)) != 0) {
-        if (length < 0 && connection->state == CONNECTION_GREETS)
-            return error_set(err, EPROTO, "what answers there is no agent of hooksfs");
-        if (length < 0)
-            return error_set(err, EBADMSG, "the agent does not keep to the protocol");
-        done += (size_t)length;
-        result = take_frame(connection, &frame, err);
-    }
-    if (done > 0)
-        buffer_drop(in, done);
+    if (is_first)
+        used = take_frames(connection, bytes, size, err);
+    if (used < 0)
+        return (int)used;
+    if (buffer_append(in, bytes + used, size - (size_t)used) < 0)
+        return -ENOMEM;
+    if (is_first)
+        return 0;
+    used = take_frames(connection, in->data, in->length, err);
+    if (used < 0)
+        return (int)used;
+    buffer_drop(in, (size_t)used);
     if (in->length == 0)
         buffer_finish(in);
-    return result;
+    return 0;
 }
 
 static int take_bytes(struct connection *connection, const char *bytes, size_t size,
@@ -400,9 +446,7 @@ static int take_bytes(struct connection *connection, const char *bytes, size_t s
             connection->state = CONNECTION_GREETS;
         loop_defer(connection->loop, &connection->flush);
     }
-    if (buffer_append(&connection->in, bytes + used, size - (size_t)used) < 0)
-        return -ENOMEM;
-    return take_frames(connection, err);
+    return take_agents_bytes(connection, bytes + used, size - (size_t)used, err);
 }
 
 // Reads up to LIMIT pieces. Returns whether the connection is still there.

@@ -81,6 +81,7 @@ ssize_t frame_parse(const char *bytes, size_t size, enum frame_sender sender, st
     uint32_t length;
     unsigned type;
 
+    frame->type = FRAME_NONE;
     if (size < WIRE_HEADER)
         return 0;
     length = frame_number(bytes);
@@ -93,11 +94,11 @@ ssize_t frame_parse(const char *bytes, size_t size, enum frame_sender sender, st
     if (!shape->is_known || shape->has_job != (frame->job != 0) || length < shape->shortest ||
         length > shape->longest)
         return -EBADMSG;
-    if (size - WIRE_HEADER < length)
-        return 0;
     frame->type = (enum frame_type)type;
     frame->payload = bytes + WIRE_HEADER;
     frame->length = length;
+    if (size - WIRE_HEADER < length)
+        return 0;
     if (type == FRAME_START && !is_start(frame->payload, length))
         return -EBADMSG;
     return (ssize_t)(WIRE_HEADER + (size_t)length);

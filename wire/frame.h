@@ -23,6 +23,7 @@ enum {
 };
 
 enum frame_type {
+    FRAME_NONE,
     // from the agent
     FRAME_HELLO = 1,
     FRAME_STARTED,
@@ -73,7 +74,8 @@ struct frame_start {
 // Finds the frame at the start of the SIZE bytes of SENDER's. Returns its length,
 // header included, 0 when there is not all of it yet, or -EBADMSG when it cannot
 // be right, however it goes on: type, job and length have been checked, of START
-// what is in it as well.
+// what is in it as well. With 0 the type is FRAME_NONE, or the header is there, and
+// FRAME has what it says.
 ssize_t frame_parse(const char *bytes, size_t size, enum frame_sender sender, struct frame *frame);
 
 // Takes a START apart that frame_parse let through.

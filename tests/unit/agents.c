@@ -198,6 +198,12 @@ static const struct {
     {STARTED "f=6,1 f=7,1 f=10,1,010f f=12,1 eof", "143 signaled TERM", ""},
     {STARTED "f=10,1,0000 f=6,1 f=7,1 f=12,1 eof", "0 exited", ""},
     {STARTED "f=10,1,0000 f=4,1,6f6b f=6,1 f=7,1 f=12,1 eof", "0 exited", "ok"},
+    // Frames come in pieces: the header, the payload, and what follows in one with both.
+    {STARTED "raw=0300000001 ms=30 raw=00000004616263 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", "abc"},
+    {STARTED "raw=030000000100000004 ms=30 raw=616263 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", "abc"},
+    {STARTED "raw=03000000010000000461 ms=30 raw=62 ms=30 raw=630000000001000000060000 ms=30 "
+             "raw=00000100000007 f=10,1,0000 f=12,1 eof", "0 exited", "abc"},
+    {STARTED "f=6,1 f=7,1 raw=02000000010000000a00 ms=30 raw=00 f=12,1 eof", "0 exited", ""},
     {STARTED "f=9,1 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
     {STARTED "f=8,1,05000000 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
     {STARTED "f=13,0 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
@@ -213,7 +219,7 @@ static const struct {
     {"hello wait=32 exit=0", BROKE, ""},
     {STARTED "f=4,1,6f6b f=6,1 f=7,1 f=10,1,0000 exit=0", "0 exited", "ok"},
     {STARTED "f=4,1,6f6b f=10,1,0000 exit=0", "0 exited", "ok"},
-    {STARTED "f=4,1,6f raw=0200000001000000046f exit=0", BROKE, "o"}, // in mid-frame
+    {STARTED "f=4,1,6f raw=0200000001000000046f exit=0", BROKE, "oo"}, // in mid-frame
     // What it must not say of a job.
     {"hello wait=32 f=10,1,0000 eof", HOSTILE, ""},
     {STARTED "f=2,1 eof", HOSTILE, ""},
@@ -234,6 +240,8 @@ static const struct {
     {"hello wait=32 f=3,1,03ffffffff eof", HOSTILE, ""},
     {"hello wait=32 f=2,2 eof", HOSTILE, ""}, // of a job that there is not
     {"hello wait=32 f=4,2,78 eof", HOSTILE, ""},
+    {"hello wait=32 raw=02000000020000000478 eof", HOSTILE, ""},
+    {STARTED "f=6,1 raw=02000000010000000478 ms=5000 eof", HOSTILE, ""}, // with its first byte
     {"hello wait=32 f=12,4294967295 eof", HOSTILE, ""},
     // What is no frame of an agent's.
     {"hello wait=32 hello eof", HOSTILE, ""},
