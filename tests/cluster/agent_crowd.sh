@@ -91,7 +91,8 @@ with Daemon(folder, HEAD + "connections = 1\n[sidecar]\n") as daemon:
         assert os.read(stalled, 1 << 20)  # it was there all the time
         os.close(stalled)
     ratio = min(beside) / min(alone)
-    assert ratio < 1.6, f"{min(alone):.2f} s without a stalled reader, {min(beside):.2f} s with one"
+    # A sanitized one is not measured: other tests run beside it.
+    assert ratio < (4 if is_sanitized(daemon.pid) else 1.6), f"{min(alone):.2f} s without a stalled reader, {min(beside):.2f} s with one"
     eventually(is_idle, f"left in the container: {inside()}")
     os.write(3, f"# {ratio:.2f} times as long as without\n".encode())
 PYTHON
