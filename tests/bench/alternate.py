@@ -7,17 +7,21 @@ usage: alternate.py RESULTS WHAT SECONDS, with a table on stdin:
     NAME | CALLS | COMMAND
 COMMAND is a process that stays up and times its own calls: it answers a line with a
 number by a line of so many times in nanoseconds. It gets a session of its own, because
-Linux shares the CPU out among sessions, and hooksfs gives one to each job. Where a turn has several CALLS, one
-more comes before them that does not count, because it finds the caches cold."""
+Linux shares the CPU out among sessions, and hooksfs gives one to each job. Before each
+turn the machine rests: what one contender leaves to be done, such as a container runtime's
+cleaning up after an exec, would otherwise be counted to the next. Where a turn has several
+CALLS, one more comes before them that does not count, because it finds the caches cold."""
 
 import select
 import shlex
 import subprocess
 import sys
+import time
 
 import contenders
 
 PATIENCE_SECONDS = 120
+REST_SECONDS = 0.1
 
 
 class Contender:
@@ -40,6 +44,7 @@ class Contender:
         return times
 
     def take_turn(self) -> None:
+        time.sleep(REST_SECONDS)
         if self.calls > 1:
             self.ask(1)
         self.times += self.ask(self.calls)
