@@ -4,6 +4,7 @@
 #include "bootstrap.h"
 #include "cleanup.h"
 #include "client.h"
+#include "inlet.h"
 #include "mode.h"
 #include "process.h"
 
@@ -43,8 +44,8 @@ struct connection {
     enum connection_state state;
     struct bootstrap bootstrap;
     struct process *process;
-    struct buffer in;             // received, not a whole frame yet
-    struct frame passing;         // output; LENGTH bytes of it have not come yet
+    struct inlet in;
+    struct error error;           // why it must end
     struct buffer out;            // to be sent
     size_t out_done;              // bytes of it that were
     uint64_t framed_offset;       // where in all that was sent OUT begins
@@ -82,7 +83,8 @@ static void free_connection(struct connection *connection)
         process_destroy(connection->process);
     }
     bootstrap_finish(&connection->bootstrap);
-    buffer_finish(&connection->in);
+    inlet_finish(&connection->in);
+    error_finish(&connection->error);
     buffer_finish(&connection->out);
     buffer_finish(&connection->err);
     sandbox_config_unref(connection->config);
@@ -324,9 +326,10 @@ static struct remote *find(struct connection *connection, uint32_t id)
     return NULL;
 }
 
-// Returns 0, or -errno with ERR set; -EPROTO when it will never be otherwise.
-static int greet(struct connection *connection, const struct frame *frame, struct error *err)
+// Returns 0, or -errno with the error set; -EPROTO when it will never be otherwise.
+static int greet(struct connection *connection, const struct frame *frame)
 {
+    struct error *err = &connection->error;
     AUTO_FREE char *version = NULL;
     uint32_t number;
     const char *text;
@@ -348,95 +351,28 @@ static int greet(struct connection *connection, const struct frame *frame, struc
     return 0;
 }
 
-static int take_frame(struct connection *connection, const struct frame *frame, struct error *err)
+static int take_frame(void *data, const struct frame *frame)
 {
+    struct connection *connection = data;
     struct remote *remote;
 
     if (connection->state == CONNECTION_GREETS)
-        return greet(connection, frame, err);
+        return greet(connection, frame);
     if (frame->type == FRAME_PONG)
         return 0;
     // One that was released may still have been spoken of.
     remote = frame->type == FRAME_HELLO ? NULL : find(connection, frame->job);
-    if (remote ? remote_receive(remote, frame) < 0
-               : frame->type == FRAME_HELLO || frame->job >= connection->next_id)
-        return error_set(err, EBADMSG, "the agent does not keep to the protocol");
-    return 0;
+    if (remote)
+        return remote_receive(remote, frame);
+    return frame->type == FRAME_HELLO || frame->job >= connection->next_id ? -EBADMSG : 0;
 }
 
-// Takes the next frame, or what there is of one with output, from SIZE > 0 bytes. Returns
-// how many were used, 0 when more is needed, or -errno with ERR set.
-static ssize_t take_next(struct connection *connection, const char *bytes, size_t size,
-                         struct error *err)
+// Returns 0, -ENOMEM, or another -errno with the error set; -EPROTO as greet.
+static int take_bytes(struct connection *connection, const char *bytes, size_t size)
 {
-    struct frame *passing = &connection->passing;
-    struct frame frame = *passing;
+    struct error *err = &connection->error;
     ssize_t used = 0;
     int result;
-
-    if (passing->length > 0) {
-        frame.payload = bytes;
-        frame.length = size < passing->length ? size : passing->length;
-        passing->length -= frame.length;
-        used = (ssize_t)frame.length;
-    } else {
-        used = frame_parse(bytes, size, FROM_AGENT, &frame);
-        if (used == 0 && (frame.type == FRAME_STDOUT || frame.type == FRAME_STDERR)) {
-            *passing = frame;
-            return WIRE_HEADER;
-        }
-    }
-    if (used < 0 && connection->state == CONNECTION_GREETS)
-        return error_set(err, EPROTO, "what answers there is no agent of hooksfs");
-    if (used < 0)
-        return error_set(err, EBADMSG, "the agent does not keep to the protocol");
-    result = used > 0 ? take_frame(connection, &frame, err) : 0;
-    return result < 0 ? result : used;
-}
-
-// Returns how many bytes were used, or -errno with ERR set.
-static ssize_t take_frames(struct connection *connection, const char *bytes, size_t size,
-                           struct error *err)
-{
-    size_t done = 0;
-    ssize_t used = 1;
-
-    while (used > 0 && done < size) {
-        used = take_next(connection, bytes + done, size - done, err);
-        done += used > 0 ? (size_t)used : 0;
-    }
-    return used < 0 ? used : (ssize_t)done;
-}
-
-// Frames are taken from where they were read to, unless one has begun before.
-static int take_agents_bytes(struct connection *connection, const char *bytes, size_t size,
-                             struct error *err)
-{
-    struct buffer *in = &connection->in;
-    bool is_first = in->length == 0;
-    ssize_t used = 0;
-
-    if (is_first)
-        used = take_frames(connection, bytes, size, err);
-    if (used < 0)
-        return (int)used;
-    if (buffer_append(in, bytes + used, size - (size_t)used) < 0)
-        return -ENOMEM;
-    if (is_first)
-        return 0;
-    used = take_frames(connection, in->data, in->length, err);
-    if (used < 0)
-        return (int)used;
-    buffer_drop(in, (size_t)used);
-    if (in->length == 0)
-        buffer_finish(in);
-    return 0;
-}
-
-static int take_bytes(struct connection *connection, const char *bytes, size_t size,
-                      struct error *err)
-{
-    ssize_t used = 0;
 
     if (connection->state == CONNECTION_ENTERS) {
         used = bootstrap_take(&connection->bootstrap, bytes, size, &connection->out, err);
@@ -446,14 +382,19 @@ static int take_bytes(struct connection *connection, const char *bytes, size_t s
             connection->state = CONNECTION_GREETS;
         loop_defer(connection->loop, &connection->flush);
     }
-    return take_agents_bytes(connection, bytes + used, size - (size_t)used, err);
+    result =
+        inlet_receive(&connection->in, bytes + used, size - (size_t)used, take_frame, connection);
+    if (result == -EBADMSG && connection->state == CONNECTION_GREETS)
+        return error_set(err, EPROTO, "what answers there is no agent of hooksfs");
+    if (result == -EBADMSG)
+        return error_set(err, EBADMSG, "the agent does not keep to the protocol");
+    return result;
 }
 
 // Reads up to LIMIT pieces. Returns whether the connection is still there.
 static bool receive(struct connection *connection, int limit)
 {
     static char bytes[AT_ONCE];
-    AUTO(error_finish) struct error err = {0};
     ssize_t count = 1;
     int result = 0;
 
@@ -461,11 +402,13 @@ static bool receive(struct connection *connection, int limit)
         count = process_read(connection->process, CHANNEL_STDOUT, bytes, sizeof bytes);
         if (count > 0 && connection->state != CONNECTION_CLOSING) {
             connection->heard_ns = loop_now_ns();
-            result = take_bytes(connection, bytes, (size_t)count, &err);
+            result = take_bytes(connection, bytes, (size_t)count);
         }
     }
     if (result < 0) {
-        end(connection, result == -ENOMEM ? "no memory" : error_message(&err), result == -EPROTO);
+        if (result == -ENOMEM)
+            error_set(&connection->error, ENOMEM, "no memory");
+        end(connection, error_message(&connection->error), result == -EPROTO);
         return false;
     }
     if (count == 0)
