@@ -3,6 +3,8 @@
 
 #include "cleanup.h"
 
+#include <errno.h>
+
 ssize_t output_append(struct output *output, const char *bytes, size_t size, uint64_t limit)
 {
     struct buffer *buffer = &output->bytes;
@@ -10,6 +12,8 @@ ssize_t output_append(struct output *output, const char *bytes, size_t size, uin
     int result;
 
     output->total += size;
+    if (output->is_cut)
+        return -ENOMEM;
     if (size > room)
         size = (size_t)room;
     // What was consumed is moved away only when that makes half of the room.
@@ -18,6 +22,7 @@ ssize_t output_append(struct output *output, const char *bytes, size_t size, uin
         output->start = 0;
     }
     result = buffer_append(buffer, bytes, size);
+    output->is_cut = result < 0;
     return result < 0 ? result : (ssize_t)size;
 }
 

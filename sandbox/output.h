@@ -14,11 +14,12 @@ struct output {
     size_t start;   // bytes at the start that have been consumed
     size_t held;    // bytes at the end that readers do not see (yet)
     uint64_t total; // bytes that the job wrote, kept or not
+    bool is_cut;    // there was no memory for what came: nothing after it is kept
     bool is_ended;
 };
 
 // Appends up to the point where LIMIT bytes are kept. Returns how many of SIZE
-// were kept (fewer: the limit was passed), or -ENOMEM.
+// were kept (fewer: the limit was passed), or -ENOMEM, also ever after.
 ssize_t output_append(struct output *output, const char *bytes, size_t size, uint64_t limit);
 
 // Marks the end of the stream; the last STRIPPED bytes were not the job's own

@@ -6,8 +6,9 @@
 # of descriptors and the mount that is taken away are real.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 : "${HOOKSFS:?}" "${HOOKSFS_FAULTY:=$(dirname "$HOOKSFS")/tests/faults/hooksfs-faulty}"
+: "${HOOKSFS_AGENT:=$(dirname "$HOOKSFS")/agent/hooksfs-agent-native}"
 HOOKSFS=$HOOKSFS_FAULTY
-export HOOKSFS
+export HOOKSFS HOOKSFS_AGENT
 . "$(dirname "$0")/../lib.sh"
 
 export NAP=$T/nap
@@ -361,6 +362,19 @@ test_each_allocation_for_an_end() {
 
 test_each_allocation_for_a_reload() {
     sweep memory ENOMEM reload wrong_reload
+}
+
+agent=(agent agent_unknown agent_conversation agent_cancel agent_again)
+
+test_each_allocation_for_an_agent() {
+    sweep memory ENOMEM "${agent[@]}"
+}
+
+test_each_other_call_for_an_agent() {
+    sweep write ENOMEM "${agent[@]}"
+    sweep epoll_ctl ENOMEM agent_again
+    sweep fork EAGAIN agent_again
+    sweep pipe2 EMFILE agent_again
 }
 
 test_each_process() {

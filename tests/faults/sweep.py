@@ -4,7 +4,8 @@ the second, and so on until there is none left. Each time the one caller may hav
 error, and nothing else may be wrong: no answer that is not its own or not whole, no
 `0 exited` of a command that did not succeed, and the next call is served.
 
-usage: sweep.py FOLDER CALL ERRNO SCENARIO...; HOOKSFS is the daemon hooksfs-faulty"""
+usage: sweep.py FOLDER CALL ERRNO SCENARIO...; HOOKSFS is the daemon hooksfs-faulty,
+HOOKSFS_AGENT the agent of the scenarios that have one"""
 
 import collections
 import select
@@ -23,12 +24,21 @@ mode = docker_exec
 container = c
 docker_path = {folder}/docker
 """
+AGENT_CONFIG = """[agent]
+mode = docker_exec
+container = c
+docker_path = {folder}/docker
+agent = require
+agent_path = {agent}
+connections = 1
+"""
 # What docker would do: the command, after "exec -i c".
 DOCKER = '#!/bin/sh\nshift 3\nexec "$@"\n'
 # With a daemon that is slow, not each, but every second or third.
 STEP = int(os.environ.get("SWEEP_STEP", "1"))
 BODY = bytes(range(256)) * 8
 LONG = BODY * 300
+NUMBERS = b"".join(b"%d\n" % number for number in range(1, 400001))  # 2.7 MB, no two parts alike
 # What a caller may be told when there is no memory, or no descriptor.
 ERRORS = {"ENOMEM", "EMFILE", "ENFILE", "EAGAIN", "EIO", "EACCES", "ECANCELED", "EINVAL", "EHOSTUNREACH"}
 STATUS = re.compile(r"(126 unstarted|125 unreachable|130 cancelled|141 overflow \w+ exceeded the memory|2 refused) ?.*")
@@ -111,12 +121,15 @@ def mkdir(daemon):
     assert not os.path.exists(own)
 
 
-def cancel(daemon):
-    directory = f"{daemon.mount}/stable"
+def cancel_in(directory):
     ask(directory, f"{nap} 30".encode())
     with open(directory + "/ctl", "w") as ctl:
         ctl.write("cancel\n")
     check_status(status(directory), "130 cancelled")
+
+
+def cancel(daemon):
+    cancel_in(f"{daemon.mount}/stable")
 
 
 def timeout(daemon):
@@ -164,7 +177,7 @@ def long_slot(daemon):
 
 def long_conversation(daemon):
     """The command waits for its reader."""
-    conversation_of(f"{daemon.mount}/stable", b"head -c 2500000 /dev/zero\n", bytes(2500000), 0.05)
+    conversation_of(f"{daemon.mount}/stable", b"seq 400000\n", NUMBERS, 0.05)
 
 
 def overflow(daemon):
@@ -197,6 +210,43 @@ def look(daemon):
     with os.scandir(f"{daemon.mount}/stable") as entries:
         assert sorted(entry.name for entry in entries) == ["ctl", "request", "status", "stderr", "stdout"]
     assert os.stat(f"{daemon.mount}/stable/stdout").st_size == len(get(f"{daemon.mount}/stable/stdout"))
+
+
+# Over a connection to an agent, which may break, and is opened again.
+
+
+def agent(daemon):
+    in_slot(f"{daemon.mount}/agent", b"a=b sh -c 'cat; echo no >&2; exit 3'\n" + BODY, BODY, "3 exited", b"no\n")
+
+
+def agent_unknown(daemon):
+    in_slot(f"{daemon.mount}/agent", b"no-such-command\n", b"",
+            "127 unstarted cannot execute no-such-command: No such file or directory")
+
+
+def agent_conversation(daemon):
+    conversation_of(f"{daemon.mount}/agent", b"cat\n" + LONG, LONG)
+
+
+def agent_cancel(daemon):
+    cancel_in(f"{daemon.mount}/agent")
+
+
+def serving(daemon):
+    """The clients of its connections."""
+    with open(f"/proc/{daemon.pid}/task/{daemon.pid}/children") as children:
+        for pid in map(int, children.read().split()):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as words:
+                if b"--serve" in words.read():
+                    yield pid
+
+
+def agent_again(daemon):
+    """The connection has broken. The call waits for another one."""
+    for pid in serving(daemon):
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda pid=pid: not os.path.exists(f"/proc/{pid}"), "it is not reaped")
+    agent(daemon)
 
 
 def reload_with(daemon, text):
@@ -262,12 +312,13 @@ def run(scenario, daemon):
 
 def rest(daemon):
     """Leaves nothing long in the slots, and waits until nothing is under way."""
-    for directory in (f"{daemon.mount}/stable", f"{daemon.mount}/pipes"):
+    directories = [f"{daemon.mount}/{name}" for name in ("stable", "pipes", "agent")]
+    for directory in filter(os.path.isdir, directories):
         with open(directory + "/ctl", "w") as ctl:
             ctl.write("cancel\n")
         get(directory + "/status")
-    ask(f"{daemon.mount}/stable", b"true")
-    assert status(f"{daemon.mount}/stable") == "0 exited"
+        ask(directory, b"true")
+        assert status(directory) == "0 exited"
 
 
 LINES = re.compile(r"hooksfs: (job sandbox=\w+ slot=\S+ uid=\d+ pid=\d+ command=\S+ ms=\d+ in=\d+ out=\d+ err=\d+ "
@@ -306,7 +357,10 @@ def sweep(daemon, scenario, call, error):
 
 
 def main(folder, call, error, *names):
-    text = CONFIG.format(folder=folder)
+    text = CONFIG
+    if any(name.startswith("agent") for name in names):
+        text += AGENT_CONFIG
+    text = text.format(folder=folder, agent=os.environ.get("HOOKSFS_AGENT"))
     with open(f"{folder}/docker", "w") as docker:
         docker.write(DOCKER)
     os.chmod(f"{folder}/docker", 0o755)

@@ -4,6 +4,8 @@
 
 #include "output.h"
 
+#include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 static void ck_visible(const struct output *output, const char *text)
@@ -63,6 +65,22 @@ START_TEST(keeps_up_to_the_limit)
 }
 END_TEST
 
+// What comes after a gap would look as if there were none.
+START_TEST(keeps_nothing_after_what_it_could_not_keep)
+{
+    struct output output = {0};
+
+    output_append(&output, "abc", 3, UINT64_MAX);
+    ck_assert_int_eq(output_append(&output, "", SIZE_MAX / 2, UINT64_MAX), -ENOMEM);
+    ck_assert_int_eq(output_append(&output, "def", 3, UINT64_MAX), -ENOMEM);
+    ck_visible(&output, "abc");
+    output_finish(&output);
+    ck_assert_int_eq(output_append(&output, "def", 3, UINT64_MAX), 3);
+    ck_visible(&output, "def");
+    output_finish(&output);
+}
+END_TEST
+
 START_TEST(hides_what_is_held)
 {
     struct output output = {0};
@@ -116,5 +134,6 @@ END_TEST
 int main(void)
 {
     UNIT_RUN("output", ONCE(starts_open_and_empty), EACH(keeps_up_to_the_limit, appends),
-             ONCE(hides_what_is_held), ONCE(strips_what_is_not_its_own), ONCE(finish_makes_it_new));
+             ONCE(keeps_nothing_after_what_it_could_not_keep), ONCE(hides_what_is_held),
+             ONCE(strips_what_is_not_its_own), ONCE(finish_makes_it_new));
 }
