@@ -15,7 +15,7 @@ test_packages=(bash busybox-static check coreutils findutils grep jq mount nodej
 
 # A pod on this machine; podman.
 cluster_packages=(conmon containerd openssl podman protobuf-compiler python3-grpcio
-    python3-protobuf python3-uvloop runc)
+    python3-protobuf runc)
 
 # What the measuring programs are, and are compared with.
 bench_packages=(bash busybox-static coreutils grep jq procps python3 sed)

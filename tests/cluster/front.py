@@ -7,8 +7,7 @@ CRI Exec call; its answer is the address of containerd's streaming server,
 and from there on bytes are only copied, so that the protocol kubectl speaks
 is Kubernetes' own; with --websocket, one that containerd does not have is
 translated on the way (`websocket.py`).  The faults that `fault` asks for over
-DIR/control.sock are played here.  uvloop, because what measures through here
-should not measure Python.
+DIR/control.sock are played here.
 """
 
 import asyncio
@@ -23,7 +22,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import cri
 import grpc
-import uvloop
 import websocket
 
 DIR = cri.DIR
@@ -399,5 +397,4 @@ def hang_up(writer, how: str) -> None:
     writer.transport.abort()
 
 
-uvloop.install()
 asyncio.run(Front().run())
