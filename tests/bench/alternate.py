@@ -3,14 +3,15 @@
 """Lets the contenders of one row take turns, a few calls each, round by round, so that
 whatever else the machine does hits all alike.
 
-usage: alternate.py RESULTS WHAT SECONDS, with a table on stdin:
+usage: alternate.py RESULTS WHAT SECONDS [REST], with a table on stdin:
     NAME | CALLS | COMMAND
 COMMAND is a process that stays up and times its own calls: it answers a line with a
 number by a line of so many times in nanoseconds. It gets a session of its own, because
-Linux shares the CPU out among sessions, and hooksfs gives one to each job. Before each
-turn the machine rests: what one contender leaves to be done, such as a container runtime's
-cleaning up after an exec, would otherwise be counted to the next. Where a turn has several
-CALLS, one more comes before them that does not count, because it finds the caches cold."""
+Linux shares the CPU out among sessions, and hooksfs gives one to each job. Where a turn
+has several CALLS, one more comes before them that does not count, because it finds the
+caches cold. Before each turn the machine rests for REST seconds (0): what one contender
+leaves to be done, such as a container runtime's cleaning up after an exec, would
+otherwise be counted to the next."""
 
 import select
 import shlex
@@ -21,7 +22,6 @@ import time
 import contenders
 
 PATIENCE_SECONDS = 120
-REST_SECONDS = 0.1
 
 
 class Contender:
@@ -44,7 +44,6 @@ class Contender:
         return times
 
     def take_turn(self) -> None:
-        time.sleep(REST_SECONDS)
         if self.calls > 1:
             self.ask(1)
         self.times += self.ask(self.calls)
@@ -56,13 +55,15 @@ class Contender:
 
 
 def main() -> None:
-    results, what, seconds = sys.argv[1:]
+    results, what, seconds = sys.argv[1:4]
+    rest = float(sys.argv[4]) if len(sys.argv) > 4 else 0
     everyone = [Contender(*line) for line in contenders.read_table()]
     try:
         for contender in everyone:
             contender.ask(1)  # starting up does not count
         for order in contenders.rounds(everyone, float(seconds)):
             for contender in order:
+                time.sleep(rest)
                 contender.take_turn()
         for contender in everyone:
             contender.end()
