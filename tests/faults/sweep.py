@@ -77,12 +77,12 @@ def slot(daemon):
     in_slot(f"{daemon.mount}/stable", b"a=b cat\n" + BODY, BODY)
 
 
-def failing(daemon):
-    in_slot(f"{daemon.mount}/stable", b"sh -c 'cat; echo no >&2; exit 3'\n" + BODY, BODY, "3 exited", b"no\n")
+def failing(daemon, sandbox="stable"):
+    in_slot(f"{daemon.mount}/{sandbox}", b"a=b sh -c 'cat; echo no >&2; exit 3'\n" + BODY, BODY, "3 exited", b"no\n")
 
 
-def unknown(daemon):
-    in_slot(f"{daemon.mount}/stable", b"no-such-command\n", b"",
+def unknown(daemon, sandbox="stable"):
+    in_slot(f"{daemon.mount}/{sandbox}", b"no-such-command\n", b"",
             "127 unstarted cannot execute no-such-command: No such file or directory")
 
 
@@ -121,15 +121,12 @@ def mkdir(daemon):
     assert not os.path.exists(own)
 
 
-def cancel_in(directory):
+def cancel(daemon, sandbox="stable"):
+    directory = f"{daemon.mount}/{sandbox}"
     ask(directory, f"{nap} 30".encode())
     with open(directory + "/ctl", "w") as ctl:
         ctl.write("cancel\n")
     check_status(status(directory), "130 cancelled")
-
-
-def cancel(daemon):
-    cancel_in(f"{daemon.mount}/stable")
 
 
 def timeout(daemon):
@@ -216,12 +213,11 @@ def look(daemon):
 
 
 def agent(daemon):
-    in_slot(f"{daemon.mount}/agent", b"a=b sh -c 'cat; echo no >&2; exit 3'\n" + BODY, BODY, "3 exited", b"no\n")
+    failing(daemon, "agent")
 
 
 def agent_unknown(daemon):
-    in_slot(f"{daemon.mount}/agent", b"no-such-command\n", b"",
-            "127 unstarted cannot execute no-such-command: No such file or directory")
+    unknown(daemon, "agent")
 
 
 def agent_conversation(daemon):
@@ -229,7 +225,7 @@ def agent_conversation(daemon):
 
 
 def agent_cancel(daemon):
-    cancel_in(f"{daemon.mount}/agent")
+    cancel(daemon, "agent")
 
 
 def serving(daemon):
