@@ -376,6 +376,9 @@ def test_daemon_that_does_not_read():
         agent.stalled.clear()
         jobs = [agent.start("head", "-c", "900000", "/dev/zero") for _ in range(20)]
         time.sleep(1)
+        # They end, and what they wrote is still in their pipes.
+        short = [agent.start("head", "-c", "60000", "/dev/zero") for _ in range(5)]
+        time.sleep(0.5)
         assert is_sanitized() or pss([agent.pid]) < 4000, memory([agent.pid])
         mark = Mark()
         victim = agent.start("sleep", "100", env=[mark.variable])
@@ -386,6 +389,10 @@ def test_daemon_that_does_not_read():
         for job in jobs:
             job.until_gone()
             assert len(job.stdout) == 900_000
+        for job in short:
+            job.until_gone()
+            assert len(job.stdout) == 60_000 and job.order.count(STDOUT) == 1, job.order
+            assert job.order.index(ENDED) > job.order.index(STDOUT), job.order
         assert victim.until_gone().ended == (1, 9)
 
 
