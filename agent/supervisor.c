@@ -79,8 +79,8 @@ static void start_command(struct supervisor *supervisor)
     struct child child = {.spec = supervisor->spec, .parent = getpid()};
     pid_t pid;
 
-    // As long as we cannot listen, the agent's death is ours, and that the child's.
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // That the agent dies while we cannot listen is heard afterwards. It must not be our
+    // death too: what the command has started by then would be nobody's.
     if (getppid() != supervisor->spec->agent)
         _exit(EXIT_FAILURE);
     pid = clone(run_child, child_stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
@@ -88,7 +88,6 @@ static void start_command(struct supervisor *supervisor)
         child.stage = FRAME_AT_RESOURCES;
         child.failure = errno;
     }
-    prctl(PR_SET_PDEATHSIG, 0);
     if (child.failure) {
         supervisor->report =
             (struct report){.what = REPORT_FAILED, .stage = child.stage, .number = child.failure};

@@ -737,14 +737,15 @@ def test_kill_while_it_is_being_executed():
 
 
 def test_agent_killed_while_it_executes():
+    """The supervisor hears of it as soon as the file system answers."""
     with Hung() as folder:
         agent = Agent()
         agent.start("sleep", "100", workdir=folder)
         supervisor = eventually(lambda: children(agent.pid), "no supervisor")[0]
         command = eventually(lambda: children(supervisor), "no command")[0]
         agent.process.kill()
-        eventually(lambda: not is_alive(supervisor) and not is_alive(command), "they live on")
         agent.await_end(-9)
+    eventually(lambda: not is_alive(supervisor) and not is_alive(command), "they live on")
 
 
 def test_old_kernels():
@@ -801,6 +802,20 @@ def test_killed_agent():
         agent.process.send_signal(number)
         eventually(mark.is_gone, "they live on")
         agent.await_end(-number)
+
+
+def test_killed_agent_as_jobs_start():
+    """What a command has started by then belongs to somebody who is still there."""
+    mark = Mark()
+    for number in range(30):
+        agent = Agent()
+        agent.stop.set()  # its last frame may be cut
+        for _ in range(20):
+            agent.shell("setsid sleep 100 & setsid sleep 100 & sleep 100", env=[mark.variable])
+        time.sleep(number / 1000)
+        agent.process.kill()
+        agent.await_end(-9)
+    eventually(mark.is_gone, "they live on")
 
 
 def test_stdout_breaks():

@@ -250,7 +250,7 @@ test_unstarted_with_stdin() {
 # --- cancelled
 
 test_cancel() {
-    ask "$L" "sh -c 'echo out; echo err >&2; echo \$\$ >$T/pid; exec sleep 1000'"
+    ask "$L" "sh -c 'echo err >&2; echo \$\$ >$T/pid; echo out; exec sleep 1000'"
     is "$(timeout 30 head -n 1 "$L/stdout")" out "stdout while it runs"
     echo cancel >"$L/ctl"
     ends "$L" "130 cancelled"
