@@ -50,8 +50,9 @@ void connection_send_now(struct connection *connection, uint32_t job, enum frame
 
 void connection_send_hello(struct connection *connection, const char *version);
 
-// Reads up to SIZE bytes, at most WIRE_MAX_PAYLOAD, from FD into a frame, and sends
-// it; now, unless it is short. Returns as read does, with -errno; only more than 0 sent something.
+// Reads up to SIZE bytes, at most WIRE_MAX_PAYLOAD, from FD into a frame, and sends it;
+// now, unless it is short. Returns as read does, with -errno; only more than 0 sent
+// something.
 ssize_t connection_send_from(struct connection *connection, uint32_t job, enum frame_type type,
                              int fd, size_t size);
 
