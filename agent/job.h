@@ -4,8 +4,7 @@
 #pragma once
 
 #include "connection.h"
-
-#include <sys/resource.h>
+#include "pool.h"
 
 struct job;
 
@@ -15,13 +14,11 @@ struct jobs {
     char *const *own_env;
     struct rlimit descriptors;   // what commands get
     void (*forget)(void *data);  // in a new supervisor: gives the server's memory back
-    void (*on_none)(void *data); // after jobs_end: no supervisor is left
+    void (*on_none)(void *data); // after jobs_end: no job is left
     void *data;
+    struct pool pool;
     struct list all;
     struct list buckets[256];
-    struct list held;     // supervisors that stay with what was released
-    struct timer inherit; // the next look at what dead supervisors have left us
-    unsigned inherit_pause_ms;
     bool is_ending;
 };
 
@@ -37,6 +34,9 @@ struct job *job_find(const struct jobs *jobs, uint32_t number);
 // What the daemon sends about a job, but START. Returns 0, -EBADMSG when it may not
 // say so, or -ENOMEM. JOB may be gone afterwards.
 int job_receive(struct job *job, const struct frame *frame);
+
+// Gives back what has not been needed lately.
+void jobs_trim(struct jobs *jobs);
 
 // Has every job killed, and lets go of what was released. Nothing is sent any
 // more. on_none follows, maybe at once.

@@ -166,6 +166,7 @@ static void on_beat(void *data)
         return;
     }
     connection_trim(&server->connection);
+    jobs_trim(&server->jobs);
     if (server->in.length == 0)
         buffer_finish(&server->in);
     if (loop_arm(server->loop, &server->beat, left_ms < TRIM_MS ? left_ms : TRIM_MS) < 0)

@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -48,6 +49,7 @@ struct supervisor {
 // failed: that is quicker than a copy, and needs no other way to learn which.
 struct child {
     const struct supervisor_spec *spec;
+    const struct command *command;
     pid_t parent;
     enum frame_stage stage; // set by the child
     int failure;
@@ -69,21 +71,17 @@ static int run_child(void *data)
     signal(SIGCHLD, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    child->stage = command_exec(child->spec->command);
+    child->stage = command_exec(child->command);
     child->failure = errno;
     return EXIT_FAILURE;
 }
 
-static void start_command(struct supervisor *supervisor)
+static void execute(struct supervisor *supervisor, const struct command *command)
 {
-    struct child child = {.spec = supervisor->spec, .parent = getpid()};
-    pid_t pid;
+    struct child child = {.spec = supervisor->spec, .command = command, .parent = getpid()};
+    pid_t pid =
+        clone(run_child, child_stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
 
-    // That the agent dies while we cannot listen is heard afterwards. It must not be our
-    // death too: what the command has started by then would be nobody's.
-    if (getppid() != supervisor->spec->agent)
-        _exit(EXIT_FAILURE);
-    pid = clone(run_child, child_stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
     if (pid < 0) {
         child.stage = FRAME_AT_RESOURCES;
         child.failure = errno;
@@ -97,6 +95,25 @@ static void start_command(struct supervisor *supervisor)
     supervisor->is_running = true;
     supervisor->report.what = REPORT_STARTED;
     supervisor->report_ns = loop_now_ns() + (uint64_t)START_DELAY_MS * NS_PER_MS;
+}
+
+static void start_command(struct supervisor *supervisor, const struct frame *start)
+{
+    uint32_t time_limit_ms = frame_number(start->payload);
+    struct command command = {0};
+
+    if (time_limit_ms > 0)
+        supervisor->deadline_ns = loop_now_ns() + (uint64_t)time_limit_ms * NS_PER_MS;
+    // That the agent dies while we cannot listen is heard afterwards. It must not be our
+    // death too: what the command has started by then would be nobody's.
+    if (getppid() != supervisor->spec->agent)
+        _exit(EXIT_FAILURE);
+    if (command_init(&command, start, supervisor->spec->own_env) < 0)
+        supervisor->report =
+            (struct report){.what = REPORT_FAILED, .stage = FRAME_AT_RESOURCES, .number = ENOMEM};
+    else
+        execute(supervisor, &command);
+    command_finish(&command);
 }
 
 // --- Descriptors
@@ -272,7 +289,8 @@ static void kill_round(struct supervisor *supervisor)
         supervisor->pause_ms = LONGEST_PAUSE_MS;
 }
 
-static _Noreturn void supervise(struct supervisor *supervisor)
+// Until nothing is left of the job.
+static void supervise(struct supervisor *supervisor)
 {
     while (reap(supervisor)) {
         if (supervisor->report.what & REPORT_ENDED)
@@ -281,11 +299,51 @@ static _Noreturn void supervise(struct supervisor *supervisor)
             kill_round(supervisor);
         wait_for_something(supervisor);
     }
-    if (!supervisor->is_released || supervisor->is_killing) {
-        supervisor->report.what |= REPORT_GONE;
-        tell(supervisor);
-    }
-    _exit(EXIT_SUCCESS);
+    // The agent has heard the last of what we held.
+    if (supervisor->is_released && !supervisor->is_killing)
+        _exit(EXIT_SUCCESS);
+    supervisor->report.what |= REPORT_GONE;
+    tell(supervisor);
+}
+
+// Returns with START's payload and the command's streams, or not at all.
+static void await_start(struct frame *start)
+{
+    static const int streams[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    static char order[1 + SUPERVISOR_MAX_START];
+    struct iovec whole = {order, sizeof order};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof streams)];
+    } control;
+    struct msghdr message;
+    ssize_t count;
+
+    do {
+        message = (struct msghdr){.msg_iov = &whole,
+                                  .msg_iovlen = 1,
+                                  .msg_control = &control,
+                                  .msg_controllen = sizeof control};
+        count = recvmsg(CONTROL_FD, &message, 0);
+        if (count <= 0)
+            _exit(EXIT_SUCCESS);
+        // What is not a start was meant for the last job, and came too late.
+    } while (order[0] != ORDER_START);
+    // Descriptors that come take the lowest numbers, and these three are free.
+    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || message.msg_controllen == 0 ||
+        memcmp(CMSG_DATA(&control.header), streams, sizeof streams) != 0)
+        _exit(EXIT_FAILURE);
+    *start = (struct frame){.type = FRAME_START, .payload = order + 1, .length = (size_t)count - 1};
+}
+
+static void begin(struct supervisor *supervisor, const struct frame *start)
+{
+    *supervisor = (struct supervisor){.spec = supervisor->spec};
+    start_command(supervisor, start);
+    // The streams are the command's alone from now on.
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    close(STDERR_FILENO);
 }
 
 static void on_child(int number)
@@ -297,6 +355,7 @@ _Noreturn void supervisor_run(const struct supervisor_spec *spec)
 {
     struct sigaction action = {.sa_handler = on_child};
     struct supervisor supervisor = {.spec = spec};
+    struct frame start = *spec->start;
     sigset_t all;
 
     // Blocked, not ignored: the command starts with none of it.
@@ -307,13 +366,11 @@ _Noreturn void supervisor_run(const struct supervisor_spec *spec)
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (!arrange_descriptors(spec))
         _exit(EXIT_FAILURE);
-    if (spec->time_limit_ms > 0)
-        supervisor.deadline_ns = loop_now_ns() + (uint64_t)spec->time_limit_ms * NS_PER_MS;
-    start_command(&supervisor);
-    // The streams are the command's alone from now on.
-    close(STDIN_FILENO);
-    close(STDOUT_FILENO);
-    close(STDERR_FILENO);
+    begin(&supervisor, &start);
     spec->forget(spec->data);
-    supervise(&supervisor);
+    while (true) {
+        supervise(&supervisor);
+        await_start(&start);
+        begin(&supervisor, &start);
+    }
 }

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that stands between the agent and one command. It is the reaper of
-// all that the command starts, so it can find and kill it whatever becomes of the
-// parents; and it does so when the agent is gone.
+// The process that stands between the agent and one command at a time. It is the reaper
+// of all that the command starts, so it can find and kill it whatever becomes of the
+// parents; and it does so when the agent is gone. Only when nothing is left of one
+// command does it take another.
 //
-// It and the agent talk through a socket that keeps messages whole: one byte, an
-// order, in one direction, and struct report in the other.
+// It and the agent talk through a socket that keeps messages whole: an order in one
+// direction, and struct report in the other. Orders are one byte, but that to start,
+// which has START's payload behind it, and the command's streams with it.
 #pragma once
 
 #include "command.h"
 
 #include <sys/resource.h>
 
+enum { SUPERVISOR_MAX_START = 32 * 1024 }; // bytes of a payload in an order
+
 enum supervisor_order {
+    ORDER_START = 's', // when the last job is gone
     ORDER_TERM = 't',
     ORDER_KILL = 'k',
     ORDER_RELEASE = 'r',
@@ -34,15 +39,15 @@ struct report {
 };
 
 struct supervisor_spec {
-    const struct command *command;
-    uint32_t time_limit_ms; // 0: none
-    int stdin_fd;           // the command's ends; all are at least 3
+    const struct frame *start; // the first job's
+    char *const *own_env;
+    int stdin_fd; // the first command's ends; all are at least 3
     int stdout_fd;
     int stderr_fd;
     int control_fd; // our end
     pid_t agent;
     const struct rlimit *descriptors; // what the command gets
-    void (*forget)(void *data);       // gives the agent's memory back
+    void (*forget)(void *data);       // gives the agent's memory back, START's too
     void *data;
 };
 

@@ -717,6 +717,7 @@ def test_kill_while_it_is_being_executed():
     """The supervisor cannot listen meanwhile."""
     with Hung() as folder, Agent() as agent:
         for kind in [KILL, RELEASE]:
+            agent.run("true")  # and its supervisor is the next job's
             job = agent.start("sleep", "100", workdir=folder)
             eventually(lambda: len(children(agent.pid)) == 1, "no supervisor")
             time.sleep(0.2)
@@ -724,6 +725,7 @@ def test_kill_while_it_is_being_executed():
             job.say(kind)
             job.until_gone(5)
             assert job.lost == (kind == KILL) and not job.ended
+        agent.run("true")
         job = agent.start("sleep", "100", workdir=folder, limit_ms=300)
         job.until_gone(5)
         assert job.lost
@@ -771,6 +773,110 @@ def test_old_kernels():
         os.kill(parent(shell), signal.SIGKILL)
         job.until_gone()
         assert mark.is_gone()
+
+
+# --- Supervisors that take one job after another
+
+
+def supervisor_of(agent, **options):
+    return int(agent.run("/bin/sh", "-c", "echo $PPID", **options).stdout)
+
+
+def test_supervisors_are_used_again():
+    with Agent() as agent:
+        first = supervisor_of(agent)
+        assert all(supervisor_of(agent) == first for _ in range(20))
+        # After what could not be executed, was killed, or was released, too.
+        assert agent.run("no-such-command").failed
+        job = agent.shell("echo x; sleep 100")
+        job.line()
+        job.say(KILL)
+        job.until_gone()
+        job = agent.shell("echo x; sleep 100")
+        job.line()
+        job.say(RELEASE)
+        job.until_gone()
+        assert supervisor_of(agent) == first
+        # What is too large to be handed over needs one of its own.
+        large = [f"V{n}=" + "x" * 8192 for n in range(5)]
+        assert supervisor_of(agent, env=large) != first
+        jobs = [agent.start("/bin/sh", "-c", "echo $PPID; read line", end=False) for _ in range(40)]
+        assert len({job.line() for job in jobs}) == 40
+        for job in jobs:
+            job.say(STDIN_END)
+        for job in jobs:
+            job.until_gone()
+        assert len(children(agent.pid)) <= 32
+        check_clean(agent)
+
+
+def test_one_with_something_left_takes_no_other():
+    with Agent() as agent:
+        job = agent.shell("(sleep 100 >/dev/null 2>&1 &); echo $PPID").until_ended()
+        first = int(job.line())
+        assert supervisor_of(agent) != first
+        job.say(RELEASE)
+        job.until_gone()
+        assert is_alive(first)
+        assert all(supervisor_of(agent) != first for _ in range(5))
+
+
+def test_nothing_of_a_job_is_left_for_the_next():
+    look = ["/bin/sh", "-c", "echo $PPID; env | sort; pwd; umask; ulimit -a; ls -l /proc/self/fd | wc -l; "
+            "grep -E 'Sig|Groups|NoNewPrivs|NSpid:' /proc/self/status | grep -v NSpid; cat"]
+    with Agent() as agent:
+        first = agent.run(*look, data=b"")
+        agent.run("/bin/sh", "-c", "trap '' TERM INT; ulimit -n 10; umask 0; cat; echo more",
+                  env=["SECRET=1", "PATH=/bin:/usr/bin"], workdir="/tmp", limit_ms=300, data=b"hidden")
+        begin = time.monotonic()
+        second = agent.start(*look, end=False)
+        time.sleep(0.5)  # the other's time is over
+        second.say(STDIN_END)
+        second.until_gone()
+        assert first.stdout == second.stdout and second.ended == (0, 0), (first.stdout, second.stdout)
+        assert first.stderr == second.stderr == b""
+        assert time.monotonic() - begin > 0.4
+
+
+def test_late_orders_are_for_nobody_else():
+    """Orders that cross the end of their job on the way."""
+    with Agent() as agent:
+        for n in range(300):
+            job = agent.start("true")
+            if n % 3:
+                time.sleep(random.uniform(0, 0.003))
+            for kind in random.sample([TERM, KILL, RELEASE], random.randint(1, 3)):
+                job.say(kind)
+            other = agent.run("/bin/sh", "-c", "echo x; echo y")
+            assert other.stdout == b"x\ny\n" and other.ended == (0, 0), (n, other.order, other.ended)
+            job.until_gone()
+        check_clean(agent)
+
+
+def test_idle_supervisor_killed():
+    with Agent() as agent:
+        for _ in range(20):
+            os.kill(supervisor_of(agent), signal.SIGKILL)
+            time.sleep(random.choice([0, 0, 0.01]))
+            job = agent.run("echo", "x")
+            assert job.lost or (job.stdout, job.ended) == (b"x\n", (0, 0)), job.order
+        # Once its death is known it is asked no more.
+        os.kill(supervisor_of(agent), signal.SIGKILL)
+        eventually(lambda: not children(agent.pid), "it is still there")
+        assert agent.run("echo", "x").ended == (0, 0)
+        check_clean(agent)
+
+
+def test_idle_supervisors_end_with_the_agent():
+    agent = Agent()
+    jobs = [agent.start("sleep", "0.1") for _ in range(10)]
+    for job in jobs:
+        job.until_gone()
+    idle = children(agent.pid)
+    assert len(idle) == 10
+    agent.process.kill()
+    agent.await_end(-9)
+    eventually(lambda: not any(map(is_alive, idle)), "a supervisor is left")
 
 
 # --- The end of everything

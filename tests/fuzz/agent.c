@@ -19,6 +19,16 @@ extern char **environ;
 
 // --- What the daemon sends
 
+// More than a supervisor that is there already is handed over.
+static char *long_variable(void)
+{
+    static char variable[SUPERVISOR_MAX_START + 2];
+
+    memset(variable, 'x', sizeof variable - 1);
+    variable[1] = '=';
+    return variable;
+}
+
 static void send_start(struct world *world)
 {
     static char word[200];
@@ -34,9 +44,12 @@ static void send_start(struct world *world)
     if (world->started >= WORLD_JOBS)
         return;
     world->started++;
+    if ((choice & 0x1f) == 0x1f)
+        env[0] = long_variable();
     FUZZ_CHECK(frame_append_start(&out, world->started, choice & 0x40 ? 1000 : 0, "/", argv, env) ==
                    0,
                "no memory");
+    world->jobs[world->started - 1].start_length = out.length - WIRE_HEADER;
     world_send(world, out.data, out.length);
 }
 

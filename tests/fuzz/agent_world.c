@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 
 enum {
@@ -27,10 +29,19 @@ int __real_epoll_wait(int fd, struct epoll_event *events, int count, int timeout
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int count, int timeout);
 void __wrap_descendants_walk(pid_t root, bool (*visit)(void *data, pid_t pid), void *data);
 pid_t __wrap_fork(void);
+ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 int __wrap_kill(pid_t pid, int number);
 pid_t __wrap_waitpid(pid_t pid, int *status, int options);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+static void close_command(struct world_job *job)
+{
+    close_fd(&job->in_fd);
+    close_fd(&job->out_fds[0]);
+    close_fd(&job->out_fds[1]);
+}
 
 // The command is played: its ends must not block.
 static void keep(int fd)
@@ -60,37 +71,125 @@ int __wrap_socketpair(int domain, int type, int protocol, int ends[2])
     return result;
 }
 
+static void take_streams(struct world_job *job, const int ends[3])
+{
+    job->in_fd = ends[0];
+    job->out_fds[0] = ends[1];
+    job->out_fds[1] = ends[2];
+    current->far_count = 0;
+}
+
+static struct world_job *begin_job(int far_count)
+{
+    struct world_job *job = &current->jobs[current->begun++];
+
+    FUZZ_CHECK(current->begun <= current->started, "a job that nobody started");
+    FUZZ_CHECK(current->far_count == far_count, "%d ends", current->far_count);
+    return job;
+}
+
+static void employ(struct world_supervisor *supervisor, struct world_job *job)
+{
+    supervisor->job = job;
+    job->supervisor = supervisor;
+}
+
 pid_t __wrap_fork(void)
 {
-    struct world_job *job = &current->jobs[current->forked++];
+    struct world_job *job = begin_job(4);
 
-    FUZZ_CHECK(current->forked <= current->started, "a job that nobody started");
-    FUZZ_CHECK(current->far_count == 4, "%d ends", current->far_count);
-    current->far_count = 0;
+    take_streams(job, current->far);
     if (current->fork_fails) {
-        for (int i = 0; i < 4; i++)
-            close(current->far[i]);
+        close_command(job);
+        close(current->far[3]);
         errno = EAGAIN;
         return -1;
     }
-    job->has_supervisor = true;
-    job->in_fd = current->far[0];
-    job->out_fds[0] = current->far[1];
-    job->out_fds[1] = current->far[2];
-    job->control_fd = current->far[3];
-    return FAKE_PID + (pid_t)current->forked;
+    current->supervisors[current->forked].control_fd = current->far[3];
+    employ(&current->supervisors[current->forked], job);
+    return FAKE_PID + (pid_t)++current->forked;
+}
+
+// What SUPERVISOR is sent, one message. Returns its length, or less than 1.
+static ssize_t hear_order(const struct world_supervisor *supervisor, char *order, size_t size,
+                          int ends[3])
+{
+    struct iovec part = {order, size};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(3 * sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    ssize_t count = recvmsg(supervisor->control_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (count <= 0 || order[0] != ORDER_START)
+        return count;
+    FUZZ_CHECK(!(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)), "a START that is too long");
+    FUZZ_CHECK(control.header.cmsg_len == CMSG_LEN(3 * sizeof(int)), "not three streams");
+    memcpy(ends, CMSG_DATA(&control.header), 3 * sizeof(int));
+    return count;
+}
+
+static bool is_same(int one, int other)
+{
+    struct stat stats[2];
+
+    return fstat(one, &stats[0]) == 0 && fstat(other, &stats[1]) == 0 &&
+           stats[0].st_ino == stats[1].st_ino;
+}
+
+// Whether SUPERVISOR, which is idle, has a START. Orders before it come too late.
+static bool hear_start(struct world_supervisor *supervisor)
+{
+    static char order[2 * SUPERVISOR_MAX_START];
+    struct world_job *job;
+    int ends[3];
+    ssize_t count;
+
+    do
+        count = hear_order(supervisor, order, sizeof order, ends);
+    while (count > 0 && order[0] != ORDER_START);
+    if (count <= 0)
+        return false;
+    job = begin_job(3);
+    FUZZ_CHECK((size_t)count == 1 + job->start_length && count <= 1 + SUPERVISOR_MAX_START,
+               "a START of %zd bytes", count);
+    for (int i = 0; i < 3; i++) {
+        FUZZ_CHECK(is_same(ends[i], current->far[i]), "another job's streams");
+        close(current->far[i]);
+    }
+    take_streams(job, ends);
+    employ(supervisor, job);
+    return true;
+}
+
+// A START for a supervisor that is there already.
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    ssize_t result = __real_sendmsg(fd, message, flags);
+    int hearers = 0;
+
+    for (uint32_t i = 0; result > 0 && i < current->forked; i++)
+        if (current->supervisors[i].control_fd >= 0 && !current->supervisors[i].job)
+            hearers += hear_start(&current->supervisors[i]);
+    FUZZ_CHECK(hearers == (result > 0), "%d supervisors have it", hearers);
+    return result;
 }
 
 // A supervisor that is killed is gone.
 int __wrap_kill(pid_t pid, int number)
 {
-    struct world_job *job;
+    struct world_supervisor *supervisor;
 
     FUZZ_CHECK(pid > FAKE_PID && pid <= FAKE_PID + (pid_t)current->forked, "kill(%d)", (int)pid);
     FUZZ_CHECK(number == SIGKILL, "signal %d", number);
-    job = &current->jobs[pid - FAKE_PID - 1];
-    FUZZ_CHECK(job->control_fd >= 0, "killed after its end");
-    close_fd(&job->control_fd);
+    supervisor = &current->supervisors[pid - FAKE_PID - 1];
+    FUZZ_CHECK(supervisor->control_fd >= 0, "killed after its end");
+    FUZZ_CHECK(supervisor->job, "killed though it has no job");
+    close_fd(&supervisor->control_fd);
     return 0;
 }
 
@@ -267,10 +366,16 @@ void world_receive(struct world *world)
 
 // --- Supervisors and commands
 
+static bool is_supervised(const struct world_job *job)
+{
+    return job->supervisor->job == job && job->supervisor->control_fd >= 0 &&
+           !job->supervisor->is_holding;
+}
+
 static void report(struct world_job *job, struct report what)
 {
-    if (job->control_fd >= 0)
-        send(job->control_fd, &what, sizeof what, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (is_supervised(job))
+        send(job->supervisor->control_fd, &what, sizeof what, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static void report_start(struct world_job *job)
@@ -307,22 +412,24 @@ static void command_read(struct world_job *job)
     FUZZ_CHECK(job->stdin_read <= job->stdin_sent, "bytes that nobody sent");
 }
 
-static void close_command(struct world_job *job)
+// It is idle now, or dead.
+static void leave_supervisor(struct world_job *job, bool is_dead)
 {
-    close_fd(&job->in_fd);
-    close_fd(&job->out_fds[0]);
-    close_fd(&job->out_fds[1]);
+    job->supervisor->job = NULL;
+    if (is_dead)
+        close_fd(&job->supervisor->control_fd);
 }
 
-static void fail_command(struct world_job *job)
+static void fail_command(struct world_job *job, bool is_dead)
 {
-    if (job->has_reported_start || job->has_reported_end || job->written[0] + job->written[1] > 0)
+    if (!is_supervised(job) || job->has_reported_start || job->has_reported_end ||
+        job->written[0] + job->written[1] > 0)
         return;
     report(job, (struct report){
                     .what = REPORT_FAILED | REPORT_GONE, .stage = FRAME_AT_EXEC, .number = ENOENT});
     job->has_reported_end = true;
     close_command(job);
-    close_fd(&job->control_fd);
+    leave_supervisor(job, is_dead);
 }
 
 static void end_command(struct world_job *job, unsigned number)
@@ -336,20 +443,24 @@ static void end_command(struct world_job *job, unsigned number)
     report(job, (struct report){.what = what, .number = (int)(number & 0xff)});
 }
 
-static void end_supervisor(struct world_job *job, unsigned char more)
+static void end_job(struct world_job *job, unsigned choice)
 {
-    if (job->control_fd < 0 || !job->has_reported_end)
+    bool is_holding = (choice & 2) && job->is_released;
+
+    if (!is_supervised(job) || !job->has_reported_end)
         return;
-    report(job, (struct report){.what = (unsigned char)(REPORT_GONE | more)});
-    if (!more)
-        close_command(job);
-    if (!more)
-        close_fd(&job->control_fd);
+    report(job, (struct report){.what = REPORT_GONE | (is_holding ? REPORT_HOLDS : 0)});
+    if (is_holding) {
+        job->supervisor->is_holding = true;
+        return;
+    }
+    close_command(job);
+    leave_supervisor(job, choice & 1);
 }
 
 void world_act(struct world *world, unsigned what, struct world_job *job)
 {
-    if (!job || !job->has_supervisor)
+    if (!job || !job->supervisor)
         return;
     if (what == 0)
         report_start(job);
@@ -362,13 +473,13 @@ void world_act(struct world *world, unsigned what, struct world_job *job)
     else if (what == 5)
         close_fd(&job->out_fds[fuzz_byte(&world->input) & 1]);
     else if (what == 6)
-        fail_command(job);
+        fail_command(job, fuzz_byte(&world->input) & 1);
     else if (what == 7)
         end_command(job, fuzz_byte(&world->input));
     else if (what == 8)
-        end_supervisor(job, 0);
+        end_job(job, fuzz_byte(&world->input));
     else
-        close_fd(&job->control_fd); // it was killed
+        close_fd(&job->supervisor->control_fd); // it was killed, maybe while it was idle
 }
 
 // --- Beginning and end
@@ -377,9 +488,9 @@ void world_end(struct world *world)
 {
     world->is_ended = true;
     close_fd(&world->to_agent);
-    for (uint32_t i = 0; i < world->forked; i++) {
+    for (uint32_t i = 0; i < WORLD_JOBS; i++) {
         close_command(&world->jobs[i]);
-        close_fd(&world->jobs[i].control_fd);
+        close_fd(&world->supervisors[i].control_fd);
     }
 }
 
@@ -409,15 +520,16 @@ struct world *world_create(const uint8_t *bytes, size_t size)
     world->is_legal = true;
     world->now_ms = 1000;
     world->sent_ms = 1000;
-    for (uint32_t i = 0; i < WORLD_JOBS; i++)
+    for (uint32_t i = 0; i < WORLD_JOBS; i++) {
+        world->supervisors[i].control_fd = -1;
         world->jobs[i] = (struct world_job){
             .number = i + 1,
-            .control_fd = -1,
             .in_fd = -1,
             .out_fds = {-1,                 -1                },
             .stdin_window = WIRE_STDIN_WINDOW,
             .window = {WIRE_OUTPUT_WINDOW, WIRE_OUTPUT_WINDOW},
         };
+    }
     current = world;
     return world;
 }

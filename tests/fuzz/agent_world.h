@@ -11,13 +11,21 @@
 
 enum { WORLD_JOBS = 16 };
 
+struct world_job;
+
+struct world_supervisor {
+    int control_fd;        // -1: it is dead
+    struct world_job *job; // NULL: none
+    bool is_holding;       // what its job has left: it takes no other
+};
+
 struct world_job {
     uint32_t number;
-    // The supervisor's and the command's ends, -1: closed
-    int control_fd;
+    size_t start_length;                 // of START's payload
+    struct world_supervisor *supervisor; // the one that has or had it; NULL: none has
+    // The command's ends, -1: closed
     int in_fd;
     int out_fds[2];
-    bool has_supervisor;
     bool has_reported_start;
     bool has_reported_end;
     // What went in and came out
@@ -42,8 +50,10 @@ struct world_job {
 struct world {
     struct fuzz_input input;
     struct world_job jobs[WORLD_JOBS];
+    struct world_supervisor supervisors[WORLD_JOBS];
     uint32_t started; // jobs that the daemon has started
-    uint32_t forked;  // of them, those that have come to a fork
+    uint32_t begun;   // of them, those that have come to a supervisor, or to a fork that failed
+    uint32_t forked;  // supervisors
     int agent_in;
     int agent_out;
     int to_agent;
