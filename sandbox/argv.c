@@ -71,6 +71,11 @@ int environment_merge(struct words *env, const struct words *changes)
     return 0;
 }
 
+int environment_default(struct words *env, const char *pair)
+{
+    return find(env, pair, strcspn(pair, "=")) ? 0 : words_append(env, pair);
+}
+
 int environment_inherit(struct words *env)
 {
     for (char **pair = environ; *pair; pair++)

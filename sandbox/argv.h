@@ -29,5 +29,8 @@ int argv_end(const struct argv *argv, struct error *err);
 // 0 or -ENOMEM.
 int environment_merge(struct words *env, const struct words *changes);
 
+// Appends PAIR, NAME=VALUE, unless ENV has a variable of that name. 0 or -ENOMEM.
+int environment_default(struct words *env, const char *pair);
+
 // Appends a copy of our own environment. 0 or -ENOMEM.
 int environment_inherit(struct words *env);

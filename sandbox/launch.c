@@ -34,14 +34,31 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
     return argv_end(&argv, err);
 }
 
+// kubectl, docker and podman are written in Go. What one of them has to do for a
+// connection is copying: on one thread it does that with fewer wake-ups, and with more
+// heap before it is searched for garbage, up to 20 MB, it spends a quarter less on it.
+// Whoever knows better has set these for the daemon.
+static int tune(struct words *env)
+{
+    static const char *const variables[] = {"GOMAXPROCS=1", "GOGC=400"};
+
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++)
+        if (environment_default(env, variables[i]) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
 int launch_prepare_client(struct launch *launch, const struct sandbox_config *config,
                           const struct words *argv, struct error *err)
 {
     static const struct caller nobody;
     static const struct words nothing;
     struct command command = {.env = &nothing, .argv = argv, .caller = &nobody};
+    int result = mode_of(config->mode)->prepare(config->settings, &command, launch, err);
 
-    return mode_of(config->mode)->prepare(config->settings, &command, launch, err);
+    if (result == 0 && tune(&launch->env) < 0)
+        result = error_set(err, ENOMEM, "no memory");
+    return result;
 }
 
 void launch_finish(struct launch *launch)

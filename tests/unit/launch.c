@@ -165,6 +165,49 @@ START_TEST(starts_this_client)
 }
 END_TEST
 
+static const char *value_of(const char *name)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < launch.env.count; i++) {
+        const char *pair = launch.env.items[i];
+        if (strncmp(pair, name, strlen(name)) != 0 || pair[strlen(name)] != '=')
+            continue;
+        ck_assert_msg(!found, "%s twice", name);
+        found = pair + strlen(name) + 1;
+    }
+    return found;
+}
+
+// Unless the daemon's environment has them; a client that serves one job gets none.
+START_TEST(tunes_the_client)
+{
+    struct words argv = {0};
+    struct error err = {0};
+    const struct sandbox_config *sandbox = configure(clients[_i].settings);
+
+    ck_assert_int_eq(words_append(&argv, "/a"), 0);
+    unsetenv("GOMAXPROCS");
+    setenv("GOGC", "50", 1);
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &err), 0);
+    ck_assert_pstr_eq(value_of("GOMAXPROCS"), "1");
+    ck_assert_pstr_eq(value_of("GOGC"), "50");
+    launch_finish(&launch);
+    unsetenv("GOGC");
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &err), 0);
+    ck_assert_pstr_eq(value_of("GOGC"), "400");
+    launch_finish(&launch);
+    struct request request = world_request("cat");
+    struct caller caller = {0};
+    ck_assert_int_eq(launch_prepare(&launch, sandbox, &request, &caller, &err), 0);
+    ck_assert_pstr_eq(value_of("GOMAXPROCS"), NULL);
+    ck_assert_pstr_eq(value_of("GOGC"), NULL);
+    request_finish(&request);
+    words_finish(&argv);
+    finish();
+}
+END_TEST
+
 // --- The job, as the agent is told
 
 // clang-format off
@@ -239,5 +282,6 @@ int main(void)
 {
     UNIT_RUN("launch", EACH(has_settings, settings), EACH(has_no_agent, without),
              EACH(refuses_what_is_wrong, wrong), EACH(starts_this_client, clients),
-             EACH(tells_the_agent, jobs), EACH(knows_a_place_again, places));
+             EACH(tunes_the_client, clients), EACH(tells_the_agent, jobs),
+             EACH(knows_a_place_again, places));
 }
