@@ -112,6 +112,89 @@ class Fault:
         return self.mode == mode and self.step in ("", step)
 
 
+class Connection(asyncio.StreamReaderProtocol):
+    """A connection that is read as a stream, until the rest of it is only copied: without
+    a stream and a task for each direction that takes half as long."""
+
+    def __init__(self, serve=None) -> None:
+        loop = asyncio.get_running_loop()
+        self.reader = asyncio.StreamReader(limit=CHUNK, loop=loop)
+        super().__init__(self.reader, serve, loop=loop)
+        self.hand_on = None
+        self.feeder = None  # the transport whose bytes are written to this one
+        self.is_at_end = False
+
+    def data_received(self, data: bytes) -> None:
+        if self.hand_on:
+            self.hand_on(data)
+        else:
+            super().data_received(data)
+
+    def eof_received(self):
+        self.end()
+        return super().eof_received()
+
+    def connection_lost(self, error) -> None:
+        self.end()
+        super().connection_lost(error)
+
+    def end(self) -> None:
+        if self.hand_on and not self.is_at_end:
+            self.hand_on(b"")
+        self.is_at_end = True
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.feeder:
+            self.feeder.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.feeder:
+            self.feeder.resume_reading()
+
+
+@dataclass
+class Copy:
+    """One direction of a tunnel."""
+    front: "Front"
+    source: asyncio.Transport
+    target: asyncio.StreamWriter
+    over: asyncio.Future
+    limit: int | None  # so many bytes, and then it is cut
+    held: list[bytes] | None = None
+
+    def take(self, data: bytes) -> None:
+        """b"": the end."""
+        if self.held is not None:
+            self.held.append(data)
+        elif data and self.front.fault.hits("freeze", ""):
+            self.held = [data]
+            self.source.pause_reading()
+            self.front.keep(self.thaw())
+        else:
+            self.write(data)
+
+    async def thaw(self) -> None:
+        await self.front.while_fault("freeze")
+        held, self.held = self.held, None
+        for data in held:
+            self.write(data)
+        self.source.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        if self.over.done():
+            return
+        if not data:
+            self.over.set_result("")
+            return
+        self.target.write(data[:self.limit])
+        if self.limit is not None:
+            self.limit = max(self.limit - len(data), 0)
+            if self.limit == 0:
+                self.over.set_result(self.front.fault.cut)
+
+
 class Front:
     def __init__(self) -> None:
         self.token = (DIR / "token").read_text().strip()
@@ -120,7 +203,7 @@ class Front:
         self.fault = Fault()
         self.changed = asyncio.Event()
         self.streams: set[asyncio.Future] = set()
-        self.translators: set[asyncio.Task] = set()
+        self.tasks: set[asyncio.Task] = set()
         self.execs = 0
         self.port = 0
         self.listener = None
@@ -128,8 +211,8 @@ class Front:
     # Listening, and the faults.
 
     async def listen(self) -> None:
-        self.listener = await asyncio.start_server(
-            self.serve, "127.0.0.1", self.port, ssl=self.tls, limit=CHUNK,
+        self.listener = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self.serve), "127.0.0.1", self.port, ssl=self.tls,
             ssl_shutdown_timeout=STREAM_CLOSE_SECONDS, backlog=1024)
         self.port = self.listener.sockets[0].getsockname()[1]
 
@@ -243,51 +326,53 @@ class Front:
 
     async def connect(self, request: Request, wanted: dict[str, bool], url):
         """A connection to containerd's streaming server, or to the translator before it."""
-        if not (TRANSLATES and websocket.is_wanted(request.header)):
-            return await asyncio.open_connection(url.hostname, url.port, limit=CHUNK)
-        ours, its = socket.socketpair()
-        translator = asyncio.create_task(websocket.serve(its, wanted, url))
-        self.translators.add(translator)
-        translator.add_done_callback(self.translators.discard)
-        return await asyncio.open_connection(sock=ours, limit=CHUNK)
+        to = {"host": url.hostname, "port": url.port}
+        if TRANSLATES and websocket.is_wanted(request.header):
+            ours, its = socket.socketpair()
+            self.keep(websocket.serve(its, wanted, url))
+            to = {"sock": ours}
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(Connection, **to)
+        return protocol.reader, asyncio.StreamWriter(transport, protocol, protocol.reader, loop)
+
+    def keep(self, work) -> None:
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     # Streams.
 
     async def tunnel(self, reader, writer, up_reader, up_writer) -> None:
         """Copies both ways until one side ends or a fault cuts the stream."""
-        cut = asyncio.get_running_loop().create_future()
-        self.streams.add(cut)
-        copies = [asyncio.create_task(self.copy(reader, up_writer)),
-                  asyncio.create_task(self.copy_output(up_reader, writer, cut))]
+        over = asyncio.get_running_loop().create_future()
+        self.streams.add(over)
         try:
-            await asyncio.wait([cut, *copies],
-                               return_when=asyncio.FIRST_COMPLETED)
+            await self.copy(reader, writer, up_writer, over, None)
+            head = asyncio.ensure_future(up_reader.readuntil(b"\r\n\r\n"))
+            await asyncio.wait([over, head], return_when=asyncio.FIRST_COMPLETED)
+            if over.done():
+                head.cancel()
+            else:
+                # Only what the container says is counted.
+                writer.write(head.result())
+                await self.copy(up_reader, up_writer, writer, over,
+                                self.fault.limit if self.fault.mode == "cut-after" else None)
+            how = await over
         finally:
-            self.streams.discard(cut)
-            for copy in copies:
-                copy.cancel()
-            await asyncio.gather(*copies, return_exceptions=True)
-        if cut.done():
-            raise Hangup(cut.result())
+            self.streams.discard(over)
+        if how:
+            raise Hangup(how)
 
-    async def copy(self, reader, writer) -> None:
-        while data := await reader.read(CHUNK):
-            await self.while_fault("freeze")
-            writer.write(data)
-            await writer.drain()
-
-    async def copy_output(self, reader, writer, cut) -> None:
-        """Copies what the container says; only this direction is counted."""
-        writer.write(await reader.readuntil(b"\r\n\r\n"))
-        if self.fault.mode != "cut-after":
-            return await self.copy(reader, writer)
-        left, how = self.fault.limit, self.fault.cut
-        while left > 0 and (data := await reader.read(min(left, CHUNK))):
-            writer.write(data)
-            await writer.drain()
-            left -= len(data)
-        if left == 0 and not cut.done():
-            cut.set_result(how)
+    async def copy(self, reader, writer, to_writer, over, limit: int | None) -> None:
+        """What comes from READER, whose other half is WRITER, goes to TO_WRITER from now on."""
+        source, target = (each.transport.get_protocol() for each in (writer, to_writer))
+        target.feeder = writer.transport
+        source.hand_on = Copy(self, writer.transport, to_writer, over, limit).take
+        reader.feed_eof()
+        if rest := await reader.read():
+            source.hand_on(rest)
+        if source.is_at_end:
+            source.hand_on(b"")
 
     async def run(self) -> None:
         self.runtime = grpc.aio.insecure_channel(cri.SOCKET)
