@@ -351,13 +351,21 @@ def test_stalled_reader_holds_up_no_other():
 
 
 def test_busy_jobs_are_fair():
+    def count():
+        with agent.lock:
+            return [len(job.stdout) for job in jobs]
+
     with Agent() as agent:
         jobs = [agent.start("cat", "/dev/zero") for _ in range(8)]
         for job in jobs:
             job.wait(lambda job=job: len(job.stdout) > 0)
-        time.sleep(1)
-        with agent.lock:
-            got = [len(job.stdout) for job in jobs]
+        # On a busy machine one of the commands may not get a processor for a while.
+        for _ in range(5):
+            before = count()
+            time.sleep(1)
+            got = [after - start for start, after in zip(before, count())]
+            if min(got) > max(got) / 4:
+                break
         begin = time.monotonic()
         agent.run("echo", "x")
         took = time.monotonic() - begin
@@ -822,8 +830,8 @@ def test_one_with_something_left_takes_no_other():
 
 
 def test_nothing_of_a_job_is_left_for_the_next():
-    look = ["/bin/sh", "-c", "echo $PPID; env | sort; pwd; umask; ulimit -a; ls -l /proc/self/fd | wc -l; "
-            "grep -E 'Sig|Groups|NoNewPrivs|NSpid:' /proc/self/status | grep -v NSpid; cat"]
+    look = ["/bin/sh", "-c", "echo $PPID; env | sort; pwd; umask; ulimit -a; ls /proc/self/fd | wc -l; "
+            "grep -E '^(Sig|Shd)(Pnd|Blk|Ign|Cgt)|^Groups|^NoNewPrivs' /proc/self/status; cat"]
     with Agent() as agent:
         first = agent.run(*look, data=b"")
         agent.run("/bin/sh", "-c", "trap '' TERM INT; ulimit -n 10; umask 0; cat; echo more",
@@ -833,7 +841,8 @@ def test_nothing_of_a_job_is_left_for_the_next():
         time.sleep(0.5)  # the other's time is over
         second.say(STDIN_END)
         second.until_gone()
-        assert first.stdout == second.stdout and second.ended == (0, 0), (first.stdout, second.stdout)
+        seen = set(first.stdout.splitlines()) ^ set(second.stdout.splitlines())
+        assert not seen and second.ended == (0, 0), (seen, second.ended)
         assert first.stderr == second.stderr == b""
         assert time.monotonic() - begin > 0.4
 
