@@ -6,7 +6,7 @@
 #include "client.h"
 #include "inlet.h"
 #include "mode.h"
-#include "process.h"
+#include "outlet.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,10 +16,8 @@
 enum {
     CONNECT_MS = 10000, // until the agent has greeted
     CLOSE_MS = 2000,    // for the client to end by itself
-    LATER_MS = 5,       // at most, for what can wait
     BREAK_MS = 200,     // for the client to say why, after it has closed a stream
     BUCKETS = 256,
-    ENOUGH = 128 * 1024, // bytes framed ahead of what the client takes
     STDERR_TAIL = 4096,
     AT_ONCE = 64 * 1024, // bytes read from the client
     READS_A_TURN = 4,    // then others on the loop get theirs
@@ -45,23 +43,14 @@ struct connection {
     struct bootstrap bootstrap;
     struct process *process;
     struct inlet in;
-    struct error error;           // why it must end
-    struct buffer out;            // to be sent
-    size_t out_done;              // bytes of it that were
-    uint64_t framed_offset;       // where in all that was sent OUT begins
-    bool is_blocked;              // the client takes no more now
-    bool is_broken;               // no memory for what must be sent
+    struct error error; // why it must end
+    struct outlet out;
     struct buffer err;            // the end of what the client said
     struct list buckets[BUCKETS]; // of remotes
-    struct list framed;           // through turn: in the order of their STARTs
-    struct list senders;          // through turn
     unsigned load;
-    uint32_t next_id;
     uint64_t heard_ns;  // when something came last
     struct timer timer; // until the greeting; then the beat; then until the client ends
     struct timer break_timer;
-    struct timer later; // of a flush that can wait
-    struct task flush;
 };
 
 static struct list closing = {&closing, &closing};
@@ -76,16 +65,14 @@ static void free_connection(struct connection *connection)
     list_remove(&connection->link);
     loop_disarm(connection->loop, &connection->timer);
     loop_disarm(connection->loop, &connection->break_timer);
-    loop_disarm(connection->loop, &connection->later);
-    loop_undefer(&connection->flush);
     if (connection->process) {
         process_signal(connection->process, SIGKILL);
         process_destroy(connection->process);
     }
     bootstrap_finish(&connection->bootstrap);
     inlet_finish(&connection->in);
+    outlet_finish(&connection->out);
     error_finish(&connection->error);
-    buffer_finish(&connection->out);
     buffer_finish(&connection->err);
     sandbox_config_unref(connection->config);
     free(connection);
@@ -183,133 +170,44 @@ static void expect_end(struct connection *connection)
 
 // --- Sending
 
-static void note_sent(struct connection *connection)
-{
-    uint64_t sent = connection->framed_offset + connection->out_done;
-
-    while (!list_is_empty(&connection->framed)) {
-        struct remote *remote = LIST_ENTRY(connection->framed.next, struct remote, turn);
-        if (remote->start_offset >= sent)
-            break;
-        list_remove(&remote->turn);
-        remote_on_sent(remote);
-    }
-}
-
-// The agent wants a START for each number: one that leaves before has none.
-static void give_number(struct connection *connection, struct remote *remote)
+static void on_number(void *data, struct remote *remote)
 {
     list_remove(&remote->link);
-    remote->id = connection->next_id;
-    remote->start_offset = connection->framed_offset + connection->out.length;
-    list_append(bucket(connection, remote->id), &remote->link);
+    list_append(bucket(data, remote->id), &remote->link);
 }
 
-// Frames what remotes have, as long as that is not far ahead of what the client
-// takes: so nothing of a job is sent that could still go elsewhere.
-static int fill(struct connection *connection)
+static void on_failure(void *data, int errnum)
 {
-    struct buffer *out = &connection->out;
-
-    while (out->length - connection->out_done < ENOUGH && !list_is_empty(&connection->senders)) {
-        struct remote *remote = LIST_ENTRY(connection->senders.next, struct remote, turn);
-        bool is_start = remote->phase == REMOTE_CHOSEN;
-        int more;
-
-        list_remove(&remote->turn);
-        if (is_start)
-            give_number(connection, remote);
-        more = remote_fill(remote, out);
-        if (more < 0)
-            return more;
-        if (is_start && remote->phase == REMOTE_FRAMED) {
-            connection->next_id++;
-            list_append(&connection->framed, &remote->turn);
-        } else if (more > 0)
-            list_append(&connection->senders, &remote->turn);
-    }
-    return 0;
+    if (errnum == EPIPE) // it is about to end, and says more by that
+        expect_end(data);
+    else
+        end(data, "no memory for the connection to the agent", false);
 }
 
-// As process_write; but also what was written before an error counts as sent.
-static ssize_t write_out(struct connection *connection)
-{
-    uint64_t before = process_written(connection->process);
-    ssize_t count = process_write(connection->process, connection->out.data + connection->out_done,
-                                  connection->out.length - connection->out_done);
-
-    connection->out_done += (size_t)(process_written(connection->process) - before);
-    note_sent(connection);
-    return count;
-}
-
-static void on_flush(void *data)
-{
-    struct connection *connection = data;
-    struct buffer *out = &connection->out;
-    ssize_t count;
-
-    loop_disarm(connection->loop, &connection->later);
-    while (!connection->is_broken && !connection->is_blocked) {
-        if (fill(connection) < 0) {
-            connection->is_broken = true;
-            break;
-        }
-        if (out->length == 0)
-            break;
-        count = write_out(connection);
-        if (count == -EPIPE) { // it is about to end, and says more by that
-            expect_end(connection);
-            return;
-        }
-        if (count < 0) {
-            connection->is_broken = true;
-            break;
-        }
-        connection->is_blocked = connection->out_done < out->length;
-        if (!connection->is_blocked) {
-            connection->framed_offset += out->length;
-            connection->out_done = 0;
-            buffer_finish(out);
-        }
-    }
-    if (connection->is_broken)
-        end(connection, "no memory for the connection to the agent", false);
-}
+static const struct outlet_events outlet_events = {on_number, on_failure};
 
 static void on_client_stdin(void *data)
 {
     struct connection *connection = data;
-
-    connection->is_blocked = false;
-    on_flush(connection);
+    outlet_go_on(&connection->out);
 }
 
 void connection_send(struct connection *connection, struct remote *remote)
 {
     // One whose START is framed gets another turn once that is sent.
-    if (remote->phase == REMOTE_FRAMED || connection->state != CONNECTION_READY)
-        return;
-    if (list_is_empty(&remote->turn))
-        list_append(&connection->senders, &remote->turn);
-    loop_defer(connection->loop, &connection->flush);
+    if (remote->phase != REMOTE_FRAMED && connection->state == CONNECTION_READY)
+        outlet_add(&connection->out, remote);
 }
 
 void connection_control(struct connection *connection, uint32_t job, enum frame_type type,
                         uint32_t number)
 {
-    int result = number ? frame_append_number(&connection->out, job, type, number)
-                        : frame_append(&connection->out, job, type, NULL, 0);
-
-    connection->is_broken |= result < 0;
-    loop_defer(connection->loop, &connection->flush);
+    outlet_send(&connection->out, job, type, number);
 }
 
 void connection_control_later(struct connection *connection, uint32_t job, enum frame_type type)
 {
-    connection->is_broken |= frame_append(&connection->out, job, type, NULL, 0) < 0;
-    if (!connection->later.place && loop_arm(connection->loop, &connection->later, LATER_MS) < 0)
-        loop_defer(connection->loop, &connection->flush);
+    outlet_send_later(&connection->out, job, type);
 }
 
 // --- Receiving
@@ -364,7 +262,7 @@ static int take_frame(void *data, const struct frame *frame)
     remote = frame->type == FRAME_HELLO ? NULL : find(connection, frame->job);
     if (remote)
         return remote_receive(remote, frame);
-    return frame->type == FRAME_HELLO || frame->job >= connection->next_id ? -EBADMSG : 0;
+    return frame->type == FRAME_HELLO || frame->job >= connection->out.next_job ? -EBADMSG : 0;
 }
 
 // Returns 0, -ENOMEM, or another -errno with the error set; -EPROTO as greet.
@@ -375,12 +273,12 @@ static int take_bytes(struct connection *connection, const char *bytes, size_t s
     int result;
 
     if (connection->state == CONNECTION_ENTERS) {
-        used = bootstrap_take(&connection->bootstrap, bytes, size, &connection->out, err);
+        used = bootstrap_take(&connection->bootstrap, bytes, size, &connection->out.bytes, err);
         if (used < 0)
             return (int)used;
         if (connection->bootstrap.is_done)
             connection->state = CONNECTION_GREETS;
-        loop_defer(connection->loop, &connection->flush);
+        outlet_flush(&connection->out);
     }
     result =
         inlet_receive(&connection->in, bytes + used, size - (size_t)used, take_frame, connection);
@@ -505,7 +403,7 @@ static void on_timer(void *data)
         end_with(connection, false, "there was no answer within %d s", CONNECT_MS / 1000);
     else if (silent_ms(connection) >= WIRE_SILENCE_MS)
         end_with(connection, false, "the agent was silent for %d s", WIRE_SILENCE_MS / 1000);
-    else if (connection->next_id >= LAST_ID && connection->load == 0)
+    else if (connection->out.next_job >= LAST_ID && connection->load == 0)
         end(connection, "the connection has run out of numbers for jobs", false);
     else
         beat(connection);
@@ -530,6 +428,7 @@ static int start_client(struct connection *connection, const struct agent_settin
     struct process_spec spec = {
         .argv = launch.argv.items, .env = launch.env.items, .workdir = launch.workdir};
     connection->process = process_start(connection->loop, &spec, &client_events, connection, err);
+    connection->out.process = connection->process;
     return connection->process ? 0 : -err->code;
 }
 
@@ -545,20 +444,16 @@ struct connection *connection_create(struct loop *loop, struct sandbox_config *c
         return NULL;
     }
     list_init(&connection->link);
-    list_init(&connection->framed);
-    list_init(&connection->senders);
     for (size_t i = 0; i < BUCKETS; i++)
         list_init(&connection->buckets[i]);
-    task_init(&connection->flush, on_flush, connection);
+    outlet_init(&connection->out, loop, &outlet_events, connection);
     connection->loop = loop;
     connection->config = sandbox_config_ref(config);
     connection->events = events;
     connection->data = data;
-    connection->next_id = 1;
     connection->heard_ns = loop_now_ns();
     connection->state = agent->path ? CONNECTION_GREETS : CONNECTION_ENTERS;
     connection->timer = (struct timer){.on_time = on_timer, .data = connection};
-    connection->later = (struct timer){.on_time = on_flush, .data = connection};
     connection->break_timer = (struct timer){.on_time = on_break_over, .data = connection};
     if (bootstrap_init(&connection->bootstrap, err) < 0 ||
         start_client(connection, agent, err) < 0) {
@@ -578,12 +473,8 @@ void connection_close(struct connection *connection)
     if (!connection)
         return;
     // What was said last, to kill or to release, goes first, if the client takes it.
-    if (connection->state == CONNECTION_READY && connection->out.length > connection->out_done)
-        process_write(connection->process, connection->out.data + connection->out_done,
-                      connection->out.length - connection->out_done);
+    outlet_close(&connection->out, connection->state == CONNECTION_READY);
     connection->state = CONNECTION_CLOSING;
-    loop_disarm(connection->loop, &connection->later);
-    loop_undefer(&connection->flush);
     list_append(&closing, &connection->link);
     process_end_stdin(connection->process);
     if (loop_arm(connection->loop, &connection->timer, CLOSE_MS) < 0)
@@ -600,7 +491,7 @@ void connection_finish_all(void)
 
 bool connection_is_ready(const struct connection *connection)
 {
-    return connection->state == CONNECTION_READY && connection->next_id < LAST_ID;
+    return connection->state == CONNECTION_READY && connection->out.next_job < LAST_ID;
 }
 
 unsigned connection_load(const struct connection *connection)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One job on a connection to an agent, or waiting for one. This is what agents.c,
-// connection.c and remote.c share; a job sees a channel.
+// connection.c, outlet.c and remote.c share; a job sees a channel.
 #pragma once
 
 #include "agents.h"
@@ -28,7 +28,8 @@ struct remote_stream {
 
 struct remote {
     struct list link; // in agents' waiting, or in the connection's bucket
-    struct list turn; // in the connection's list of those that have something to send
+    struct list turn; // in the outlet's list of those that have something to send, or
+                      // whose START is on its way
     struct loop *loop;
     struct agents *agents; // not a reference: its job has one
     struct connection *connection;

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "outlet.h"
+
+#include <errno.h>
+
+enum {
+    LATER_MS = 5,        // at most, for what can wait
+    ENOUGH = 128 * 1024, // bytes framed ahead of what the client takes
+};
+
+static size_t waiting(const struct outlet *outlet)
+{
+    return outlet->bytes.length - outlet->done;
+}
+
+// The agent wants a START for each number: one that leaves before has none.
+static void give_number(struct outlet *outlet, struct remote *remote)
+{
+    remote->id = outlet->next_job;
+    remote->start_offset = outlet->offset + outlet->bytes.length;
+    outlet->events->on_number(outlet->data, remote);
+}
+
+// Frames what remotes have, as long as that is not far ahead of what the client
+// takes: so nothing of a job is sent that could still go elsewhere.
+static int fill(struct outlet *outlet)
+{
+    while (waiting(outlet) < ENOUGH && !list_is_empty(&outlet->senders)) {
+        struct remote *remote = LIST_ENTRY(outlet->senders.next, struct remote, turn);
+        bool is_start = remote->phase == REMOTE_CHOSEN;
+        int more;
+
+        list_remove(&remote->turn);
+        if (is_start)
+            give_number(outlet, remote);
+        more = remote_fill(remote, &outlet->bytes);
+        if (more < 0)
+            return more;
+        if (is_start && remote->phase == REMOTE_FRAMED) {
+            outlet->next_job++;
+            list_append(&outlet->framed, &remote->turn);
+        } else if (more > 0)
+            list_append(&outlet->senders, &remote->turn);
+    }
+    return 0;
+}
+
+static void note_sent(struct outlet *outlet)
+{
+    uint64_t sent = outlet->offset + outlet->done;
+
+    while (!list_is_empty(&outlet->framed)) {
+        struct remote *remote = LIST_ENTRY(outlet->framed.next, struct remote, turn);
+        if (remote->start_offset >= sent)
+            break;
+        list_remove(&remote->turn);
+        remote_on_sent(remote);
+    }
+}
+
+// As process_write; but also what was written before an error counts as sent.
+static ssize_t write_out(struct outlet *outlet)
+{
+    uint64_t before = process_written(outlet->process);
+    ssize_t count =
+        process_write(outlet->process, outlet->bytes.data + outlet->done, waiting(outlet));
+
+    outlet->done += (size_t)(process_written(outlet->process) - before);
+    note_sent(outlet);
+    return count;
+}
+
+// Returns 0, or -EPIPE or -ENOMEM.
+static int fill_and_write(struct outlet *outlet)
+{
+    while (!outlet->has_lost && !outlet->is_blocked) {
+        ssize_t count;
+
+        if (fill(outlet) < 0)
+            return -ENOMEM;
+        if (outlet->bytes.length == 0)
+            break;
+        count = write_out(outlet);
+        if (count < 0)
+            return count == -EPIPE ? -EPIPE : -ENOMEM;
+        outlet->is_blocked = waiting(outlet) > 0;
+        if (!outlet->is_blocked) {
+            outlet->offset += outlet->bytes.length;
+            outlet->done = 0;
+            buffer_finish(&outlet->bytes);
+        }
+    }
+    return outlet->has_lost ? -ENOMEM : 0;
+}
+
+static void on_flush(void *data)
+{
+    struct outlet *outlet = data;
+    int result;
+
+    loop_disarm(outlet->loop, &outlet->later);
+    result = fill_and_write(outlet);
+    if (result < 0)
+        outlet->events->on_failure(outlet->data, -result);
+}
+
+void outlet_init(struct outlet *outlet, struct loop *loop, const struct outlet_events *events,
+                 void *data)
+{
+    outlet->loop = loop;
+    outlet->events = events;
+    outlet->data = data;
+    outlet->next_job = 1;
+    list_init(&outlet->framed);
+    list_init(&outlet->senders);
+    outlet->later = (struct timer){.on_time = on_flush, .data = outlet};
+    task_init(&outlet->flush, on_flush, outlet);
+}
+
+static void stop(struct outlet *outlet)
+{
+    loop_disarm(outlet->loop, &outlet->later);
+    loop_undefer(&outlet->flush);
+}
+
+void outlet_finish(struct outlet *outlet)
+{
+    stop(outlet);
+    buffer_finish(&outlet->bytes);
+}
+
+void outlet_add(struct outlet *outlet, struct remote *remote)
+{
+    if (list_is_empty(&remote->turn))
+        list_append(&outlet->senders, &remote->turn);
+    outlet_flush(outlet);
+}
+
+void outlet_send(struct outlet *outlet, uint32_t job, enum frame_type type, uint32_t number)
+{
+    int result = number ? frame_append_number(&outlet->bytes, job, type, number)
+                        : frame_append(&outlet->bytes, job, type, NULL, 0);
+
+    outlet->has_lost |= result < 0;
+    outlet_flush(outlet);
+}
+
+void outlet_send_later(struct outlet *outlet, uint32_t job, enum frame_type type)
+{
+    outlet->has_lost |= frame_append(&outlet->bytes, job, type, NULL, 0) < 0;
+    if (!outlet->later.place && loop_arm(outlet->loop, &outlet->later, LATER_MS) < 0)
+        outlet_flush(outlet);
+}
+
+void outlet_flush(struct outlet *outlet)
+{
+    loop_defer(outlet->loop, &outlet->flush);
+}
+
+void outlet_go_on(struct outlet *outlet)
+{
+    outlet->is_blocked = false;
+    on_flush(outlet);
+}
+
+void outlet_close(struct outlet *outlet, bool has_agent)
+{
+    if (has_agent && waiting(outlet) > 0)
+        process_write(outlet->process, outlet->bytes.data + outlet->done, waiting(outlet));
+    stop(outlet);
+}
