@@ -43,10 +43,10 @@ typedef void on_report_fn(void *data, const struct report *report);
 // The members up to DATA are the caller's, and set before.
 void pool_init(struct pool *pool);
 
-// Has a supervisor run START. STREAMS stay the caller's. Returns 0, with *WORKER, or
+// Has a supervisor run START. STREAMS stay the caller's. Returns 0, with *STARTED, or
 // -errno.
 int pool_start(struct pool *pool, const struct frame *start, const struct streams *streams,
-               on_report_fn *on_report, void *data, struct worker **worker);
+               on_report_fn *on_report, void *data, struct worker **started);
 
 // After KILL and RELEASE one that does not listen is killed before long: its job has
 // stopped it, or it executes the command from a file system that does not answer.
