@@ -35,9 +35,9 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
 }
 
 // kubectl, docker and podman are written in Go. What one of them has to do for a
-// connection is copying: on one thread it does that with fewer wake-ups, and with more
-// heap before it is searched for garbage, up to 20 MB, it spends a quarter less on it.
-// Whoever knows better has set these for the daemon.
+// connection is copying: on one thread it does that with fewer wake-ups (a call takes a
+// tenth less), and when it lets more garbage pile up, for up to 20 MB, with less work (so
+// does 1 GiB). Whoever knows better has set these for the daemon.
 static int tune(struct words *env)
 {
     static const char *const variables[] = {"GOMAXPROCS=1", "GOGC=400"};

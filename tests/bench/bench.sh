@@ -106,6 +106,21 @@ test_a_contender_that_fails_ends_it() {
     [[ ! -e $T/results ]] || fail "it recorded something"
 }
 
+test_stalls_are_seen() {
+    local calm busy
+    # Somebody else on each processor is one, as far as we can tell.
+    calm=$("$here/stalls.py" 1)
+    like "$calm" "* $(nproc).0 *"
+    for ((i = 0; i < 4 * $(nproc); i++)); do
+        timeout 10 sh -c 'while :; do :; done' &
+    done
+    busy=$("$here/stalls.py" 1)
+    # shellcheck disable=SC2046
+    kill $(jobs -p)
+    wait
+    ((${busy%% *} > 20)) || fail "$busy, where it was $calm"
+}
+
 # report WHAT [CONTENDER NS]...: the last one's line, for a hundred equal samples.
 report() {
     local what=$1
