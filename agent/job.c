@@ -305,6 +305,8 @@ void job_start(struct jobs *jobs, const struct frame *frame)
     result = open_streams(job, &far);
     if (result == 0)
         result = pool_start(&jobs->pool, frame, &far, on_report, job, &job->worker);
+    else
+        pool_shed(&jobs->pool);
     close_all(&far);
     if (result == 0)
         return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The jobs of a connection: each has the pipes of its command, its windows, and a
-// socket to its supervisor.
+// supervisor (pool.h).
 #pragma once
 
 #include "connection.h"

@@ -13,6 +13,7 @@
 
 enum {
     MAX_IDLE = 32,
+    MAX_JOBS = 256, // of one supervisor, which has the memory that the agent had at its fork
     HURRY_MS = 500, // so long a supervisor may be busy with executing the command
     FIRST_PAUSE_MS = 1,
     LONGEST_PAUSE_MS = 250,
@@ -26,6 +27,8 @@ struct worker {
     int fd; // our end of the socket
     struct watch watch;
     struct timer hurry; // then one that cannot listen is killed
+    unsigned jobs;      // that it has done
+    bool is_killed;
     bool has_reported;
     bool is_to_end;          // the order to kill, or to let go, was given
     on_report_fn *on_report; // NULL: it has no job, or holds what its job has left
@@ -115,28 +118,34 @@ static void lose(struct worker *worker)
     free_worker(worker);
 }
 
-// One that holds what its job has left has nothing to say but its end.
-static void rest(struct worker *worker, bool is_holding)
+static void rest(struct worker *worker)
 {
     struct pool *pool = worker->pool;
 
-    loop_disarm(pool->loop, &worker->hurry);
-    if (pool->is_ending || (!is_holding && pool->idle_count == MAX_IDLE)) {
+    if (++worker->jobs == MAX_JOBS || pool->idle_count == MAX_IDLE) {
         free_worker(worker);
-    } else if (!is_holding) {
-        list_append(&pool->idle, &worker->in_idle);
-        pool->idle_count++;
+        return;
     }
+    list_append(&pool->idle, &worker->in_idle);
+    pool->idle_count++;
 }
 
 static void hear(struct worker *worker, const struct report *report)
 {
+    struct pool *pool = worker->pool;
+
     worker->has_reported = true;
-    if (!worker->is_to_end)
-        loop_disarm(worker->pool->loop, &worker->hurry);
+    if (!worker->is_to_end || report->what & REPORT_GONE)
+        loop_disarm(pool->loop, &worker->hurry);
     tell(worker, report);
-    if (report->what & REPORT_GONE)
-        rest(worker, report->what & REPORT_HOLDS);
+    if (!(report->what & REPORT_GONE))
+        return;
+    if (pool->is_ending)
+        free_worker(worker);
+    else if (!(report->what & REPORT_HOLDS)) // else it has nothing to say but its end
+        rest(worker);
+    if (report->what & REPORT_FAILED && report->stage == FRAME_AT_RESOURCES)
+        pool_shed(pool);
 }
 
 static void on_readable(void *data, uint32_t events)
@@ -151,18 +160,22 @@ static void on_readable(void *data, uint32_t events)
         count = recv(worker->fd, &report, sizeof report, MSG_DONTWAIT);
     if (count == sizeof report)
         hear(worker, &report);
-    else if (count == 0 || (errno != EAGAIN && errno != EINTR))
+    else if (count >= 0 || (errno != EAGAIN && errno != EINTR))
         lose(worker);
 }
 
 // For one that does not listen. As long as it has not said its last, and its end of
-// the socket is open, it has not been reaped, and the number is its own.
+// the socket is open, it has not been reaped, and the number is its own. But once it was
+// killed, a command that is being executed may still have that end.
 static void kill_worker(struct worker *worker)
 {
     char byte;
 
-    if (recv(worker->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
-        kill(worker->pid, SIGKILL);
+    if (worker->is_killed || recv(worker->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+        errno != EAGAIN)
+        return;
+    worker->is_killed = true;
+    kill(worker->pid, SIGKILL);
 }
 
 static void on_hurry(void *data)
@@ -202,7 +215,8 @@ void worker_leave(struct worker *worker)
 
 // --- The start
 
-// Whether an idle one has taken the job. One that has died meanwhile did not get it.
+// Whether an idle one has been given the job. From then on the job is lost if it dies:
+// nobody knows whether it had read that.
 static bool hand_over(struct worker *worker, const struct frame *start,
                       const struct streams *streams)
 {
@@ -309,8 +323,10 @@ int pool_start(struct pool *pool, const struct frame *start, const struct stream
     struct worker *worker = reuse(pool, start, streams);
     int result = worker ? 0 : create(pool, start, streams, &worker);
 
-    if (result < 0)
+    if (result < 0) {
+        pool_shed(pool);
         return result;
+    }
     worker->has_reported = false;
     worker->is_to_end = false;
     worker->on_report = on_report;
@@ -330,11 +346,21 @@ void pool_init(struct pool *pool)
     pool->inherit = (struct timer){.on_time = on_inherit, .data = pool};
 }
 
+static void send_away(struct pool *pool, size_t count)
+{
+    for (; count > 0; count--)
+        free_worker(LIST_ENTRY(pool->idle.next, struct worker, in_idle));
+}
+
 void pool_trim(struct pool *pool)
 {
-    for (size_t unneeded = pool->least_idle; unneeded > 0; unneeded--)
-        free_worker(LIST_ENTRY(pool->idle.next, struct worker, in_idle));
+    send_away(pool, pool->least_idle);
     pool->least_idle = pool->idle_count;
+}
+
+void pool_shed(struct pool *pool)
+{
+    send_away(pool, pool->idle_count);
 }
 
 static void free_workers(struct pool *pool, bool is_for_all)

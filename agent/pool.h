@@ -59,6 +59,9 @@ void worker_leave(struct worker *worker);
 // Sends those away that have not been needed lately.
 void pool_trim(struct pool *pool);
 
+// Sends all away that are idle: there is a shortage of what they have.
+void pool_shed(struct pool *pool);
+
 // Sends those away that have no job, and from now on those that have done theirs.
 void pool_end(struct pool *pool);
 

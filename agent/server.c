@@ -69,7 +69,7 @@ static void on_broken(void *data, int errnum)
     give_up(data, "cannot write to the connection", errnum);
 }
 
-// Supervisors that have said their last are reaped by themselves, a moment later. A
+// Supervisors that have been sent away are reaped by themselves, a moment later. A
 // container's first process may not do it for us.
 static void await_supervisors(void)
 {

@@ -28,7 +28,8 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
                           const struct request *request, struct error *err);
 
 // Fills in LAUNCH, which is all zero, for a client that runs ARGV where CONFIG's
-// commands run, without an environment. 0, or -ENOMEM with ERR set.
+// commands run, without an environment for them. It has ours, and what makes it quick.
+// 0, or -ENOMEM with ERR set.
 int launch_prepare_client(struct launch *launch, const struct sandbox_config *config,
                           const struct words *argv, struct error *err);
 

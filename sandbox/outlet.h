@@ -54,6 +54,6 @@ void outlet_flush(struct outlet *outlet);
 // From the loop: the client takes more.
 void outlet_go_on(struct outlet *outlet);
 
-// Sends what the client takes at once, if there is an agent to hear it, and no more
-// from now on.
+// Sends what the client takes at once, if there is an agent to hear it. Nothing may be
+// sent afterwards.
 void outlet_close(struct outlet *outlet, bool has_agent);

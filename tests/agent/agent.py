@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import random
+import resource
 import signal
 import socket
 import struct
@@ -818,6 +819,43 @@ def test_supervisors_are_used_again():
         for job in jobs:
             job.until_gone()
         eventually(lambda: len(children(agent.pid)) <= 32, "idle supervisors")
+        check_clean(agent)
+
+
+def test_supervisors_do_not_last_for_ever():
+    with Agent() as agent:
+        used = [supervisor_of(agent) for _ in range(520)]
+        assert used.count(used[0]) == 256 and used[0] == used[255], used.count(used[0])
+        assert len(set(used)) == 3
+
+
+def test_idle_supervisors_give_way():
+    """What they hold is others' when it is wanting."""
+    large = [f"V{n}=" + "x" * 8192 for n in range(5)]  # for these, each is a new one
+    with Agent() as agent:
+        jobs = [agent.start(BUSYBOX, "cat", end=False) for _ in range(6)]
+        for job in jobs:
+            job.wait(lambda job=job: job.started)
+        for job in jobs:
+            job.say(STDIN_END)
+        for job in jobs:
+            job.until_gone()
+        assert len(children(agent.pid)) == 6
+        resource.prlimit(agent.pid, resource.RLIMIT_NOFILE, (30, 30))
+        running = []
+        while True:
+            job = agent.start("sleep", "100", env=large)
+            job.wait(lambda job=job: job.started or job.failed)
+            if job.failed:
+                break
+            running.append(job)
+        assert running and job.failed == (AT_RESOURCES, errno.EMFILE), (len(running), job.failed)
+        eventually(lambda: len(children(agent.pid)) == len(running), "idle supervisors")
+        running.append(agent.start("sleep", "100", env=large))
+        running[-1].wait(lambda: running[-1].started)
+        for job in running:
+            job.say(KILL)
+            job.until_gone()
         check_clean(agent)
 
 

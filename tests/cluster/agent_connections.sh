@@ -38,10 +38,11 @@ def loads():
     """How many jobs each agent has, in order."""
     count = dict.fromkeys(agents(), 0)
     for pid in jobs():
-        ancestor = pid
-        while ancestor not in count:
-            ancestor = parent(ancestor)
-        count[ancestor] += 1
+        with contextlib.suppress(OSError):  # it has just ended
+            ancestor = pid
+            while ancestor not in count:
+                ancestor = parent(ancestor)
+            count[ancestor] += 1
     return sorted(count.values())
 
 with Daemon(folder, HEAD + "[sidecar]\nconnections = 3\n") as daemon:
