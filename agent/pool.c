@@ -35,15 +35,22 @@ struct worker {
     void *data;
 };
 
+static void leave_idle(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+
+    list_remove(&worker->in_idle);
+    pool->idle_count--;
+    if (pool->idle_count < pool->least_idle)
+        pool->least_idle = pool->idle_count;
+}
+
 static void free_worker(struct worker *worker)
 {
     struct pool *pool = worker->pool;
 
     if (!list_is_empty(&worker->in_idle))
-        pool->idle_count--;
-    if (pool->idle_count < pool->least_idle)
-        pool->least_idle = pool->idle_count;
-    list_remove(&worker->in_idle);
+        leave_idle(worker);
     list_remove(&worker->link);
     loop_disarm(pool->loop, &worker->hurry);
     loop_unwatch(pool->loop, &worker->watch);
@@ -252,10 +259,7 @@ static struct worker *reuse(struct pool *pool, const struct frame *start,
             free_worker(worker);
             continue;
         }
-        list_remove(&worker->in_idle);
-        pool->idle_count--;
-        if (pool->idle_count < pool->least_idle)
-            pool->least_idle = pool->idle_count;
+        leave_idle(worker);
         return worker;
     }
     return NULL;
@@ -281,9 +285,7 @@ static int spawn(struct worker *worker, const struct frame *start, const struct 
         supervisor_run(&(struct supervisor_spec){
             .start = start,
             .own_env = pool->own_env,
-            .stdin_fd = streams->in,
-            .stdout_fd = streams->out,
-            .stderr_fd = streams->err,
+            .streams = *streams,
             .control_fd = far,
             .agent = agent,
             .descriptors = &pool->descriptors,

@@ -28,13 +28,6 @@ struct pool {
 // A supervisor. Whoever started a job has it until its last report.
 struct worker;
 
-// The command's ends of its streams, each at least 3.
-struct streams {
-    int in;
-    int out;
-    int err;
-};
-
 // Hears what the supervisor reports of the job. NULL: it is dead, and on_clear follows.
 // After that, or a report with GONE, the worker is not the job's any more. Not the place
 // for worker_leave.
@@ -43,8 +36,8 @@ typedef void on_report_fn(void *data, const struct report *report);
 // The members up to DATA are the caller's, and set before.
 void pool_init(struct pool *pool);
 
-// Has a supervisor run START. STREAMS stay the caller's. Returns 0, with *STARTED, or
-// -errno.
+// Has a supervisor run START. STREAMS, each at least 3, stay the caller's. Returns 0, with
+// *STARTED, or -errno.
 int pool_start(struct pool *pool, const struct frame *start, const struct streams *streams,
                on_report_fn *on_report, void *data, struct worker **started);
 

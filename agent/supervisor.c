@@ -144,8 +144,8 @@ static void close_all_from(int first)
 // The command's streams, our end of the socket, and no more.
 static bool arrange_descriptors(const struct supervisor_spec *spec)
 {
-    if (dup2(spec->stdin_fd, STDIN_FILENO) < 0 || dup2(spec->stdout_fd, STDOUT_FILENO) < 0 ||
-        dup2(spec->stderr_fd, STDERR_FILENO) < 0)
+    if (dup2(spec->streams.in, STDIN_FILENO) < 0 || dup2(spec->streams.out, STDOUT_FILENO) < 0 ||
+        dup2(spec->streams.err, STDERR_FILENO) < 0)
         return false;
     if (spec->control_fd != CONTROL_FD && dup3(spec->control_fd, CONTROL_FD, O_CLOEXEC) < 0)
         return false;
@@ -309,7 +309,7 @@ static void supervise(struct supervisor *supervisor)
 // Returns with START's payload and the command's streams, or not at all.
 static void await_start(struct frame *start)
 {
-    static const int streams[] = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    static const struct streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
     static char order[1 + SUPERVISOR_MAX_START];
     struct iovec whole = {order, sizeof order};
     union {
@@ -331,7 +331,7 @@ static void await_start(struct frame *start)
     } while (order[0] != ORDER_START);
     // Descriptors that come take the lowest numbers, and these three are free.
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || message.msg_controllen == 0 ||
-        memcmp(CMSG_DATA(&control.header), streams, sizeof streams) != 0)
+        memcmp(CMSG_DATA(&control.header), &streams, sizeof streams) != 0)
         _exit(EXIT_FAILURE);
     *start = (struct frame){.type = FRAME_START, .payload = order + 1, .length = (size_t)count - 1};
 }

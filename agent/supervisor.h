@@ -38,13 +38,18 @@ struct report {
     int number;
 };
 
+// The command's ends of its streams.
+struct streams {
+    int in;
+    int out;
+    int err;
+};
+
 struct supervisor_spec {
     const struct frame *start; // the first job's
     char *const *own_env;
-    int stdin_fd; // the first command's ends; all are at least 3
-    int stdout_fd;
-    int stderr_fd;
-    int control_fd; // our end
+    struct streams streams; // of the first command; all are at least 3
+    int control_fd;         // our end
     pid_t agent;
     const struct rlimit *descriptors; // what the command gets
     void (*forget)(void *data);       // gives the agent's memory back, START's too

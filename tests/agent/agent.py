@@ -792,6 +792,9 @@ def test_old_kernels():
 # --- Supervisors that take one job after another
 
 
+LARGE = [f"V{n}=" + "x" * 8192 for n in range(5)]  # too large to be handed over: needs a new one
+
+
 def supervisor_of(agent, **options):
     return int(agent.run("/bin/sh", "-c", "echo $PPID", **options).stdout)
 
@@ -802,18 +805,13 @@ def test_supervisors_are_used_again():
         assert all(supervisor_of(agent) == first for _ in range(20))
         # After what could not be executed, was killed, or was released, too.
         assert agent.run("no-such-command").failed
-        job = agent.shell("echo x; sleep 100")
-        job.line()
-        job.say(KILL)
-        job.until_gone()
-        job = agent.shell("echo x; sleep 100")
-        job.line()
-        job.say(RELEASE)
-        job.until_gone()
+        for kind in [KILL, RELEASE]:
+            job = agent.shell("echo x; sleep 100")
+            job.line()
+            job.say(kind)
+            job.until_gone()
         assert supervisor_of(agent) == first
-        # What is too large to be handed over needs one of its own.
-        large = [f"V{n}=" + "x" * 8192 for n in range(5)]
-        assert supervisor_of(agent, env=large) != first
+        assert supervisor_of(agent, env=LARGE) != first
         jobs = [agent.start("/bin/sh", "-c", "echo $PPID; read line", end=False) for _ in range(40)]
         assert len({job.line() for job in jobs}) == 40
         for job in jobs:
@@ -833,7 +831,6 @@ def test_supervisors_do_not_last_for_ever():
 
 def test_idle_supervisors_give_way():
     """What they hold is others' when it is wanting."""
-    large = [f"V{n}=" + "x" * 8192 for n in range(5)]  # for these, each is a new one
     with Agent() as agent:
         jobs = [agent.start(BUSYBOX, "cat", end=False) for _ in range(6)]
         for job in jobs:
@@ -846,14 +843,14 @@ def test_idle_supervisors_give_way():
         resource.prlimit(agent.pid, resource.RLIMIT_NOFILE, (30, 30))
         running = []
         while True:
-            job = agent.start("sleep", "100", env=large)
+            job = agent.start("sleep", "100", env=LARGE)
             job.wait(lambda job=job: job.started or job.failed)
             if job.failed:
                 break
             running.append(job)
         assert running and job.failed == (AT_RESOURCES, errno.EMFILE), (len(running), job.failed)
         eventually(lambda: len(children(agent.pid)) == len(running), "idle supervisors")
-        running.append(agent.start("sleep", "100", env=large))
+        running.append(agent.start("sleep", "100", env=LARGE))
         running[-1].wait(lambda: running[-1].started)
         for job in running:
             job.say(KILL)

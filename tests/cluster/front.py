@@ -113,8 +113,8 @@ class Fault:
 
 
 class Connection(asyncio.StreamReaderProtocol):
-    """A connection that is read as a stream, until the rest of it is only copied: without
-    a stream and a task for each direction that takes half as long."""
+    """A connection that is read as a stream, until the rest of it is only copied: that takes
+    a fifth less time without a stream and a task for each direction."""
 
     def __init__(self, serve=None) -> None:
         loop = asyncio.get_running_loop()

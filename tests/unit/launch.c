@@ -165,20 +165,6 @@ START_TEST(starts_this_client)
 }
 END_TEST
 
-static const char *value_of(const char *name)
-{
-    const char *found = NULL;
-
-    for (size_t i = 0; i < launch.env.count; i++) {
-        const char *pair = launch.env.items[i];
-        if (strncmp(pair, name, strlen(name)) != 0 || pair[strlen(name)] != '=')
-            continue;
-        ck_assert_msg(!found, "%s twice", name);
-        found = pair + strlen(name) + 1;
-    }
-    return found;
-}
-
 // Unless the daemon's environment has them; a client that serves one job gets none.
 START_TEST(tunes_the_client)
 {
@@ -190,18 +176,18 @@ START_TEST(tunes_the_client)
     unsetenv("GOMAXPROCS");
     setenv("GOGC", "50", 1);
     ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &err), 0);
-    ck_assert_pstr_eq(value_of("GOMAXPROCS"), "1");
-    ck_assert_pstr_eq(value_of("GOGC"), "50");
+    ck_assert_pstr_eq(world_variable(&launch.env, "GOMAXPROCS"), "1");
+    ck_assert_pstr_eq(world_variable(&launch.env, "GOGC"), "50");
     launch_finish(&launch);
     unsetenv("GOGC");
     ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &err), 0);
-    ck_assert_pstr_eq(value_of("GOGC"), "400");
+    ck_assert_pstr_eq(world_variable(&launch.env, "GOGC"), "400");
     launch_finish(&launch);
     struct request request = world_request("cat");
     struct caller caller = {0};
     ck_assert_int_eq(launch_prepare(&launch, sandbox, &request, &caller, &err), 0);
-    ck_assert_pstr_eq(value_of("GOMAXPROCS"), NULL);
-    ck_assert_pstr_eq(value_of("GOGC"), NULL);
+    ck_assert_pstr_eq(world_variable(&launch.env, "GOMAXPROCS"), NULL);
+    ck_assert_pstr_eq(world_variable(&launch.env, "GOGC"), NULL);
     request_finish(&request);
     words_finish(&argv);
     finish();

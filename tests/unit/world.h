@@ -53,15 +53,19 @@ static inline char *world_join(const struct words *words)
     return buffer_take_string(&text);
 }
 
-// The value of an environment's variable, or NULL.
+// The value of an environment's variable, which it has once, or NULL.
 static inline const char *world_variable(const struct words *env, const char *name)
 {
     size_t length = strlen(name);
+    const char *found = NULL;
 
-    for (size_t i = 0; i < env->count; i++)
-        if (strncmp(env->items[i], name, length) == 0 && env->items[i][length] == '=')
-            return env->items[i] + length + 1;
-    return NULL;
+    for (size_t i = 0; i < env->count; i++) {
+        if (strncmp(env->items[i], name, length) != 0 || env->items[i][length] != '=')
+            continue;
+        ck_assert_msg(!found, "%s twice", name);
+        found = env->items[i] + length + 1;
+    }
+    return found;
 }
 
 // Whoever runs the tests.
