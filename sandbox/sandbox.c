@@ -369,6 +369,11 @@ void sandbox_finish_all(void)
     process_finish_all();
 }
 
+int sandbox_raise_descriptor_limit(void)
+{
+    return process_raise_descriptor_limit();
+}
+
 // --- For the command line
 
 struct config *sandbox_load_config(const char *path, struct buffer *problems)

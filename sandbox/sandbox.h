@@ -48,6 +48,10 @@ void sandbox_set_on_idle(void (*callback)(void *data), void *data);
 // no more.
 void sandbox_finish_all(void);
 
+// Lets the daemon have as many descriptors as the system allows; commands start with
+// the limit that the daemon was given. Returns 0 or -errno.
+int sandbox_raise_descriptor_limit(void);
+
 // Loads the configuration at PATH, as config_load does, with every mode.
 struct config *sandbox_load_config(const char *path, struct buffer *problems);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/agents.c, connection.c and remote.c against an agent that does what a plan
+// sandbox/remote/agents.c, connection.c and remote.c against an agent that does what a plan
 // says (fake_agent.c): right ones and hostile ones, those that break, and none.
 #include "world.h"
 

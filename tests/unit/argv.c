@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/argv.c: argument lists, and environments in which the last one wins.
+// sandbox/mode/argv.c: argument lists, and environments in which the last one wins.
 #include "world.h"
 
 #include "argv.h"

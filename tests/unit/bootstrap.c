@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/bootstrap.c: the script with every shell that is here, up to the agent's
+// sandbox/remote/bootstrap.c: the script with every shell that is here, up to the agent's
 // greeting, and what is made of a container that says something else.
 #include "unit.h"
 

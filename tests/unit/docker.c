@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/docker.c: what the exit code and messages of docker, or podman, say of
+// sandbox/mode/docker.c: what the exit code and messages of docker, or podman, say of
 // the command. The rows of podman are what podman 4.3.1 wrote.
 #include "world.h"
 

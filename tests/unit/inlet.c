@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/inlet.c: frames out of pieces of them.
+// sandbox/remote/inlet.c: frames out of pieces of them.
 #include "unit.h"
 
 #include "inlet.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/kubectl_exec.c: what kubectl's exit code and stderr say of the command.
+// sandbox/mode/kubectl_exec.c: what kubectl's exit code and stderr say of the command.
 // The stderr of each row is what a real kubectl wrote (versions 1.20 to 1.33),
 // with ports and ids made up.
 #include "world.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/launch.c, and the keys of agents in both modes that have them: what the one
+// sandbox/mode/launch.c, and the keys of agents in both modes that have them: what the one
 // client of a connection is started with, and what the agent is told of a job.
 #include "world.h"
 

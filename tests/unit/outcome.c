@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/outcome.c: the one line of `status`, made for `read code kind detail`.
+// sandbox/model/outcome.c: the one line of `status`, made for `read code kind detail`.
 #include "unit.h"
 
 #include "outcome.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/outlet.c, with a real process as the client: what leaves, in which order, and
+// sandbox/remote/outlet.c, with a real process as the client: what leaves, in which order, and
 // what does not leave yet.
 #include "world.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/process.c, with real children: how they begin, talk and end.
+// sandbox/local/process.c, with real children: how they begin, talk and end.
 #include "world.h"
 
 #include "process.h"

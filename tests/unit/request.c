@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/request.c: the grammar of a command line, however its bytes come.
+// sandbox/model/request.c: the grammar of a command line, however its bytes come.
 #include "world.h"
 
 #include <errno.h>

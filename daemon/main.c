@@ -7,7 +7,6 @@
 #include "log.h"
 #include "mount.h"
 #include "options.h"
-#include "process.h"
 #include "session.h"
 
 #include <errno.h>
@@ -229,7 +228,7 @@ static void set_process_up(void)
     umask(022);
     take_larger_share();
     daemon_notify(""); // takes it out of the environment
-    if (process_raise_descriptor_limit() < 0)
+    if (sandbox_raise_descriptor_limit() < 0)
         log_warning("cannot raise the limit of open files: %s", strerror(errno));
 }
 
