@@ -70,6 +70,22 @@ static ssize_t write_out(struct outlet *outlet)
     return count;
 }
 
+// Drops the bytes that have left, as soon as they are more than those that wait: so each
+// byte is moved once at most, and the buffer stays short though it is never empty.
+static void drop_sent(struct outlet *outlet)
+{
+    size_t left = waiting(outlet);
+
+    if (outlet->done <= left)
+        return;
+    outlet->offset += outlet->done;
+    if (left == 0)
+        buffer_finish(&outlet->bytes);
+    else
+        buffer_drop(&outlet->bytes, outlet->done);
+    outlet->done = 0;
+}
+
 // Returns 0, or -EPIPE or -ENOMEM.
 static int fill_and_write(struct outlet *outlet)
 {
@@ -84,11 +100,7 @@ static int fill_and_write(struct outlet *outlet)
         if (count < 0)
             return count == -EPIPE ? -EPIPE : -ENOMEM;
         outlet->is_blocked = waiting(outlet) > 0;
-        if (!outlet->is_blocked) {
-            outlet->offset += outlet->bytes.length;
-            outlet->done = 0;
-            buffer_finish(&outlet->bytes);
-        }
+        drop_sent(outlet);
     }
     return outlet->has_lost ? -ENOMEM : 0;
 }

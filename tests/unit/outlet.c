@@ -11,6 +11,7 @@
 enum {
     REMOTES = 20,
     LONG = 100 * 1024, // all of them are more than a pipe takes, which may be 1 MiB wide
+    BACKLOG = 3 << 20, // more than a pipe takes
 };
 
 static struct loop *loop;
@@ -21,6 +22,8 @@ static struct remote *remotes[REMOTES];
 static struct buffer got; // by the client, which gives it back
 static unsigned numbered;
 static int failure;
+static uint64_t load; // bytes that are still to be added, as others leave
+static uint64_t added;
 
 static void on_number(void *data, struct remote *remote)
 {
@@ -38,8 +41,28 @@ static void on_failure(void *data, int errnum)
 
 static const struct outlet_events outlet_events = {on_number, on_failure};
 
+static char pattern(uint64_t offset)
+{
+    return (char)(offset * 7 + (offset >> 12));
+}
+
+static void add_pattern(uint64_t size)
+{
+    ck_assert_int_eq(buffer_reserve(&outlet.bytes, size), 0);
+    for (uint64_t end = added + size; added < end; added++)
+        outlet.bytes.data[outlet.bytes.length++] = pattern(added);
+}
+
+// While there is a load, as many bytes are added as the client has taken.
 static void on_stdin(void *data)
 {
+    uint64_t waiting = outlet.bytes.length - outlet.done;
+
+    if (load > 0 && waiting < BACKLOG) {
+        uint64_t more = BACKLOG - waiting < load ? BACKLOG - waiting : load;
+        load -= more;
+        add_pattern(more);
+    }
     outlet_go_on(data);
 }
 
@@ -212,6 +235,29 @@ START_TEST(does_not_run_ahead)
 }
 END_TEST
 
+// The client never takes all that waits, and yet the bytes that have left are dropped.
+START_TEST(holds_only_what_waits)
+{
+    size_t most = 0;
+
+    start("cat");
+    add_pattern(BACKLOG);
+    load = 8 * BACKLOG;
+    outlet_flush(&outlet);
+    while (got.length < added || load > 0) {
+        loop_run(loop);
+        most = outlet.bytes.length > most ? outlet.bytes.length : most;
+    }
+    ck_assert_uint_lt(most, 3 * BACKLOG);
+    ck_assert_uint_eq(outlet.offset + outlet.done, added);
+    ck_assert_uint_eq(got.length, added);
+    for (uint64_t i = 0; i < added; i++)
+        if (got.data[i] != pattern(i))
+            ck_abort_msg("byte %llu is wrong", (unsigned long long)i);
+    finish();
+}
+END_TEST
+
 START_TEST(says_that_nobody_takes_it)
 {
     start("exec <&-; echo; exec sleep 100");
@@ -253,6 +299,6 @@ END_TEST
 int main(void)
 {
     UNIT_RUN("outlet", ONCE(sends_in_order), ONCE(numbers_the_starts), ONCE(does_not_run_ahead),
-             ONCE(says_that_nobody_takes_it), ONCE(sends_the_last_words),
-             ONCE(keeps_them_where_there_is_no_agent));
+             ONCE(holds_only_what_waits), ONCE(says_that_nobody_takes_it),
+             ONCE(sends_the_last_words), ONCE(keeps_them_where_there_is_no_agent));
 }
