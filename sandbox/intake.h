@@ -3,9 +3,8 @@
 // enough, and what readers do not see yet.
 #pragma once
 
+#include "channel.h"
 #include "output.h"
-
-enum job_stream { JOB_STDOUT, JOB_STDERR, JOB_STREAMS };
 
 // What becomes of a job's output.
 enum job_keeping {

@@ -75,7 +75,7 @@ static const char *client(const struct job *job)
     return job->launch.is_remote ? NULL : job->mode->client;
 }
 
-static bool has_ended(const struct job *job, enum channel_stream stream)
+static bool has_ended(const struct job *job, enum job_stream stream)
 {
     return job->channel.ops->has_ended(job->channel.self, stream);
 }
@@ -162,9 +162,9 @@ static void on_end_held(void *data)
 
     // The last bytes of a client's stderr may turn out to be its own: judge ends
     // that stream.
-    if (has_ended(job, CHANNEL_STDOUT))
+    if (has_ended(job, JOB_STDOUT))
         output_end(&job->intake.outputs[JOB_STDOUT], 0);
-    if (has_ended(job, CHANNEL_STDERR) && !client(job))
+    if (has_ended(job, JOB_STDERR) && !client(job))
         output_end(&job->intake.outputs[JOB_STDERR], 0);
     announce(job);
 }
@@ -176,7 +176,7 @@ static void pause_or_resume(struct job *job)
     if (!job->channel.self || is_full == job->is_paused)
         return;
     job->is_paused = is_full;
-    if (job->channel.ops->pause(job->channel.self, CHANNEL_STDOUT, is_full) < 0)
+    if (job->channel.ops->pause(job->channel.self, JOB_STDOUT, is_full) < 0)
         overflow(job, JOB_STDOUT, -ENOMEM);
 }
 
@@ -193,11 +193,10 @@ static void keep_output(struct job *job, enum job_stream stream, const char *byt
 
 static char chunk[CHUNK];
 
-static void on_output(void *data, enum channel_stream which)
+static void on_output(void *data, enum job_stream stream)
 {
     struct job *job = data;
-    enum job_stream stream = which == CHANNEL_STDOUT ? JOB_STDOUT : JOB_STDERR;
-    ssize_t count = job->channel.ops->read(job->channel.self, which, chunk, sizeof chunk);
+    ssize_t count = job->channel.ops->read(job->channel.self, stream, chunk, sizeof chunk);
 
     if (count > 0)
         keep_output(job, stream, chunk, (size_t)count);
@@ -205,19 +204,18 @@ static void on_output(void *data, enum channel_stream which)
         return;
     if (loop_arm(job->loop, &job->end_timer, END_HOLD_MS) < 0)
         on_end_held(job);
-    if (has_ended(job, CHANNEL_STDOUT) && has_ended(job, CHANNEL_STDERR))
+    if (has_ended(job, JOB_STDOUT) && has_ended(job, JOB_STDERR))
         handle(job, JOB_CLOSE);
 }
 
 static void read_what_is_there(struct job *job, enum job_stream stream)
 {
-    enum channel_stream which = stream == JOB_STDOUT ? CHANNEL_STDOUT : CHANNEL_STDERR;
-    size_t left = job->channel.ops->available(job->channel.self, which);
+    size_t left = job->channel.ops->available(job->channel.self, stream);
     ssize_t count;
 
     for (; left > 0 && job->channel.self; left -= (size_t)count) {
         count =
-            job->channel.ops->read(job->channel.self, which, chunk, left < CHUNK ? left : CHUNK);
+            job->channel.ops->read(job->channel.self, stream, chunk, left < CHUNK ? left : CHUNK);
         if (count <= 0)
             return;
         keep_output(job, stream, chunk, (size_t)count);

@@ -16,22 +16,22 @@ static void end_stdin(void *self)
     process_end_stdin(self);
 }
 
-static ssize_t local_read(void *self, enum channel_stream stream, char *bytes, size_t size)
+static ssize_t local_read(void *self, enum job_stream stream, char *bytes, size_t size)
 {
     return process_read(self, stream, bytes, size);
 }
 
-static int pause_output(void *self, enum channel_stream stream, bool is_paused)
+static int pause_output(void *self, enum job_stream stream, bool is_paused)
 {
     return process_pause_output(self, stream, is_paused);
 }
 
-static size_t available(const void *self, enum channel_stream stream)
+static size_t available(const void *self, enum job_stream stream)
 {
     return process_output_size(self, stream);
 }
 
-static bool has_ended(const void *self, enum channel_stream stream)
+static bool has_ended(const void *self, enum job_stream stream)
 {
     return process_has_ended(self, stream);
 }

@@ -34,7 +34,7 @@ struct process {
     uint64_t written; // to it
     bool is_stdin_wide;
     bool is_stdin_full;
-    struct stream streams[CHANNEL_STREAMS];
+    struct stream streams[JOB_STREAMS];
     struct watch exit_watch;
     struct watch stdin_watch;
     bool is_reaped;
@@ -102,7 +102,7 @@ static void on_output(void *data, uint32_t events)
     struct process *process = stream->process;
 
     (void)events;
-    process->events->on_output(process->data, (enum channel_stream)(stream - process->streams));
+    process->events->on_output(process->data, (enum job_stream)(stream - process->streams));
 }
 
 static bool reap(struct process *process)
@@ -197,7 +197,7 @@ static int watch_all(struct process *process)
     result = loop_watch(loop, &process->exit_watch, process->pid_fd, EPOLLIN);
     if (result == 0)
         result = loop_watch(loop, &process->stdin_watch, process->stdin_fd, 0);
-    for (int i = 0; i < CHANNEL_STREAMS; i++) {
+    for (int i = 0; i < JOB_STREAMS; i++) {
         struct stream *stream = &process->streams[i];
         stream->process = process;
         setup_watch(&stream->watch, on_output, stream);
@@ -223,8 +223,8 @@ static int start_child(struct process *process, const struct process_spec *spec,
     if (process->pid < 0)
         return process->pid;
     process->stdin_fd = take_fd(&pipes->in[1]);
-    process->streams[CHANNEL_STDOUT].fd = take_fd(&pipes->out[0]);
-    process->streams[CHANNEL_STDERR].fd = take_fd(&pipes->err[0]);
+    process->streams[JOB_STDOUT].fd = take_fd(&pipes->out[0]);
+    process->streams[JOB_STDERR].fd = take_fd(&pipes->err[0]);
     return 0;
 }
 
@@ -338,7 +338,7 @@ void process_end_stdin(struct process *process)
     process->is_stdin_full = false;
 }
 
-ssize_t process_read(struct process *process, enum channel_stream which, char *bytes, size_t size)
+ssize_t process_read(struct process *process, enum job_stream which, char *bytes, size_t size)
 {
     struct stream *stream = &process->streams[which];
     ssize_t count;
@@ -357,7 +357,7 @@ ssize_t process_read(struct process *process, enum channel_stream which, char *b
     return 0;
 }
 
-int process_pause_output(struct process *process, enum channel_stream which, bool is_paused)
+int process_pause_output(struct process *process, enum job_stream which, bool is_paused)
 {
     struct stream *stream = &process->streams[which];
 
@@ -367,7 +367,7 @@ int process_pause_output(struct process *process, enum channel_stream which, boo
                : 0;
 }
 
-size_t process_output_size(const struct process *process, enum channel_stream which)
+size_t process_output_size(const struct process *process, enum job_stream which)
 {
     int size = 0;
     return process->streams[which].fd >= 0 &&
@@ -376,7 +376,7 @@ size_t process_output_size(const struct process *process, enum channel_stream wh
                : 0;
 }
 
-bool process_has_ended(const struct process *process, enum channel_stream which)
+bool process_has_ended(const struct process *process, enum job_stream which)
 {
     return process->streams[which].fd < 0;
 }
@@ -391,7 +391,7 @@ void process_signal(struct process *process, int signal)
 void process_destroy(struct process *process)
 {
     process_end_stdin(process);
-    for (int i = 0; i < CHANNEL_STREAMS; i++) {
+    for (int i = 0; i < JOB_STREAMS; i++) {
         loop_unwatch(process->loop, &process->streams[i].watch);
         close_fd(&process->streams[i].fd);
     }

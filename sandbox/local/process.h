@@ -43,16 +43,16 @@ void process_end_stdin(struct process *process);
 
 // Reads up to SIZE bytes that the child wrote. Returns 0 at the end of the
 // stream, -EAGAIN when there is nothing now.
-ssize_t process_read(struct process *process, enum channel_stream which, char *bytes, size_t size);
+ssize_t process_read(struct process *process, enum job_stream which, char *bytes, size_t size);
 
 // Stops, or goes on, to call on_output for a stream. 0 or -ENOMEM.
-int process_pause_output(struct process *process, enum channel_stream which, bool is_paused);
+int process_pause_output(struct process *process, enum job_stream which, bool is_paused);
 
 // How many bytes process_read would find now.
-size_t process_output_size(const struct process *process, enum channel_stream which);
+size_t process_output_size(const struct process *process, enum job_stream which);
 
 // Has process_read said so?
-bool process_has_ended(const struct process *process, enum channel_stream which);
+bool process_has_ended(const struct process *process, enum job_stream which);
 
 // Signals the whole process group.
 void process_signal(struct process *process, int signal);

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum channel_stream { CHANNEL_STDOUT, CHANNEL_STDERR, CHANNEL_STREAMS };
+// The output streams of a job.
+enum job_stream { JOB_STDOUT, JOB_STDERR, JOB_STREAMS };
 
 // What was being done when it turned out that the command cannot be executed.
 enum channel_stage { STAGE_RESOURCES, STAGE_IDENTITY, STAGE_WORKDIR, STAGE_EXEC };
@@ -21,7 +22,7 @@ struct channel_events {
     // stdin takes bytes again, or the command has closed it.
     void (*on_stdin)(void *data);
     // read has something to say.
-    void (*on_output)(void *data, enum channel_stream stream);
+    void (*on_output)(void *data, enum job_stream stream);
     // The command ended, with exit code NUMBER, or by signal NUMBER.
     void (*on_exit)(void *data, bool is_signaled, int number);
     // The connection is gone, for the REASON: nothing more will be known.
@@ -41,13 +42,13 @@ struct channel_ops {
     void (*end_stdin)(void *self);
     // Reads up to SIZE bytes that the command wrote. Returns 0 at the end of the
     // stream, -EAGAIN when there is nothing now.
-    ssize_t (*read)(void *self, enum channel_stream stream, char *bytes, size_t size);
+    ssize_t (*read)(void *self, enum job_stream stream, char *bytes, size_t size);
     // Stops, or goes on, to call on_output for a stream. 0 or -ENOMEM.
-    int (*pause)(void *self, enum channel_stream stream, bool is_paused);
+    int (*pause)(void *self, enum job_stream stream, bool is_paused);
     // How many bytes read would find now.
-    size_t (*available)(const void *self, enum channel_stream stream);
+    size_t (*available)(const void *self, enum job_stream stream);
     // Has read said so?
-    bool (*has_ended)(const void *self, enum channel_stream stream);
+    bool (*has_ended)(const void *self, enum job_stream stream);
     // SIGTERM goes to the command's process group, SIGKILL to as much of what it
     // started as can be reached.
     void (*signal)(void *self, int signal);

@@ -297,7 +297,7 @@ static bool receive(struct connection *connection, int limit)
     int result = 0;
 
     for (int i = 0; i < limit && count > 0 && result == 0; i++) {
-        count = process_read(connection->process, CHANNEL_STDOUT, bytes, sizeof bytes);
+        count = process_read(connection->process, JOB_STDOUT, bytes, sizeof bytes);
         if (count > 0 && connection->state != CONNECTION_CLOSING) {
             connection->heard_ns = loop_now_ns();
             result = take_bytes(connection, bytes, (size_t)count);
@@ -317,18 +317,18 @@ static bool receive(struct connection *connection, int limit)
 static void keep_stderr(struct connection *connection)
 {
     char bytes[STDERR_TAIL];
-    ssize_t count = process_read(connection->process, CHANNEL_STDERR, bytes, sizeof bytes);
+    ssize_t count = process_read(connection->process, JOB_STDERR, bytes, sizeof bytes);
     struct buffer *err = &connection->err;
 
     if (count > 0 && buffer_append(err, bytes, (size_t)count) == 0 && err->length > STDERR_TAIL)
         buffer_drop(err, err->length - STDERR_TAIL);
 }
 
-static void on_client_output(void *data, enum channel_stream stream)
+static void on_client_output(void *data, enum job_stream stream)
 {
     struct connection *connection = data;
 
-    if (stream == CHANNEL_STDOUT)
+    if (stream == JOB_STDOUT)
         receive(connection, READS_A_TURN);
     else
         keep_stderr(connection);
@@ -339,11 +339,11 @@ static void on_client_exit(void *data, bool is_signaled, int number)
     struct connection *connection = data;
 
     // What the agent has said is true, also when it was the last that came.
-    while (!process_has_ended(connection->process, CHANNEL_STDOUT) &&
-           process_output_size(connection->process, CHANNEL_STDOUT) > 0)
+    while (!process_has_ended(connection->process, JOB_STDOUT) &&
+           process_output_size(connection->process, JOB_STDOUT) > 0)
         if (!receive(connection, 1))
             return;
-    while (process_output_size(connection->process, CHANNEL_STDERR) > 0)
+    while (process_output_size(connection->process, JOB_STDERR) > 0)
         keep_stderr(connection);
     if (connection->state == CONNECTION_ENTERS || connection->state == CONNECTION_GREETS)
         end_before_greeting(connection, is_signaled, number);
@@ -380,7 +380,7 @@ static void on_break_over(void *data)
 
 static uint64_t silent_ms(const struct connection *connection)
 {
-    return process_output_size(connection->process, CHANNEL_STDOUT) > 0
+    return process_output_size(connection->process, JOB_STDOUT) > 0
                ? 0
                : (loop_now_ns() - connection->heard_ns) / 1000000;
 }

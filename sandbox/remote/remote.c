@@ -13,8 +13,8 @@ enum {
 };
 
 static const enum frame_type credit_types[] = {
-    [CHANNEL_STDOUT] = FRAME_STDOUT_CREDIT,
-    [CHANNEL_STDERR] = FRAME_STDERR_CREDIT,
+    [JOB_STDOUT] = FRAME_STDOUT_CREDIT,
+    [JOB_STDERR] = FRAME_STDERR_CREDIT,
 };
 
 static bool is_readable(const struct remote_stream *stream)
@@ -25,13 +25,13 @@ static bool is_readable(const struct remote_stream *stream)
 
 static void tell_output(struct remote *remote)
 {
-    bool has_stdout = is_readable(&remote->streams[CHANNEL_STDOUT]);
-    bool has_stderr = is_readable(&remote->streams[CHANNEL_STDERR]);
+    bool has_stdout = is_readable(&remote->streams[JOB_STDOUT]);
+    bool has_stderr = is_readable(&remote->streams[JOB_STDERR]);
 
     if (has_stdout && has_stderr)
         loop_defer(remote->loop, &remote->task);
     if (has_stdout || has_stderr)
-        remote->events->on_output(remote->data, has_stdout ? CHANNEL_STDOUT : CHANNEL_STDERR);
+        remote->events->on_output(remote->data, has_stdout ? JOB_STDOUT : JOB_STDERR);
 }
 
 // The job may destroy the remote in each of its callbacks: so there is one a turn.
@@ -61,7 +61,7 @@ static void start_over(struct remote *remote)
     remote->id = 0;
     remote->credit = WIRE_STDIN_WINDOW;
     remote->is_end_sent = false;
-    for (int i = 0; i < CHANNEL_STREAMS; i++)
+    for (int i = 0; i < JOB_STREAMS; i++)
         remote->streams[i].window = WIRE_OUTPUT_WINDOW;
 }
 
@@ -227,9 +227,8 @@ void remote_on_sent(struct remote *remote)
 
 static int receive_output(struct remote *remote, const struct frame *frame)
 {
-    enum channel_stream which = frame->type == FRAME_STDOUT || frame->type == FRAME_STDOUT_END
-                                    ? CHANNEL_STDOUT
-                                    : CHANNEL_STDERR;
+    enum job_stream which =
+        frame->type == FRAME_STDOUT || frame->type == FRAME_STDOUT_END ? JOB_STDOUT : JOB_STDERR;
     struct remote_stream *stream = &remote->streams[which];
 
     if (stream->is_ended || frame->length > stream->window ||
@@ -297,8 +296,7 @@ static int receive_end(struct remote *remote, const struct frame *frame)
 // The last of it: what it promises must have been said.
 static int receive_gone(struct remote *remote)
 {
-    bool is_complete =
-        remote->streams[CHANNEL_STDOUT].is_ended && remote->streams[CHANNEL_STDERR].is_ended;
+    bool is_complete = remote->streams[JOB_STDOUT].is_ended && remote->streams[JOB_STDERR].is_ended;
 
     if (!remote->is_over || (remote->has_ended && !is_complete))
         return -EBADMSG;
@@ -387,7 +385,7 @@ static void end_stdin(void *self)
         connection_send(remote->connection, remote);
 }
 
-static void give_credit(struct remote *remote, enum channel_stream which)
+static void give_credit(struct remote *remote, enum job_stream which)
 {
     struct remote_stream *stream = &remote->streams[which];
 
@@ -398,7 +396,7 @@ static void give_credit(struct remote *remote, enum channel_stream which)
     stream->owed = 0;
 }
 
-static ssize_t remote_read(void *self, enum channel_stream which, char *bytes, size_t size)
+static ssize_t remote_read(void *self, enum job_stream which, char *bytes, size_t size)
 {
     struct remote *remote = self;
     struct remote_stream *stream = &remote->streams[which];
@@ -420,7 +418,7 @@ static ssize_t remote_read(void *self, enum channel_stream which, char *bytes, s
     return (ssize_t)count;
 }
 
-static int pause_output(void *self, enum channel_stream which, bool is_paused)
+static int pause_output(void *self, enum job_stream which, bool is_paused)
 {
     struct remote *remote = self;
     struct remote_stream *stream = &remote->streams[which];
@@ -431,13 +429,13 @@ static int pause_output(void *self, enum channel_stream which, bool is_paused)
     return 0;
 }
 
-static size_t available(const void *self, enum channel_stream which)
+static size_t available(const void *self, enum job_stream which)
 {
     const struct remote *remote = self;
     return remote->streams[which].bytes.length;
 }
 
-static bool has_ended(const void *self, enum channel_stream which)
+static bool has_ended(const void *self, enum job_stream which)
 {
     const struct remote *remote = self;
     return remote->streams[which].is_end_reported;
@@ -468,7 +466,7 @@ static void destroy(void *self)
     }
     leave(remote);
     loop_undefer(&remote->task);
-    for (int i = 0; i < CHANNEL_STREAMS; i++)
+    for (int i = 0; i < JOB_STREAMS; i++)
         buffer_finish(&remote->streams[i].bytes);
     buffer_finish(&remote->in);
     buffer_finish(&remote->news.reason);

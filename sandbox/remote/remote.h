@@ -45,7 +45,7 @@ struct remote {
     bool is_stdin_ended;   // by the job
     bool is_end_sent;
     bool is_stdin_closed; // by the command
-    struct remote_stream streams[CHANNEL_STREAMS];
+    struct remote_stream streams[JOB_STREAMS];
     bool is_signaled; // TERM or KILL was framed
     bool is_started;
     bool is_over; // ENDED, FAILED or LOST came

@@ -66,7 +66,7 @@ static void on_stdin(void *data)
     outlet_go_on(data);
 }
 
-static void on_output(void *data, enum channel_stream stream)
+static void on_output(void *data, enum job_stream stream)
 {
     char bytes[4096];
     ssize_t count = process_read(client, stream, bytes, sizeof bytes);

@@ -16,7 +16,7 @@ static struct loop *loop;
 // What is known of a child.
 static struct {
     struct process *process;
-    struct buffer out[CHANNEL_STREAMS];
+    struct buffer out[JOB_STREAMS];
     bool is_unstarted;
     enum channel_stage stage;
     int errnum;
@@ -44,7 +44,7 @@ static void on_stdin(void *data)
     loop_stop(loop);
 }
 
-static void on_output(void *data, enum channel_stream stream)
+static void on_output(void *data, enum job_stream stream)
 {
     char chunk[4096];
     ssize_t count = process_read(child.process, stream, chunk, sizeof chunk);
@@ -93,8 +93,8 @@ static void start(const char *script)
 
 static bool is_closed(void)
 {
-    return process_has_ended(child.process, CHANNEL_STDOUT) &&
-           process_has_ended(child.process, CHANNEL_STDERR);
+    return process_has_ended(child.process, JOB_STDOUT) &&
+           process_has_ended(child.process, JOB_STDERR);
 }
 
 static void wait_exit(void)
@@ -138,7 +138,7 @@ START_TEST(echoes)
     ck_assert_uint_eq(child.out[1].length, 4);
     ck_assert(!child.is_unstarted && !child.is_signaled);
     ck_assert_int_eq(child.number, 0);
-    ck_assert_int_eq(process_read(child.process, CHANNEL_STDOUT, (char[1]){0}, 1), 0);
+    ck_assert_int_eq(process_read(child.process, JOB_STDOUT, (char[1]){0}, 1), 0);
     ck_assert_int_eq(process_write(child.process, "x", 1), -EPIPE);
     end();
 }
@@ -635,7 +635,7 @@ START_TEST(begins_though_it_was_destroyed)
 }
 END_TEST
 
-static void destroy_on_output(void *data, enum channel_stream stream)
+static void destroy_on_output(void *data, enum job_stream stream)
 {
     (void)data;
     (void)stream;
