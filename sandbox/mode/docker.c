@@ -131,7 +131,7 @@ size_t docker_judge(const struct ending *ending, struct outcome *outcome)
     const char *line = last_message(ending, &length);
 
     if (!ending->is_signaled && ending->number == 0) {
-        outcome_set(outcome, OUTCOME_EXITED, 0, NULL);
+        outcome_set_unconfirmed(outcome);
         return 0;
     }
     // docker up to 27 passes this one on as if the command had written it to

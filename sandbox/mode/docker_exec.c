@@ -51,6 +51,8 @@ static int prepare(const void *data, const struct command *command, struct launc
     argv_add_joined(&argv, "--workdir=", settings->workdir);
     argv_add_joined(&argv, "--user=", settings->user);
     docker_add_environment(&argv, command, launch);
+    // Otherwise podman looks for Ctrl-P Ctrl-Q in stdin, and leaves the command there.
+    argv_add(&argv, "--detach-keys=");
     argv_add_all(&argv, &settings->extra_args);
     argv_add(&argv, settings->container);
     argv_add_all(&argv, command->argv);

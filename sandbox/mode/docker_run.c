@@ -36,6 +36,8 @@ static int prepare(const void *data, const struct command *command, struct launc
     for (size_t i = 0; i < settings->mounts.count; i++)
         argv_add_option(&argv, "-v", settings->mounts.items[i]);
     docker_add_environment(&argv, command, launch);
+    // Otherwise podman looks for Ctrl-P Ctrl-Q in stdin, and leaves the command there.
+    argv_add(&argv, "--detach-keys=");
     argv_add_all(&argv, &settings->extra_args);
     argv_add(&argv, settings->image);
     argv_add_all(&argv, command->argv);

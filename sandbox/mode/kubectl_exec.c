@@ -211,7 +211,7 @@ static void judge_zero(const struct ending *ending, struct outcome *outcome)
     if (length > 0)
         outcome_set(outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%.*s", (int)length, line);
     else
-        outcome_set(outcome, OUTCOME_EXITED, 0, NULL);
+        outcome_set_unconfirmed(outcome);
 }
 
 static size_t judge(const struct ending *ending, struct outcome *outcome)

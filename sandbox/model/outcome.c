@@ -55,14 +55,27 @@ void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, cons
     *outcome = (struct outcome){.kind = kind, .code = code, .detail = detail};
 }
 
+void outcome_set_unconfirmed(struct outcome *outcome)
+{
+    outcome_set(outcome, OUTCOME_EXITED, 0, NULL);
+    outcome->is_unconfirmed = true;
+}
+
+const char *outcome_detail(const struct outcome *outcome)
+{
+    // No allocation, so that the word cannot be missing.
+    if (outcome->is_unconfirmed)
+        return "unconfirmed";
+    return outcome->detail ? outcome->detail : "";
+}
+
 size_t outcome_format(const struct outcome *outcome, char line[OUTCOME_MAX_LINE])
 {
-    bool has_detail = outcome->detail && *outcome->detail;
+    const char *detail = outcome_detail(outcome);
     int code = outcome->kind == OUTCOME_NONE ? CODE_UNREACHABLE : outcome->code;
 
     return (size_t)snprintf(line, OUTCOME_MAX_LINE, "%d %s%s%s\n", code,
-                            outcome_kind_name(outcome->kind), has_detail ? " " : "",
-                            has_detail ? outcome->detail : "");
+                            outcome_kind_name(outcome->kind), *detail ? " " : "", detail);
 }
 
 void outcome_finish(struct outcome *outcome)

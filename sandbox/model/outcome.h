@@ -33,7 +33,8 @@ enum {
 struct outcome {
     enum outcome_kind kind;
     int code;
-    char *detail; // owned; NULL: none
+    char *detail;        // owned; NULL: none
+    bool is_unconfirmed; // 0 exited, and nobody but a client says so
 };
 
 // Sets OUTCOME, freeing what it held. FORMAT may be NULL for no detail. Of the
@@ -45,6 +46,13 @@ void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, cons
 // Sets OUTCOME for a command that exited with code NUMBER, or was ended by
 // signal NUMBER.
 void outcome_set_ending(struct outcome *outcome, bool is_signaled, int number);
+
+// Sets OUTCOME for a client that ended with 0. That is no proof that the command
+// did: clients also end so when their connection is cut.
+void outcome_set_unconfirmed(struct outcome *outcome);
+
+// What follows the kind: "" when there is nothing. Valid until OUTCOME changes.
+const char *outcome_detail(const struct outcome *outcome);
 
 // "CODE KIND[ DETAIL]\n" into LINE. Returns its length.
 size_t outcome_format(const struct outcome *outcome, char line[OUTCOME_MAX_LINE]);

@@ -118,13 +118,13 @@ struct bytes request_line(char *const *argv)
 
 void expect_success(const char *slot)
 {
-    static const char success[] = "0 exited\n";
+    static const char success[] = "0 exited";
     char status[256];
     int fd = open_file(slot, "status", O_RDONLY);
     size_t size = read_all(fd, status, sizeof status);
 
     close(fd);
-    if (size != strlen(success) || memcmp(status, success, size) != 0) {
+    if (size < strlen(success) || memcmp(status, success, strlen(success)) != 0) {
         fprintf(stderr, "bench: the status is %.*s", (int)size, status);
         exit(1);
     }

@@ -37,7 +37,7 @@ int open_file(const char *directory, const char *name, int flags);
 // keeps it.
 struct bytes request_line(char *const *argv);
 
-// Reads the status of the slot, and fails unless it is `0 exited`.
+// Reads the status of the slot, and fails unless it is `0 exited`, confirmed or not.
 void expect_success(const char *slot);
 
 // A directory below SANDBOX, made for this process, as a path that the caller keeps.

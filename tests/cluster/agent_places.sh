@@ -107,7 +107,7 @@ test_an_agent_that_is_not_there_yet() {
     rm "$CLUSTER_DIR/agent/hooksfs-agent"
     ask "$M/podman-volume" /cat /etc/passwd
     like "$(stdout podman-volume)" 'root:*'
-    is "$(status podman-volume)" "0 exited"
+    is "$(status podman-volume)" "0 exited unconfirmed"
     like "$(log_of podman-volume)" "*no agent in the container: *; each job has a client of its own"
     date +%s >"$T/declined"
 }
@@ -158,7 +158,7 @@ declines() {
         before=$(kubectl_execs)
         printf hello | request "$M/$s" "$command"
         is "$(stdout "$s")" hello
-        is "$(status "$s")" "0 exited"
+        is "$(status "$s")" "0 exited unconfirmed"
         (($(kubectl_execs) > before)) || fail "no client was started for it"
     done
     is "$(log_of "$s" | wc -l)" 1 "lines of the log"
@@ -217,7 +217,7 @@ test_jobs_that_wait_when_it_is_declined() {
     wait
     for i in 1 2 3 4 5; do
         is "$(cat "$M/late-auto/$i/stdout")" "answer $i"
-        is "$(cat "$M/late-auto/$i/status")" "0 exited"
+        is "$(cat "$M/late-auto/$i/status")" "0 exited unconfirmed"
         rmdir "$M/late-auto/$i"
     done
     is "$(log_of late-auto | wc -l)" 1 "lines of the log"
@@ -264,7 +264,7 @@ test_podman_with_a_user_and_a_working_directory() {
 test_podman_without_a_shell() {
     ask "$M/podman-bare-auto" /cat /etc/passwd
     like "$(stdout podman-bare-auto)" 'root:*'
-    is "$(status podman-bare-auto)" "0 exited"
+    is "$(status podman-bare-auto)" "0 exited unconfirmed"
     like "$(log_of podman-bare-auto)" '*no agent in the container: *sh*not found*; each job has a client of its own'
     ask "$M/podman-bare-require" /cat /etc/passwd
     like "$(status podman-bare-require)" '125 unreachable *sh*not found*'
@@ -296,7 +296,7 @@ test_the_agent_that_has_come() {
     local left=$(($(cat "$T/declined") + 62 - $(date +%s)))
     if ((left > 3)); then
         ask "$M/podman-volume" /cat /etc/passwd
-        is "$(status podman-volume)" "0 exited"
+        is "$(status podman-volume)" "0 exited unconfirmed"
         is "$(log_of podman-volume | wc -l)" 1 "lines of the log"
     fi
     ((left <= 0)) || sleep "$left"

@@ -63,7 +63,7 @@ gave_no_sign() {
 check_slot() {
     local s=$1
     if gave_no_sign "$s"; then
-        is "$(status "$s")" "0 exited" "kubectl gave no sign ($2): status"
+        is "$(status "$s")" "0 exited unconfirmed" "kubectl gave no sign ($2): status"
         echo "# $s, slot, $2: no sign" >&3
     else
         like "$(status "$s")" "125 unreachable ?*" "$2: status"

@@ -55,7 +55,7 @@ check_mode() {
     local s=$1 code
     printf hello | request "$M/$s" cat
     is "$(stdout "$s")" hello
-    is "$(status "$s")" "0 exited"
+    is "$(status "$s")" "0 exited unconfirmed"
     for code in 1 3 125 126 127 255; do
         ask "$M/$s" "sh -c 'printf oops >&2; exit $code'"
         is "$(status "$s")" "$code exited"
@@ -88,14 +88,31 @@ test_docker_run() {
 test_exec_with_options_and_environment() {
     ask "$M/exec-options" "WHO='a  b' sh -c 'pwd; id -u; echo \"\$GREETING,\$WHO,\$PATH\"'"
     is "$(stdout exec-options)" $'/tmp\n1000\ngood morning,a  b,/bin:/usr/bin:/sbin'
-    is "$(status exec-options)" "0 exited"
+    is "$(status exec-options)" "0 exited unconfirmed"
 }
 
 # A variable that podman itself reads must reach the command, and not podman.
 test_a_variable_that_the_client_would_act_on() {
     ask "$M/exec" "CONTAINER_HOST=tcp://192.0.2.1:1 LD_PRELOAD=/no/such.so HOME=/h sh -c 'echo \$CONTAINER_HOST \$HOME'"
     is "$(stdout exec)" "tcp://192.0.2.1:1 /h"
-    is "$(status exec)" "0 exited"
+    is "$(status exec)" "0 exited unconfirmed"
+}
+
+# Written one by one: podman would then leave the command where it is.
+test_the_keys_that_detach() {
+    local s key
+    for s in exec run; do
+        exec 5>"$M/$s/request"
+        echo "sh -c 'echo begun; cat; echo ended'" >&5
+        is "$(head -n 1 "$M/$s/stdout")" begun
+        for key in '\020' '\021' rest; do
+            printf "$key" >&5
+            sleep 0.2
+        done
+        exec 5>&-
+        is "$(stdout "$s")" $'begun\n\020\021restended'
+        is "$(status "$s")" "0 exited unconfirmed"
+    done
 }
 
 test_values_stay_out_of_argument_lists() {
@@ -109,7 +126,7 @@ test_values_stay_out_of_argument_lists() {
 test_run_with_mounts() {
     ask "$M/run-mounts" "sh -c 'cat /one; echo \"\$GREETING\"; test -s /two'"
     is "$(stdout run-mounts)" "$(cat /etc/debian_version)"$'\n'"good morning"
-    is "$(status run-mounts)" "0 exited"
+    is "$(status run-mounts)" "0 exited unconfirmed"
 }
 
 test_what_is_not_there() {

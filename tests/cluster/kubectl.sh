@@ -57,24 +57,27 @@ test_the_example_of_the_readme() {
     echo 'python -m pii --strict
 {"hook":"provider","phase":"before_call"}' >"$M/sidecar/request"
     is "$(stdout sidecar)" '{"allow":true}' stdout
-    is "$(status sidecar)" "0 exited" status
+    is "$(status sidecar)" "0 exited unconfirmed" status
     is "$(stderr sidecar)" "" stderr
 }
 
 test_stdin_reaches_the_command() {
     printf 'no newline at the end' | request "$M/sidecar" cat
     is "$(stdout sidecar)" "no newline at the end"
-    is "$(status sidecar)" "0 exited"
+    is "$(status sidecar)" "0 exited unconfirmed"
     ask "$M/sidecar" cat
     is "$(stdout sidecar)" ""
-    is "$(status sidecar)" "0 exited"
+    is "$(status sidecar)" "0 exited unconfirmed"
     printf 'x' | request "$M/sidecar" wc -c
     is "$(stdout sidecar)" 1
 }
 
 test_exit_codes_are_the_commands() {
     local code
-    for code in 0 1 2 3 124 125 126 127 130 255; do
+    ask "$M/sidecar" "sh -c 'printf oops >&2'"
+    is "$(status sidecar)" "0 exited unconfirmed" status
+    is "$(stderr sidecar)" "oops" "stderr with exit code 0"
+    for code in 1 2 3 124 125 126 127 130 255; do
         ask "$M/sidecar" "sh -c 'printf oops >&2; exit $code'"
         is "$(status sidecar)" "$code exited" status
         is "$(stderr sidecar)" "oops" "stderr with exit code $code"
@@ -91,7 +94,7 @@ test_stderr_keeps_what_the_command_wrote() {
     is "$(status sidecar)" "7 exited"
     ask "$M/sidecar" "sh -c 'echo command terminated with exit code 9 >&2'"
     is "$(stderr sidecar)" "command terminated with exit code 9"
-    is "$(status sidecar)" "0 exited"
+    is "$(status sidecar)" "0 exited unconfirmed"
 }
 
 test_a_command_that_claims_kubectl_failed() {
@@ -122,7 +125,7 @@ test_what_cannot_be_executed() {
     ask "$M/with-env" /etc/passwd
     like "$(status with-env)" "126 unstarted *"
     printf '\x7fELFnot really' | request "$M/sidecar" "sh -c 'cat > /tmp/bad; chmod 755 /tmp/bad'"
-    is "$(status sidecar)" "0 exited"
+    is "$(status sidecar)" "0 exited unconfirmed"
     ask "$M/sidecar" /tmp/bad
     like "$(status sidecar)" '126 unstarted *exec format error*'
 }
@@ -139,9 +142,9 @@ test_environment() {
 
 test_pods_and_containers() {
     ask "$M/prod" hostname
-    is "$(status prod)" "0 exited"
+    is "$(status prod)" "0 exited unconfirmed"
     ask "$M/second" "sh -c 'echo x > /tmp/only-here'"
-    is "$(status second)" "0 exited"
+    is "$(status second)" "0 exited unconfirmed"
     ask "$M/sidecar" test -e /tmp/only-here
     is "$(status sidecar)" "1 exited"
     printf abc | request "$M/default-container" cat
@@ -161,9 +164,9 @@ test_allow() {
     is "$(write_error "$M/strict/request" $'python -c 1\n')" EACCES
     like "$(status strict)" "2 refused *python*"
     is "$(write_error "$M/strict/request" $'cat\n')" none
-    is "$(status strict)" "0 exited"
+    is "$(status strict)" "0 exited unconfirmed"
     is "$(write_error "$M/strict/request" $'/bin/true\n')" none
-    is "$(status strict)" "0 exited"
+    is "$(status strict)" "0 exited unconfirmed"
 }
 
 test_payloads_of_many_sizes_and_of_any_bytes() {
@@ -173,7 +176,7 @@ test_payloads_of_many_sizes_and_of_any_bytes() {
         request "$M/patient" cat <"$T/payload"
         cp "$M/patient/stdout" "$T/answer"
         same_file "$T/payload" "$T/answer"
-        is "$(status patient)" "0 exited"
+        is "$(status patient)" "0 exited unconfirmed"
         is "$(stat -c %s "$M/patient/stdout")" "$size" size
     done
 }
@@ -182,7 +185,7 @@ test_a_payload_of_64_mib() {
     head -c 67108864 /dev/urandom >"$T/payload"
     request "$M/patient" sha256sum <"$T/payload"
     is "$(stdout patient)" "$(sha256sum <"$T/payload")"
-    is "$(status patient)" "0 exited"
+    is "$(status patient)" "0 exited unconfirmed"
 }
 
 test_a_payload_that_looks_like_a_command_line() {
@@ -243,7 +246,7 @@ test_an_api_that_does_not_answer() {
     is "$(status sidecar)" "124 timeout after 2s"
     fault none
     ask "$M/sidecar" true
-    is "$(status sidecar)" "0 exited"
+    is "$(status sidecar)" "0 exited unconfirmed"
 }
 
 test_a_connection_cut_before_the_command_runs() {
@@ -265,14 +268,14 @@ test_a_connection_cut_in_mid_stream_is_the_known_hole() {
     fault cut-now rst
     what=$(status patient)
     fault none
-    [[ $what == "0 exited" || $what == "125 unreachable "* ]] || fail "status: $what"
+    [[ $what == "0 exited unconfirmed" || $what == "125 unreachable "* ]] || fail "status: $what"
     is "$(stdout patient)" begun
 }
 
 test_a_hundred_calls_in_a_row() {
     local i before after
     ask "$M/sidecar" true
-    is "$(status sidecar)" "0 exited"
+    is "$(status sidecar)" "0 exited unconfirmed"
     before="$(descriptors)"
     for i in {1..100}; do
         printf 'question %d' "$i" | request "$M/sidecar" "sh -c 'cat; exit $((i % 7))'"

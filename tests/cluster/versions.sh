@@ -23,7 +23,7 @@ check_kubectl() {
     echo 'python -m pii --strict
 {"hook":"provider","phase":"before_call"}' >"$M/$s/request"
     is "$(stdout "$s")" '{"allow":true}' stdout
-    is "$(status "$s")" "0 exited" status
+    is "$(status "$s")" "0 exited unconfirmed" status
     ask "$M/$s" "sh -c 'printf oops >&2; exit 3'"
     is "$(status "$s")" "3 exited"
     is "$(stderr "$s")" "oops"

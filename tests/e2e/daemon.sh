@@ -592,9 +592,9 @@ CONF
     is "$("$HOOKSFS" --show-argv "$T/conf" short ls)" "kubectl exec -i my-pod -- ls"
     is "$("$HOOKSFS" --show-argv "$T/conf" local ls -l "a b")" "ls -l 'a b'"
     is "$("$HOOKSFS" --show-argv "$T/conf" docker ls -l)" \
-        "docker exec -i --workdir=/srv --user=me --privileged c1 ls -l"
+        "docker exec -i --workdir=/srv --user=me --detach-keys= --privileged c1 ls -l"
     is "$("$HOOKSFS" --show-argv "$T/conf" run ls -l)" \
-        "docker run --rm -i --network=none -v /a:/b -v /c:/d:ro --read-only alpine ls -l"
+        "docker run --rm -i --network=none -v /a:/b -v /c:/d:ro --detach-keys= --read-only alpine ls -l"
     # So that a shell would read the same words.
     is "$("$HOOKSFS" --show-argv "$T/conf" local echo "it's" "" '$x')" "echo 'it'\\''s' '' '\$x'"
     fails 1 "*nothing*" "$HOOKSFS" --show-argv "$T/conf" nothing ls

@@ -150,6 +150,8 @@ static void check_outcome(const struct choices *choices, const struct outcome *o
 
     FUZZ_CHECK(!is_success || (choices->number == 0 && !choices->is_signaled),
                "%d is taken for a success", choices->number);
+    FUZZ_CHECK(outcome->is_unconfirmed == (is_success && choices->mode->client),
+               "a success that is %sconfirmed", outcome->is_unconfirmed ? "not " : "");
     switch (outcome->kind) {
     case OUTCOME_EXITED:
         FUZZ_CHECK(!choices->is_signaled && outcome->code == choices->number, "%d for %d",

@@ -187,6 +187,7 @@ START_TEST(judges)
                           "%s: detail is %s", what, outcome.detail ? outcome.detail : "not there");
         else
             ck_assert_ptr_null(outcome.detail);
+        ck_assert_int_eq(outcome.is_unconfirmed, outcome.code == 0);
         ck_assert_uint_eq(stripped, 0);
         outcome_finish(&outcome);
     }

@@ -538,7 +538,7 @@ static const struct {
      "125 unreachable Error from server (NotFound): pods \"p\" not found\n",
      "Error from server (NotFound): pods \"p\" not found\n"},
     {"@kill -KILL $$", "125 unreachable ", ""},
-    {"@exit 0", "0 exited\n", ""},
+    {"@exit 0", "0 exited unconfirmed\n", ""},
     {"@exit 1", "125 unreachable ", ""},
 };
 // clang-format on

@@ -140,9 +140,9 @@ static const struct {
      "[/kc][--kubeconfig=/k][--context=x][exec][-i][-n][n][-c][c][-q][p][--][/a][--serve]"},
     // The environment is each command's, not the agent's.
     {KUBECTL "agent = auto\nenv = A=secret\n", "[kubectl][exec][-i][p][--][/a][--serve]"},
-    {DOCKER "agent = auto\nenv = A=secret\n", "[docker][exec][-i][c][/a][--serve]"},
+    {DOCKER "agent = auto\nenv = A=secret\n", "[docker][exec][-i][--detach-keys=][c][/a][--serve]"},
     {DOCKER "agent = auto\nworkdir = /w\nuser = u\nextra_args = -x\ndocker_path = podman\n",
-     "[podman][exec][-i][--workdir=/w][--user=u][-x][c][/a][--serve]"},
+     "[podman][exec][-i][--workdir=/w][--user=u][--detach-keys=][-x][c][/a][--serve]"},
 };
 // clang-format on
 

@@ -47,30 +47,30 @@ static const struct {
     {"mode = kubectl_exec\npod = p\nenv = A=1\n", {"/opt/x=y"}, NULL},
     {"mode = kubectl_exec\npod = p\n", {"/opt/x=y"}, "[kubectl][exec][-i][p][--][/opt/x=y]"},
     // docker_exec
-    {"mode = docker_exec\ncontainer = c\n", {"cat"}, "[docker][exec][-i][c][cat]"},
+    {"mode = docker_exec\ncontainer = c\n", {"cat"}, "[docker][exec][-i][--detach-keys=][c][cat]"},
     {"mode = docker_exec\ncontainer = c\nworkdir = /w\nuser = u\nextra_args = --privileged\n"
      "extra_args = -t\ndocker_path = podman\n",
      {"a", "-i", "b c"},
-     "[podman][exec][-i][--workdir=/w][--user=u][--privileged][-t][c][a][-i][b c]"},
+     "[podman][exec][-i][--workdir=/w][--user=u][--detach-keys=][--privileged][-t][c][a][-i][b c]"},
     {"mode = docker_exec\ncontainer = c\nworkdir = /w\nextra_args = -t\n",
      {"UNIT_X=1", "UNIT_Y=x y", "a"},
-     "[docker][exec][-i][--workdir=/w][-e][UNIT_X][-e][UNIT_Y][-t][c][a]"},
+     "[docker][exec][-i][--workdir=/w][-e][UNIT_X][-e][UNIT_Y][--detach-keys=][-t][c][a]"},
     {"mode = docker_exec\ncontainer = c\nenv = UNIT_X=1\nenv = UNIT_Y=2\n",
      {"UNIT_Y=3", "a"},
-     "[docker][exec][-i][-e][UNIT_X][-e][UNIT_Y][c][a]"},
+     "[docker][exec][-i][-e][UNIT_X][-e][UNIT_Y][--detach-keys=][c][a]"},
     {"mode = docker_exec\ncontainer = c\n",
      {"UNIT_X=1", "/opt/x=y"},
-     "[docker][exec][-i][-e][UNIT_X][c][/opt/x=y]"},
+     "[docker][exec][-i][-e][UNIT_X][--detach-keys=][c][/opt/x=y]"},
     // docker_run
-    {"mode = docker_run\nimage = i\n", {"cat"}, "[docker][run][--rm][-i][i][cat]"},
+    {"mode = docker_run\nimage = i\n", {"cat"}, "[docker][run][--rm][-i][--detach-keys=][i][cat]"},
     {"mode = docker_run\nimage = i\nnetwork = none\nmounts = /a:/b\nmounts = c:/d:ro\n"
      "extra_args = --memory=1g\ndocker_path = /usr/bin/docker\n",
      {"a", "b"},
-     "[/usr/bin/docker][run][--rm][-i][--network=none][-v][/a:/b][-v][c:/d:ro][--memory=1g][i]"
+     "[/usr/bin/docker][run][--rm][-i][--network=none][-v][/a:/b][-v][c:/d:ro][--detach-keys=][--memory=1g][i]"
      "[a][b]"},
     {"mode = docker_run\nimage = i\nnetwork = none\nmounts = /a:/b\nextra_args = -q\n",
      {"UNIT_X=1", "a"},
-     "[docker][run][--rm][-i][--network=none][-v][/a:/b][-e][UNIT_X][-q][i][a]"},
+     "[docker][run][--rm][-i][--network=none][-v][/a:/b][-e][UNIT_X][--detach-keys=][-q][i][a]"},
 };
 // clang-format on
 
@@ -323,7 +323,7 @@ START_TEST(hands_on_our_own_to_docker)
     config = world_config("[s]\nmode = docker_exec\ncontainer = c\nenv = HTTP_PROXY\n");
     struct launch launch = prepare(config->sandboxes[0], "cmd");
     char *joined = world_join(&launch.argv);
-    ck_assert_str_eq(joined, "[docker][exec][-i][-e][HTTP_PROXY][c][cmd]");
+    ck_assert_str_eq(joined, "[docker][exec][-i][-e][HTTP_PROXY][--detach-keys=][c][cmd]");
     ck_variable(&launch.env, "HTTP_PROXY", "http://proxy");
     free(joined);
     launch_finish(&launch);

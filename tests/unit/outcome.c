@@ -106,6 +106,25 @@ START_TEST(replaces_what_it_held)
 }
 END_TEST
 
+START_TEST(says_that_a_client_alone_says_so)
+{
+    struct outcome outcome = {0};
+    char line[OUTCOME_MAX_LINE];
+
+    outcome_set_unconfirmed(&outcome);
+    ck_assert_int_eq(outcome.kind, OUTCOME_EXITED);
+    ck_assert_int_eq(outcome.code, 0);
+    ck_assert_str_eq(outcome_detail(&outcome), "unconfirmed");
+    outcome_format(&outcome, line);
+    ck_assert_str_eq(line, "0 exited unconfirmed\n");
+    outcome_set(&outcome, OUTCOME_EXITED, 0, NULL);
+    ck_assert_str_eq(outcome_detail(&outcome), "");
+    outcome_format(&outcome, line);
+    ck_assert_str_eq(line, "0 exited\n");
+    outcome_finish(&outcome);
+}
+END_TEST
+
 START_TEST(names_every_kind)
 {
     for (int kind = OUTCOME_NONE; kind <= OUTCOME_REFUSED; kind++) {
@@ -122,5 +141,5 @@ int main(void)
 {
     UNIT_RUN("outcome", EACH(formats_a_line, lines), ONCE(cuts_a_long_detail),
              ONCE(is_no_success_before_it_is_set), ONCE(replaces_what_it_held),
-             ONCE(names_every_kind));
+             ONCE(says_that_a_client_alone_says_so), ONCE(names_every_kind));
 }
