@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "log.h"
 
+#include "buffer.h"
 #include "cleanup.h"
+#include "text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,20 +13,65 @@
 #include <sys/un.h>
 #include <syslog.h>
 
-// A pipe takes up to PIPE_BUF (4096) bytes at once when poll says it is
-// writable (pipe(7)), so a line below that never blocks.
-enum { MAX_LINE = 2048 };
+enum {
+    // A pipe takes up to PIPE_BUF (4096) bytes at once when poll says that it is writable
+    // (pipe(7)), so that writing a line of less than that never blocks.
+    MAX_LINE = 2048,
+    MAX_TEXT = MAX_LINE - 48, // the rest is for what stands in front, and the newline
+};
 
 static struct {
-    bool is_debug;
     bool is_to_syslog;
     int syslog_fd; // -1: not connected
     unsigned lost;
 } state = {.syslog_fd = -1};
 
-void log_init(bool debug)
+unsigned log_modules;
+
+const char *const debug_module_names[DEBUG_MODULES] = {
+    [DEBUG_CONFIG] = "config", [DEBUG_CONNECTION] = "connection", [DEBUG_FUSE] = "fuse",
+    [DEBUG_JOB] = "job",       [DEBUG_QUEUE] = "queue",
+};
+
+void log_init(unsigned modules)
 {
-    state.is_debug = debug;
+    log_modules = modules;
+}
+
+// The bits of the module, or of all, that NAME up to LENGTH stands for; 0: none.
+static unsigned log_find_module(const char *name, size_t length)
+{
+    if (length == strlen("all") && strncmp(name, "all", length) == 0)
+        return (1U << DEBUG_MODULES) - 1;
+    for (unsigned i = 0; i < DEBUG_MODULES; i++)
+        if (strlen(debug_module_names[i]) == length &&
+            strncmp(debug_module_names[i], name, length) == 0)
+            return 1U << i;
+    return 0;
+}
+
+int log_parse_modules(const char *names, unsigned *modules, struct error *err)
+{
+    AUTO(buffer_finish) struct buffer known = {0};
+    unsigned all = 0;
+    unsigned found;
+
+    for (const char *name = names;; name++) {
+        size_t length = strcspn(name, ",");
+        found = log_find_module(name, length);
+        all |= found;
+        name += length;
+        if (!found || !*name)
+            break;
+    }
+    if (found) {
+        *modules |= all;
+        return 0;
+    }
+    for (unsigned i = 0; i < DEBUG_MODULES; i++)
+        buffer_printf(&known, "%s, ", debug_module_names[i]);
+    return error_set(err, EINVAL, "'%s' has a word that is none of %.*sall", names,
+                     (int)known.length, known.data ? known.data : "");
 }
 
 void log_to_syslog(void)
@@ -32,7 +79,7 @@ void log_to_syslog(void)
     state.is_to_syslog = true;
 }
 
-static bool connect_syslog(void)
+static bool log_connect(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
     AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -44,59 +91,63 @@ static bool connect_syslog(void)
     return true;
 }
 
-static bool send_line(int priority, const char *text)
+static bool log_send(int priority, const char *text)
 {
     char line[MAX_LINE];
     int length = snprintf(line, sizeof line, "<%d>hooksfs[%d]: %s", LOG_DAEMON | priority,
                           (int)getpid(), text);
 
-    if (length >= (int)sizeof line)
-        length = sizeof line - 1;
-    if (state.syslog_fd < 0 && !connect_syslog())
+    if (state.syslog_fd < 0 && !log_connect())
         return false;
     if (send(state.syslog_fd, line, (size_t)length, MSG_NOSIGNAL) >= 0)
         return true;
-    // Whoever read there may have been started anew, with a new socket.
-    return errno != EAGAIN && connect_syslog() &&
+    // The program that read there may have been started anew, with a new socket.
+    return errno != EAGAIN && log_connect() &&
            send(state.syslog_fd, line, (size_t)length, MSG_NOSIGNAL) >= 0;
 }
 
-static bool write_line(int priority, const char *text)
+static bool log_write(int priority, const char *text)
 {
     char line[MAX_LINE];
     int length;
 
     if (state.is_to_syslog)
-        return send_line(priority, text);
+        return log_send(priority, text);
     struct pollfd writable = {.fd = STDERR_FILENO, .events = POLLOUT};
     if (poll(&writable, 1, 0) != 1 || !(writable.revents & POLLOUT))
         return false;
-    length = snprintf(line, sizeof line - 1, "hooksfs: %s", text);
-    if (length >= (int)sizeof line - 1)
-        length = sizeof line - 2;
-    line[length++] = '\n';
+    length = snprintf(line, sizeof line, "hooksfs: %s\n", text);
     return write(STDERR_FILENO, line, (size_t)length) == length;
 }
 
 __attribute__((format(printf, 2, 0))) static void log_line(int priority, const char *format,
                                                            va_list args)
 {
-    char text[MAX_LINE];
+    char text[MAX_TEXT + 1];
     int saved_errno = errno;
+    int length =
+        vsnprintf(text, sizeof text, format, args); // NOLINT(clang-analyzer-valist.Uninitialized)
 
-    vsnprintf(text, sizeof text, format, args); // NOLINT(clang-analyzer-valist.Uninitialized)
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = ' ';
+    if (length >= (int)sizeof text)
+        text[text_whole(text, MAX_TEXT)] = '\0';
+    text_make_line(text, MAX_TEXT);
     if (state.lost > 0) {
         char notice[64];
         snprintf(notice, sizeof notice, "%u log lines were lost", state.lost);
-        if (write_line(LOG_WARNING, notice))
+        if (log_write(LOG_WARNING, notice))
             state.lost = 0;
     }
-    if (!write_line(priority, text))
+    if (!log_write(priority, text))
         state.lost++;
     errno = saved_errno;
+}
+
+__attribute__((format(printf, 2, 3))) static void log_record(int priority, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    log_line(priority, format, args);
+    va_end(args);
 }
 
 void log_error(const char *format, ...)
@@ -123,12 +174,16 @@ void log_info(const char *format, ...)
     va_end(args);
 }
 
-void log_debug(const char *format, ...)
+void log_debug_line(enum debug_module module, const char *format, ...)
 {
+    char text[MAX_TEXT + 1];
     va_list args;
-    if (!state.is_debug)
-        return;
+
     va_start(args, format);
-    log_line(LOG_DEBUG, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (module == DEBUG_FUSE) // libfuse has a form of its own
+        log_record(LOG_DEBUG, "%s", text);
+    else
+        log_record(LOG_DEBUG, "%s: %s", debug_module_names[module], text);
 }

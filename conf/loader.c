@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "inifile.h"
+#include "text.h"
 
 #include <limits.h>
 #include <stdarg.h>
@@ -60,10 +61,9 @@ static void problem(struct loader *loader, unsigned line, const char *section, c
     if (key)
         buffer_printf(out, "%s: ", key);
     buffer_printf(out, "%s", text ? text : "no memory");
-    // A variable's value may have brought a newline in: one problem is one line.
-    for (size_t i = start; i < out->length; i++)
-        if ((unsigned char)out->data[i] < ' ' || out->data[i] == 0x7f)
-            out->data[i] = ' ';
+    // A variable's value may have brought a newline in, or worse: one problem is one line.
+    if (out->length > start)
+        out->length = start + text_clean(out->data + start, out->length - start);
     buffer_append(out, "\n", 1);
 }
 

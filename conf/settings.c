@@ -25,41 +25,6 @@ bool settings_is_list(const struct key *key)
     return key->type == VALUE_TEXTS || key->type == VALUE_NAMES || key->type == VALUE_ENVIRONMENT;
 }
 
-// --- Lists
-
-// The room is a power of 2, so that it need not be known: with the NULL, it is full
-// when the count is one less.
-int words_append_owned(struct words *words, char *text)
-{
-    size_t used = words->count + 1;
-    bool is_full = (used & (used - 1)) == 0;
-    char **items = words->items;
-
-    if (is_full && text)
-        items = realloc(words->items, 2 * used * sizeof *items);
-    if (!items || !text) {
-        free(text);
-        return -ENOMEM;
-    }
-    words->items = items;
-    items[words->count++] = text;
-    items[words->count] = NULL;
-    return 0;
-}
-
-int words_append(struct words *words, const char *text)
-{
-    return words_append_owned(words, strdup(text));
-}
-
-void words_finish(struct words *words)
-{
-    for (size_t i = 0; i < words->count; i++)
-        free(words->items[i]);
-    free(words->items);
-    *words = (struct words){0};
-}
-
 // --- ${NAME}
 
 bool environment_is_name(const char *text, size_t length)

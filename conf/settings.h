@@ -4,16 +4,11 @@
 #pragma once
 
 #include "error.h"
+#include "words.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-// A list of strings, NULL-terminated like an argv. All zero is empty.
-struct words {
-    char **items; // owned, and each item
-    size_t count;
-};
 
 // What a value may be, and the type of the member that takes it.
 enum value_type {
@@ -60,12 +55,6 @@ bool settings_equal(const struct key *key, const void *a, const void *b);
 
 // Is TEXT, up to LENGTH, a name that the environment can have in sh?
 bool environment_is_name(const char *text, size_t length);
-
-// Appends a copy of TEXT. 0 or -ENOMEM.
-int words_append(struct words *words, const char *text);
-// Appends TEXT itself, which the list then owns (and frees on failure).
-int words_append_owned(struct words *words, char *text);
-void words_finish(struct words *words);
 
 // Of the COUNT names in KEYS, the one that NAME is most likely meant to be, or
 // BEST, if that is nearer (NULL: none yet). NULL when none is near.

@@ -101,6 +101,9 @@ static void reload(struct server *server)
         log_error("no memory for the new configuration; reload it again");
     else
         log_info("%s was read again: %zu sandboxes", server->config_path, config->count);
+    for (size_t i = 0; config && i < config->count; i++)
+        log_debug(DEBUG_CONFIG, "read sandbox=%s mode=%s", config->sandboxes[i]->name,
+                  config->sandboxes[i]->mode->name);
     config_destroy(config);
     daemon_notify("READY=1");
 }
@@ -183,8 +186,9 @@ static int start(struct server *server, const struct options *options, const cha
     server->linger = (struct timer){.on_time = on_lingered, .data = server};
     sandbox_set_on_idle(on_idle, server);
     handle_set_on_close(on_idle, server);
-    server->session = session_create(&server->fs, server->config_path, mountpoint,
-                                     options->mount_options, options->is_debug, on_unmounted, err);
+    server->session =
+        session_create(&server->fs, server->config_path, mountpoint, options->mount_options,
+                       options->debug_modules & 1U << DEBUG_FUSE, on_unmounted, err);
     return server->session ? 0 : -1;
 }
 
@@ -239,7 +243,7 @@ static int serve(const struct options *options)
     struct error err = {0};
     int result = -1;
 
-    log_init(options->is_debug);
+    log_init(options->debug_modules);
     server.config_path = realpath(options->config, NULL);
     if (!server.config_path)
         error_set(&err, errno, "%s: cannot open it: %s", options->config, strerror(errno));

@@ -2,18 +2,24 @@
 #include "options.h"
 
 #include "cleanup.h"
+#include "log.h"
 
 #include <getopt.h>
 #include <stdio.h>
 
-static const char usage[] = "usage: hooksfs [-f] [-d] [-o OPTIONS] CONFIG MOUNTPOINT\n"
-                            "       hooksfs --check CONFIG\n"
-                            "       hooksfs --show-argv CONFIG SANDBOX COMMAND [ARGUMENT...]\n";
+enum { OPTION_DEBUG = 256 }; // for getopt: not a character
+
+static const char usage[] =
+    "usage: hooksfs [-f] [-d] [--debug=PART,...] [-o OPTIONS] CONFIG MOUNTPOINT\n"
+    "       hooksfs --check CONFIG\n"
+    "       hooksfs --show-argv CONFIG SANDBOX COMMAND [ARGUMENT...]\n";
 
 static const char help[] =
     "\n"
     "  -f            stay in the foreground, and log to stderr\n"
-    "  -d            log every operation; implies -f\n"
+    "  -d            log every operation of the file system; implies -f\n"
+    "  --debug=PART,...\n"
+    "                log each step of PART: config, connection, fuse, job, queue, all\n"
     "  -o OPTIONS    mount options, separated by commas, see fuse(8)\n"
     "  --check       report every error of the configuration\n"
     "  --show-argv   print what a command would start\n"
@@ -73,47 +79,70 @@ static bool parse_action(int argc, char **argv, struct options *options)
     return false;
 }
 
+static bool add_debug_modules(struct options *options, const char *names)
+{
+    struct error err = {0};
+
+    if (log_parse_modules(names, &options->debug_modules, &err) == 0)
+        return true;
+    fprintf(stderr, "hooksfs: --debug: %s\n%s", error_message(&err), usage);
+    error_finish(&err);
+    end(options, EXIT_USAGE);
+    return false;
+}
+
+// Takes OPTION, as getopt_long returned it. Returns whether the others are to be looked
+// at; otherwise OPTIONS asks for the end.
+static bool take_option(struct options *options, int option)
+{
+    switch (option) {
+    case 'd':
+        options->debug_modules |= 1U << DEBUG_FUSE;
+        options->stays_in_foreground = true;
+        return true;
+    case OPTION_DEBUG:
+        return add_debug_modules(options, optarg);
+    case 'f':
+        options->stays_in_foreground = true;
+        return true;
+    case 'o':
+        if (add_mount_options(options, optarg))
+            return true;
+        wrong(options, "no memory");
+        return false;
+    case 'h':
+        printf("%s%s", usage, help);
+        end(options, EXIT_SUCCESS);
+        return false;
+    case 'V':
+        printf("hooksfs %s\n", HOOKSFS_VERSION);
+        end(options, EXIT_SUCCESS);
+        return false;
+    default: // getopt has said what is wrong
+        fputs(usage, stderr);
+        end(options, EXIT_USAGE);
+        return false;
+    }
+}
+
 void options_parse(int argc, char **argv, struct options *options)
 {
+    // clang-format off
     static const struct option longs[] = {
+        {"debug", required_argument, NULL, OPTION_DEBUG},
         {"help", no_argument, NULL, 'h'},
-        {"version",  no_argument, NULL, 'V'},
-        {0     },
+        {"version", no_argument, NULL, 'V'},
+        {0},
     };
+    // clang-format on
     int option;
 
     *options = (struct options){.action = ACTION_SERVE};
     if (parse_action(argc, argv, options))
         return;
-    while ((option = getopt_long(argc, argv, "dfho:V", longs, NULL)) != -1) {
-        switch (option) {
-        case 'd':
-            options->is_debug = true;
-            options->stays_in_foreground = true;
-            break;
-        case 'f':
-            options->stays_in_foreground = true;
-            break;
-        case 'o':
-            if (!add_mount_options(options, optarg)) {
-                wrong(options, "no memory");
-                return;
-            }
-            break;
-        case 'h':
-            printf("%s%s", usage, help);
-            end(options, EXIT_SUCCESS);
+    while ((option = getopt_long(argc, argv, "dfho:V", longs, NULL)) != -1)
+        if (!take_option(options, option))
             return;
-        case 'V':
-            printf("hooksfs %s\n", HOOKSFS_VERSION);
-            end(options, EXIT_SUCCESS);
-            return;
-        default: // getopt has said what is wrong
-            fputs(usage, stderr);
-            end(options, EXIT_USAGE);
-            return;
-        }
-    }
     if (argc - optind != 2) {
         wrong(options, "CONFIG and MOUNTPOINT are needed, and nothing else");
         return;

@@ -14,10 +14,10 @@ struct options {
     const char *config;
     const char *mountpoint;
     bool stays_in_foreground;
-    bool is_debug;
-    char *mount_options; // owned; separated by commas; NULL: none
-    const char *sandbox; // for ACTION_SHOW_ARGV
-    char *const *words;  // likewise: the command, NULL-terminated
+    unsigned debug_modules; // bits of enum debug_module
+    char *mount_options;    // owned; separated by commas; NULL: none
+    const char *sandbox;    // for ACTION_SHOW_ARGV
+    char *const *words;     // likewise: the command, NULL-terminated
 };
 
 // Reads the command line. For a wrong one, and for --help and --version, it

@@ -150,17 +150,15 @@ static void on_resume(void *data)
 __attribute__((format(printf, 2, 0))) static void log_fuse(enum fuse_log_level level,
                                                            const char *format, va_list args)
 {
-    char text[1024]; // what it has to say may be that there is no memory
+    char text[1024]; // on the stack: the message may be that there is no memory
 
     vsnprintf(text, sizeof text, format, args);
-    for (size_t length = strlen(text); length > 0 && text[length - 1] == '\n';)
-        text[--length] = '\0';
     if (level <= FUSE_LOG_ERR)
         log_error("%s", text);
     else if (level <= FUSE_LOG_INFO)
         log_info("%s", text);
     else
-        log_debug("%s", text);
+        log_debug(DEBUG_FUSE, "%s", text);
 }
 
 // Adds "-o NAME=VALUE" with the commas and backslashes of VALUE escaped, as

@@ -2,6 +2,7 @@
 #include "outcome.h"
 
 #include "cleanup.h"
+#include "text.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -24,20 +25,6 @@ const char *outcome_kind_name(enum outcome_kind kind)
     return names[kind];
 }
 
-static void make_one_line(char *text)
-{
-    size_t length = strlen(text);
-
-    if (length > OUTCOME_MAX_DETAIL)
-        length = OUTCOME_MAX_DETAIL;
-    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == ' '))
-        length--;
-    text[length] = '\0';
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = ' ';
-}
-
 void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, const char *format, ...)
 {
     va_list args;
@@ -50,7 +37,7 @@ void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, cons
         va_end(args);
     }
     if (detail)
-        make_one_line(detail);
+        text_make_line(detail, OUTCOME_MAX_DETAIL);
     free(outcome->detail);
     *outcome = (struct outcome){.kind = kind, .code = code, .detail = detail};
 }

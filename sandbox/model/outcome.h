@@ -38,8 +38,8 @@ struct outcome {
 };
 
 // Sets OUTCOME, freeing what it held. FORMAT may be NULL for no detail. Of the
-// detail at most OUTCOME_MAX_DETAIL bytes are kept, in one line: newlines and
-// other control characters become blanks.
+// detail at most OUTCOME_MAX_DETAIL bytes of whole characters are kept, in one line:
+// newlines and other control characters become blanks (text.h).
 void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -609,6 +609,9 @@ test_usage() {
     fails 2 "*usage:*" "$HOOKSFS" --no-such-option "$T/conf" "$M"
     fails 2 "*usage:*" "$HOOKSFS" -x "$T/conf" "$M"
     fails 2 "*usage:*" "$HOOKSFS" -o
+    fails 2 "*'nothing'*config, connection, fuse, job, queue, all*usage:*" \
+        "$HOOKSFS" --debug=nothing "$T/conf" "$M"
+    fails 2 "*usage:*" "$HOOKSFS" --debug
     fails 2 "*usage:*" "$HOOKSFS" --check
     fails 2 "*usage:*" "$HOOKSFS" --check "$T/conf" "$T/conf"
     fails 2 "*usage:*" "$HOOKSFS" --show-argv "$T/conf" local
@@ -758,6 +761,73 @@ test_debug() {
     is "$(get "$M/local/stdout")" text stdout
     ! grep 'opcode' "$T/log" || fail "operations in the log without -d"
     stop
+}
+
+# --debug logs the operations, too, and leaves the choice of the ground to -f.
+test_debug_of_a_part() {
+    serve --debug=config,fuse
+    ask "$M/local" echo text
+    is "$(get "$M/local/stdout")" text stdout
+    grep -q '^hooksfs: unique: [0-9]*, opcode: LOOKUP' "$T/log" || fail "no operations in its log"
+    kill -HUP "$daemon_pid"
+    wait_until 20 grep -q '^hooksfs: config: ' "$T/log" || fail "no reload in its log"
+    stop
+    serve --debug=config
+    ask "$M/local" echo text
+    is "$(get "$M/local/stdout")" text stdout
+    ! grep 'opcode' "$T/log" || fail "operations in the log without being asked for"
+    stop
+}
+
+# The whole log of a daemon in the background, with a /dev/log of its own: nobody reads
+# there at first, then somebody does, ends, and is started anew.
+test_system_log() {
+    [[ $(id -u) == 0 ]] || skip "only root can have a /dev of its own"
+    PY_TIMEOUT=100 unshare -m /usr/bin/python3 - "$HOOKSFS" "$T" "$M" <<'PYTHON' || fail "see above"
+import os, signal, socket, subprocess, sys, time
+
+hooksfs, folder, mountpoint = sys.argv[1:]
+dev = folder + "/dev"
+os.mkdir(dev)
+subprocess.run(["mount", "-t", "tmpfs", "none", dev], check=True)
+for name in ("null", "zero", "urandom", "fuse"):
+    subprocess.run(["cp", "-a", "/dev/" + name, dev], check=True)
+subprocess.run(["mount", "--move", dev, "/dev"], check=True)
+subprocess.run([hooksfs, folder + "/conf", mountpoint], check=True)
+daemon = None
+
+def run(command):
+    with open(mountpoint + "/local/request", "w") as request:
+        request.write(command + "\n")
+    with open(mountpoint + "/local/status") as status:
+        assert status.read() == "0 exited\n"
+
+def listen():
+    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    log.bind("/dev/log")
+    log.settimeout(20)
+    return log
+
+def receive(log, wanted):
+    line = log.recv(4096).decode()
+    assert wanted in line and line.startswith("<"), line
+    return line
+
+try:
+    run("true nobody reads this")
+    log = listen()
+    run("true")
+    line = receive(log, "log lines were lost")
+    daemon = int(line.split("hooksfs[")[1].split("]")[0])
+    receive(log, "command=true")
+    log.close()
+    os.unlink("/dev/log")
+    log = listen()
+    run("echo")
+    receive(log, "command=echo")
+finally:
+    subprocess.run(["umount", mountpoint], check=True)
+PYTHON
 }
 
 test_log() {

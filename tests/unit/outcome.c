@@ -32,6 +32,7 @@ static const struct {
     {OUTCOME_REFUSED, CODE_REFUSED, "ends \n \n", "2 refused ends\n"},
     {OUTCOME_REFUSED, CODE_REFUSED, "\n", "2 refused\n"},
     {OUTCOME_REFUSED, CODE_REFUSED, "caf\xc3\xa9", "2 refused caf\xc3\xa9\n"},
+    {OUTCOME_REFUSED, CODE_REFUSED, "\xc2\x9b" "1m\xc2\x85!", "2 refused  1m !\n"}, // C1
     {OUTCOME_REFUSED, CODE_REFUSED, "100%s %d", "2 refused 100%s %d\n"},
 };
 // clang-format on
@@ -73,6 +74,22 @@ START_TEST(cuts_a_long_detail)
         ck_assert_int_eq(line[length - 1], '\n');
         ck_assert_ptr_eq(strchr(line, '\n'), &line[length - 1]);
     }
+    outcome_finish(&outcome);
+}
+END_TEST
+
+START_TEST(cuts_a_detail_after_a_whole_character)
+{
+    struct outcome outcome = {0};
+    char detail[600];
+
+    memset(detail, 'x', sizeof detail);
+    strcpy(detail + OUTCOME_MAX_DETAIL - 2, "\xe2\x82\xac");
+    outcome_set(&outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s", detail);
+    ck_assert_uint_eq(strlen(outcome.detail), OUTCOME_MAX_DETAIL - 2);
+    strcpy(detail + OUTCOME_MAX_DETAIL - 3, "\xe2\x82\xac and more");
+    outcome_set(&outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s", detail);
+    ck_assert_uint_eq(strlen(outcome.detail), OUTCOME_MAX_DETAIL);
     outcome_finish(&outcome);
 }
 END_TEST
@@ -140,6 +157,7 @@ END_TEST
 int main(void)
 {
     UNIT_RUN("outcome", EACH(formats_a_line, lines), ONCE(cuts_a_long_detail),
-             ONCE(is_no_success_before_it_is_set), ONCE(replaces_what_it_held),
-             ONCE(says_that_a_client_alone_says_so), ONCE(names_every_kind));
+             ONCE(cuts_a_detail_after_a_whole_character), ONCE(is_no_success_before_it_is_set),
+             ONCE(replaces_what_it_held), ONCE(says_that_a_client_alone_says_so),
+             ONCE(names_every_kind));
 }

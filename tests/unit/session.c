@@ -33,7 +33,7 @@ START_TEST(logs_what_libfuse_says)
     int pipe_fds[2];
     int saved = dup(STDERR_FILENO);
 
-    log_init(messages[_i].is_debug);
+    log_init(messages[_i].is_debug ? 1U << DEBUG_FUSE : 0);
     ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
     dup2(pipe_fds[1], STDERR_FILENO);
     // An option that there is not: libfuse says so, through us as well.

@@ -493,50 +493,11 @@ START_TEST(suggests_the_nearest_key)
 }
 END_TEST
 
-START_TEST(keeps_words)
-{
-    struct words words = {0};
-
-    words_finish(&words);
-    ck_assert_int_eq(words_append(&words, "a"), 0);
-    ck_assert_int_eq(words_append_owned(&words, strdup("b")), 0);
-    ck_assert_int_eq(words_append(&words, ""), 0);
-    ck_assert_uint_eq(words.count, 3);
-    ck_assert_str_eq(words.items[0], "a");
-    ck_assert_str_eq(words.items[1], "b");
-    ck_assert_str_eq(words.items[2], "");
-    ck_assert_ptr_null(words.items[3]);
-    ck_assert_int_eq(words_append_owned(&words, NULL), -ENOMEM);
-    ck_assert_uint_eq(words.count, 3);
-    words_finish(&words);
-    ck_assert_ptr_null(words.items);
-    ck_assert_uint_eq(words.count, 0);
-}
-END_TEST
-
-START_TEST(keeps_many_words)
-{
-    struct words words = {0};
-    char text[16];
-
-    for (unsigned i = 0; i < 70; i++) {
-        snprintf(text, sizeof text, "%u", i);
-        ck_assert_int_eq(words_append(&words, text), 0);
-        ck_assert_uint_eq(words.count, i + 1);
-        ck_assert_ptr_null(words.items[i + 1]);
-    }
-    for (unsigned i = 0; i < 70; i++)
-        ck_assert_uint_eq(strtoul(words.items[i], NULL, 10), i);
-    words_finish(&words);
-}
-END_TEST
-
 int main(void)
 {
     UNIT_RUN("settings", ONCE(finds_keys), EACH(stores_a_text, texts),
              EACH(stores_a_number, numbers), ONCE(says_what_can_be_chosen),
              EACH(stores_a_list, lists), ONCE(hands_on_nothing_that_is_not_set),
              ONCE(replaces_a_single_value), EACH(compares, pairs),
-             EACH(knows_names_of_variables, names), EACH(suggests_the_nearest_key, misspelt),
-             ONCE(keeps_words), ONCE(keeps_many_words));
+             EACH(knows_names_of_variables, names), EACH(suggests_the_nearest_key, misspelt));
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "text.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+enum { MAX_CHARACTER = 4 }; // bytes of a UTF-8 character
+
+static bool is_continuation(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+// How many bytes a UTF-8 character has that begins with C; 1 when none begins so.
+static size_t character_length(char c)
+{
+    unsigned char byte = (unsigned char)c;
+
+    if (byte < 0xc0 || byte >= 0xf8)
+        return 1;
+    return byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+}
+
+// Decodes the character at the start of TEXT, LENGTH bytes, and sets *USED to its length.
+// A byte that is part of no character counts as a character with its own value.
+static unsigned decode(const char *text, size_t length, size_t *used)
+{
+    size_t expected = character_length(*text);
+    unsigned value = (unsigned char)*text;
+
+    *used = 1;
+    if (expected == 1 || expected > length)
+        return value;
+    value &= 0xffU >> (expected + 1);
+    for (size_t i = 1; i < expected; i++) {
+        if (!is_continuation(text[i]))
+            return (unsigned char)*text;
+        value = value << 6 | ((unsigned char)text[i] & 0x3f);
+    }
+    *used = expected;
+    return value;
+}
+
+// An encoding that is longer than it has to be is not valid UTF-8, but a lenient
+// terminal decodes it: only the value counts.
+static bool is_control(unsigned value)
+{
+    return value < 0x20 || (value >= 0x7f && value <= 0x9f);
+}
+
+size_t text_clean(char *text, size_t length)
+{
+    char *to = text;
+    size_t used;
+
+    for (size_t i = 0; i < length; i += used) {
+        if (is_control(decode(text + i, length - i, &used)))
+            *to++ = ' ';
+        else
+            for (size_t j = 0; j < used; j++)
+                *to++ = text[i + j];
+    }
+    return (size_t)(to - text);
+}
+
+size_t text_whole(const char *text, size_t length)
+{
+    for (size_t back = 1; back < MAX_CHARACTER && back <= length; back++)
+        if (!is_continuation(text[length - back]))
+            return character_length(text[length - back]) > back ? length - back : length;
+    return length;
+}
+
+void text_make_line(char *text, size_t maximum)
+{
+    size_t length = text_clean(text, strlen(text));
+
+    if (length > maximum)
+        length = text_whole(text, maximum);
+    while (length > 0 && text[length - 1] == ' ')
+        length--;
+    text[length] = '\0';
+}

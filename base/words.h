@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// A list of strings, such as the arguments of a program.
+#pragma once
+
+#include <stddef.h>
+
+// NULL-terminated like an argv. All zero is empty.
+struct words {
+    char **items; // owned, and each item; NULL while nothing was appended
+    size_t count;
+};
+
+// Appends a copy of TEXT. Returns 0 or -ENOMEM.
+int words_append(struct words *words, const char *text);
+
+// Appends TEXT itself, which the list then owns; when it fails, TEXT is freed. TEXT
+// may be NULL, which is -ENOMEM. Returns 0 or -ENOMEM.
+int words_append_owned(struct words *words, char *text);
+
+// Frees the content; the list is empty and usable afterwards.
+void words_finish(struct words *words);

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// base/words.c: lists of strings.
+#include "unit.h"
+
+#include "words.h"
+
+#include <errno.h>
+#include <string.h>
+
+START_TEST(keeps_words)
+{
+    struct words words = {0};
+
+    words_finish(&words);
+    ck_assert_int_eq(words_append(&words, "a"), 0);
+    ck_assert_int_eq(words_append_owned(&words, strdup("b")), 0);
+    ck_assert_int_eq(words_append(&words, ""), 0);
+    ck_assert_uint_eq(words.count, 3);
+    ck_assert_str_eq(words.items[0], "a");
+    ck_assert_str_eq(words.items[1], "b");
+    ck_assert_str_eq(words.items[2], "");
+    ck_assert_ptr_null(words.items[3]);
+    ck_assert_int_eq(words_append_owned(&words, NULL), -ENOMEM);
+    ck_assert_uint_eq(words.count, 3);
+    words_finish(&words);
+    ck_assert_ptr_null(words.items);
+    ck_assert_uint_eq(words.count, 0);
+}
+END_TEST
+
+START_TEST(keeps_many_words)
+{
+    struct words words = {0};
+    char text[16];
+
+    for (unsigned i = 0; i < 70; i++) {
+        snprintf(text, sizeof text, "%u", i);
+        ck_assert_int_eq(words_append(&words, text), 0);
+        ck_assert_uint_eq(words.count, i + 1);
+        ck_assert_ptr_null(words.items[i + 1]);
+    }
+    for (unsigned i = 0; i < 70; i++)
+        ck_assert_uint_eq(strtoul(words.items[i], NULL, 10), i);
+    words_finish(&words);
+}
+END_TEST
+
+int main(void)
+{
+    UNIT_RUN("words", ONCE(keeps_words), ONCE(keeps_many_words));
+}
