@@ -317,6 +317,8 @@ static int open_channel(struct job *job, struct error *err)
         .env = launch->env.items,
         .workdir = launch->workdir,
         .identity = launch->has_identity ? &launch->identity : NULL,
+        .file = launch->file.data,
+        .file_size = launch->file.length,
     };
     struct remote_spec remote = {
         .launch = launch,
@@ -349,8 +351,10 @@ static void spawn(struct job *job)
         handle(job, JOB_UNSTARTED);
         return;
     }
-    if (!job->launch.is_remote)
+    if (!job->launch.is_remote) {
         words_finish(&job->launch.env); // the child has its own; a job may last
+        buffer_finish(&job->launch.file);
+    }
     if (job->is_stdin_ended)
         job->channel.ops->end_stdin(job->channel.self);
     if (job->timeout_ms > 0 && !job->timeout.place &&

@@ -6,7 +6,6 @@
 #include "settings.h"
 
 #include <sched.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -28,7 +27,10 @@
 #define IS_SANITIZED 0
 #endif
 
-enum { STACK_SIZE = 16 * 1024 }; // far more than run needs: no libc, no signal handlers
+enum {
+    STACK_SIZE = 16 * 1024, // far more than run needs: no libc, no signal handlers
+    GIFT_FILENO = STDERR_FILENO + 1,
+};
 
 // What the child says when it cannot execute its command.
 struct report {
@@ -39,8 +41,8 @@ struct report {
 struct child {
     struct words argv;
     struct words env;
-    struct words files; // to execute, the first that can be
-    bool is_searched;   // they come from PATH
+    const char *path;    // to be searched for the command, in env; NULL: it is a path itself
+    char file[PATH_MAX]; // that the child tries to execute
     char *workdir;
     struct identity identity;
     bool has_identity;
@@ -71,12 +73,15 @@ static void take_gift(const struct child *child)
         result = raw_dup2(gift->out, STDOUT_FILENO);
     if (result >= 0)
         result = raw_dup2(gift->err, STDERR_FILENO);
+    if (result >= 0 && gift->file >= 0)
+        result = gift->file == GIFT_FILENO ? raw_keep_over_exec(GIFT_FILENO)
+                                           : raw_dup2(gift->file, GIFT_FILENO);
     if (result < 0)
         fail(child, STAGE_EXEC, result);
     // Everything is close-on-exec. But the exec may have to wait, for a file
     // system that does not answer, and a copy of a pipe's end would keep another
     // job waiting with it.
-    raw_close_from(STDERR_FILENO + 1);
+    raw_close_from(gift->file >= 0 ? GIFT_FILENO + 1 : GIFT_FILENO);
     if (gift->descriptors)
         raw_limit_descriptors(&child->descriptors);
 }
@@ -97,20 +102,53 @@ static void take_identity(const struct child *child)
         fail(child, STAGE_IDENTITY, result);
 }
 
+// Writes what the command is in the first directory of PATH, which ends with a colon, into
+// child->file. Returns what follows the colon, or NULL. One at a time: together they are as
+// long as the caller's PATH has colons, times the caller's command.
+static const char *name_file(struct child *child, const char *path, bool *is_too_long)
+{
+    size_t length = 0;
+    const char *end = path;
+    bool is_done = false;
+
+    // A directory without a name is the working directory.
+    if (!*path || *path == ':')
+        child->file[length++] = '.';
+    for (; *end && *end != ':'; end++)
+        if (length < sizeof child->file)
+            child->file[length++] = *end;
+    if (length < sizeof child->file)
+        child->file[length++] = '/';
+    for (const char *byte = child->argv.items[0]; length < sizeof child->file && !is_done; byte++) {
+        child->file[length++] = *byte;
+        is_done = !*byte;
+    }
+    *is_too_long = !is_done;
+    return *end ? end + 1 : NULL;
+}
+
 // As execvpe, but with the PATH of the new environment, and without handing a
 // file that has no known format to a shell. Returns only on failure, -errno.
-static long execute(const struct child *child)
+static long execute(struct child *child)
 {
     long failure = -ENOENT;
+    const char *path = child->path;
 
-    for (size_t i = 0; i < child->files.count; i++) {
-        long result = raw_execve(child->files.items[i], child->argv.items, child->env.items);
+    if (!path)
+        return raw_execve(child->argv.items[0], child->argv.items, child->env.items);
+    while (path) {
+        bool is_too_long;
+        long result;
+
+        path = name_file(child, path, &is_too_long);
+        if (is_too_long)
+            continue;
+        result = raw_execve(child->file, child->argv.items, child->env.items);
         // A file that is there and cannot be executed says more than one that
         // is not there, but a later directory may have the right one.
         if (result == -EACCES)
             failure = result;
-        else if (!child->is_searched ||
-                 (result != -ENOENT && result != -ENOTDIR && result != -ENAMETOOLONG))
+        else if (result != -ENOENT && result != -ENOTDIR && result != -ENAMETOOLONG)
             return result;
     }
     return failure;
@@ -118,7 +156,7 @@ static long execute(const struct child *child)
 
 static int run(void *data)
 {
-    const struct child *child = data;
+    struct child *child = data;
     long result;
 
     raw_setsid();
@@ -147,36 +185,16 @@ static int copy_words(struct words *to, char *const *from)
     return result;
 }
 
-static const char *search_path(char *const *env)
+static const char *search_path(const struct words *env)
 {
-    for (; *env; env++)
-        if (strncmp(*env, "PATH=", 5) == 0)
-            return *env + 5;
+    for (size_t i = 0; i < env->count; i++)
+        if (strncmp(env->items[i], "PATH=", 5) == 0)
+            return env->items[i] + 5;
     return "/usr/local/bin:/usr/bin:/bin";
-}
-
-// What COMMAND may mean, in the directories of PATH.
-static int list_files(struct words *files, const char *path, const char *command)
-{
-    int result = 0;
-
-    while (path && result == 0) {
-        size_t length = strcspn(path, ":");
-        char *file;
-
-        // A directory without a name is the working directory.
-        if (asprintf(&file, "%.*s/%s", length > 0 ? (int)length : 1, length > 0 ? path : ".",
-                     command) < 0)
-            file = NULL;
-        result = words_append_owned(files, file);
-        path = path[length] ? path + length + 1 : NULL;
-    }
-    return result;
 }
 
 struct child *child_create(const struct process_spec *spec, const struct child_gift *gift)
 {
-    const char *command = spec->argv[0];
     struct child *child = calloc(1, sizeof *child);
     int result;
 
@@ -188,15 +206,12 @@ struct child *child_create(const struct process_spec *spec, const struct child_g
     child->parent = getpid();
     child->is_here = 1;
     child->report = &child->own_report;
-    child->is_searched = !strchr(command, '/');
     child->workdir = strdup(spec->workdir ? spec->workdir : "/");
     child->stack = malloc(STACK_SIZE);
     result = child->workdir && child->stack ? copy_words(&child->argv, spec->argv) : -ENOMEM;
     if (result == 0)
         result = copy_words(&child->env, spec->env);
-    if (result == 0)
-        result = child->is_searched ? list_files(&child->files, search_path(spec->env), command)
-                                    : words_append(&child->files, command);
+    child->path = strchr(spec->argv[0], '/') ? NULL : search_path(&child->env);
     child->has_identity = spec->identity != NULL;
     if (result == 0 && child->has_identity)
         result = identity_copy(&child->identity, spec->identity);
@@ -214,7 +229,6 @@ void child_destroy(struct child *child)
         munmap(child->report, sizeof *child->report);
     words_finish(&child->argv);
     words_finish(&child->env);
-    words_finish(&child->files);
     identity_finish(&child->identity);
     free(child->workdir);
     free(child->stack);

@@ -25,6 +25,7 @@ struct child_gift {
     int in;
     int out;
     int err;
+    int file;                         // -1: none
     const struct rlimit *descriptors; // NULL: as many as we may have
 };
 

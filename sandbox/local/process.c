@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -207,17 +208,45 @@ static int watch_all(struct process *process)
     return result;
 }
 
+// A file in memory with SPEC's bytes, or -errno; -1 in *FD when there are none. Its
+// reader opens it by /proc/self/fd, and so begins at its start. Nothing can change it.
+static int make_file(const struct process_spec *spec, int *fd)
+{
+    size_t done = 0;
+
+    *fd = -1;
+    if (spec->file_size == 0)
+        return 0;
+    *fd = memfd_create("hooksfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (*fd < 0)
+        return -errno;
+    while (done < spec->file_size) {
+        ssize_t count = write(*fd, spec->file + done, spec->file_size - done);
+        if (count < 0)
+            return -errno;
+        done += (size_t)count;
+    }
+    return fcntl(*fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0
+               ? -errno
+               : 0;
+}
+
 // Makes the child, with its ends of PIPES, and takes ours. Returns 0 or -errno.
 static int start_child(struct process *process, const struct process_spec *spec,
                        struct pipes *pipes)
 {
+    AUTO_CLOSE int file = -1;
+    int result = make_file(spec, &file);
     struct child_gift gift = {
         .in = pipes->in[0],
         .out = pipes->out[1],
         .err = pipes->err[1],
+        .file = file,
         .descriptors = given_limit.rlim_max > 0 ? &given_limit : NULL,
     };
 
+    if (result < 0)
+        return result;
     process->child = child_create(spec, &gift);
     process->pid = process->child ? child_start(process->child, &process->pid_fd) : -ENOMEM;
     if (process->pid < 0)

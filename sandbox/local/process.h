@@ -16,6 +16,8 @@ struct process_spec {
     char *const *env;
     const char *workdir;             // NULL: "/"
     const struct identity *identity; // NULL: our own
+    const char *file;                // bytes that it can read from its descriptor 3
+    size_t file_size;                // 0: it has none
 };
 
 struct process;

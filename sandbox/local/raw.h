@@ -81,6 +81,11 @@ static inline long raw_dup2(int from, int to)
     return RAW(dup3(from, to, 0), SYS_dup3, from, to, 0, 0);
 }
 
+static inline long raw_keep_over_exec(int fd)
+{
+    return RAW(fcntl(fd, F_SETFD, 0), SYS_fcntl, fd, F_SETFD, 0, 0);
+}
+
 static inline long raw_close_from(int fd)
 {
     return RAW(close_range((unsigned)fd, UINT_MAX, 0), SYS_close_range, fd, UINT_MAX, 0, 0);

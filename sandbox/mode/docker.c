@@ -5,61 +5,59 @@
 #include "client.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 
-// Would the client behave differently with a variable of this name? Whoever
-// makes a request chooses names and values, and must not choose the engine that
-// the daemon's docker talks to, its credentials, or the code that it loads.
-static bool is_of_the_client(const char *name)
+// Lines of an --env-file are read with a buffer of 64 KiB by docker and podman.
+enum { LONGEST_LINE = 60 * 1000 };
+
+// The length of the UTF-8 character that TEXT begins with, or 0.
+static size_t utf8_length(const unsigned char *text)
 {
-    static const char *const patterns[] = {
-        "PATH",      "HOME",       "USER",        "LOGNAME",    "SHELL",       "TMPDIR",
-        "LD_*",      "GLIBC_*",    "MALLOC_*",    "LOCPATH",    "GCONV_PATH",  "NLSPATH",
-        "GO*",       "DOCKER_*",   "CONTAINER*",  "PODMAN*",    "BUILDAH*",    "BUILDKIT_*",
-        "COMPOSE_*", "STORAGE_*",  "REGISTRY_*",  "NETAVARK_*", "AARDVARK_*",  "CNI_*",
-        "CONMON*",   "OCI_*",      "CRUN_*",      "XDG_*",      "DBUS_*",      "SSH_*",
-        "SSL_*",     "GPG*",       "GNUPG*",      "*_PROXY",    "*_proxy",     "KUBE*",
-        "NOTIFY_*",  "LISTEN_*",   "OTEL_*",      "_*",         "TERM*",       "RES_OPTIONS",
-        "BASH*",     "SHELLOPTS",  "PS4",         "ENV",        "IFS",         "CDPATH",
-        "PYTHON*",   "PERL*",      "RUBY*",       "NODE_*",     "LUA_*",       "TCL*",
-        "JAVA_*",    "_JAVA*",     "JDK_*",       "PHP*",       "LOCALDOMAIN", "HOSTALIASES",
-        "RESOLV_*",  "SUPPRESS_*", "SIGNATURE_*",
-    };
-    for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++)
-        if (fnmatch(patterns[i], name, 0) == 0)
-            return true;
-    // What we were started with, we were started with for the client's sake.
-    return getenv(name) != NULL;
+    size_t length = *text < 0x80 ? 1 : *text < 0xC2 ? 0 : *text < 0xE0 ? 2 : *text < 0xF0 ? 3 : 4;
+
+    if (*text > 0xF4 || (*text == 0xE0 && text[1] < 0xA0) || (*text == 0xED && text[1] > 0x9F) ||
+        (*text == 0xF0 && text[1] < 0x90) || (*text == 0xF4 && text[1] > 0x8F))
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
 }
 
-static void add_variable(struct argv *argv, const char *pair, struct words *client_env)
+// Does every docker and podman read the line PAIR of an --env-file as it is? docker
+// refuses bytes that are not UTF-8, podman 4.7 takes a quote for the beginning of a value
+// of several lines, and both drop a carriage return at the end.
+static bool is_plain_line(const char *pair)
 {
-    size_t length = strcspn(pair, "=");
-    AUTO_FREE char *name = strndup(pair, length);
+    size_t length = strlen(pair);
+    const unsigned char *text = (const unsigned char *)pair;
+    char first = pair[strcspn(pair, "=") + 1];
 
-    if (!name) {
-        argv->has_failed = true;
-        return;
+    if (length > LONGEST_LINE || strpbrk(pair, "\r\n") || first == '"' || first == '\'' ||
+        first == '`' || first == ' ' || first == '\t' || pair[length - 1] == ' ' ||
+        pair[length - 1] == '\t')
+        return false;
+    while (*text) {
+        size_t step = utf8_length(text);
+        if (step == 0)
+            return false;
+        text += step;
     }
-    // The configuration's `env = KEY` hands on just what the client has.
-    const char *own = getenv(name);
-    if (own && strcmp(own, pair + length + 1) == 0)
-        argv_add_option(argv, "-e", name);
-    else if (is_of_the_client(name))
-        argv_add_option(argv, "-e", pair);
-    else {
-        argv_add_option(argv, "-e", name);
-        if (words_append(client_env, pair) < 0)
-            argv->has_failed = true;
-    }
+    return true;
 }
 
 void docker_add_environment(struct argv *argv, const struct command *command, struct launch *launch)
 {
     if (environment_inherit(&launch->env) < 0)
         argv->has_failed = true;
-    for (size_t i = 0; i < command->env->count; i++)
-        add_variable(argv, command->env->items[i], &launch->env);
+    for (size_t i = 0; i < command->env->count; i++) {
+        const char *pair = command->env->items[i];
+        if (!is_plain_line(pair))
+            argv_add_option(argv, "-e", pair);
+        else if (buffer_printf(&launch->file, "%s\n", pair) < 0)
+            argv->has_failed = true;
+    }
+    if (launch->file.length > 0)
+        argv_add(argv, "--env-file=" LAUNCH_FILE);
 }
 
 // --- Judgement

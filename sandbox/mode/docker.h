@@ -6,9 +6,11 @@
 #include "argv.h"
 #include "mode.h"
 
-// Adds -e KEY for each variable of the command to ARGV, and its value to the
-// client's environment in LAUNCH, which becomes ours and those. A variable that
-// the client itself would act on is passed as -e KEY=value instead.
+// Adds to ARGV what gives the container the variables of the command. The client's own
+// environment in LAUNCH becomes ours and nothing else, whatever the variables are called:
+// the client, and each program that it starts, acts on names that nobody can list. They
+// go through a file that only the client can read, and as -e KEY=value if such a file
+// cannot say their value.
 void docker_add_environment(struct argv *argv, const struct command *command,
                             struct launch *launch);
 

@@ -67,5 +67,6 @@ void launch_finish(struct launch *launch)
     words_finish(&launch->env);
     free(launch->workdir);
     identity_finish(&launch->identity);
+    buffer_finish(&launch->file);
     *launch = (struct launch){0};
 }

@@ -2,9 +2,13 @@
 // What is to be started for a request: the mode's answer to it.
 #pragma once
 
+#include "buffer.h"
 #include "config.h"
 #include "identity.h"
 #include "request.h"
+
+// A file of launch's bytes that only the process can open, in memory.
+#define LAUNCH_FILE "/proc/self/fd/3"
 
 // All owned; all zero is none.
 struct launch {
@@ -16,6 +20,7 @@ struct launch {
     struct identity identity; // when has_identity
     bool has_identity;        // else as the daemon
     bool has_env;             // the command was given an environment
+    struct buffer file;       // what the process finds at LAUNCH_FILE; empty: no such file
 };
 
 // Fills in LAUNCH, which is all zero, for REQUEST of CALLER's with CONFIG. 0, or

@@ -54,13 +54,13 @@ static const struct {
      "[podman][exec][-i][--workdir=/w][--user=u][--detach-keys=][--privileged][-t][c][a][-i][b c]"},
     {"mode = docker_exec\ncontainer = c\nworkdir = /w\nextra_args = -t\n",
      {"UNIT_X=1", "UNIT_Y=x y", "a"},
-     "[docker][exec][-i][--workdir=/w][-e][UNIT_X][-e][UNIT_Y][--detach-keys=][-t][c][a]"},
+     "[docker][exec][-i][--workdir=/w][--env-file=/proc/self/fd/3][--detach-keys=][-t][c][a]"},
     {"mode = docker_exec\ncontainer = c\nenv = UNIT_X=1\nenv = UNIT_Y=2\n",
      {"UNIT_Y=3", "a"},
-     "[docker][exec][-i][-e][UNIT_X][-e][UNIT_Y][--detach-keys=][c][a]"},
+     "[docker][exec][-i][--env-file=/proc/self/fd/3][--detach-keys=][c][a]"},
     {"mode = docker_exec\ncontainer = c\n",
      {"UNIT_X=1", "/opt/x=y"},
-     "[docker][exec][-i][-e][UNIT_X][--detach-keys=][c][/opt/x=y]"},
+     "[docker][exec][-i][--env-file=/proc/self/fd/3][--detach-keys=][c][/opt/x=y]"},
     // docker_run
     {"mode = docker_run\nimage = i\n", {"cat"}, "[docker][run][--rm][-i][--detach-keys=][i][cat]"},
     {"mode = docker_run\nimage = i\nnetwork = none\nmounts = /a:/b\nmounts = c:/d:ro\n"
@@ -70,7 +70,7 @@ static const struct {
      "[a][b]"},
     {"mode = docker_run\nimage = i\nnetwork = none\nmounts = /a:/b\nextra_args = -q\n",
      {"UNIT_X=1", "a"},
-     "[docker][run][--rm][-i][--network=none][-v][/a:/b][-e][UNIT_X][--detach-keys=][-q][i][a]"},
+     "[docker][run][--rm][-i][--network=none][-v][/a:/b][--env-file=/proc/self/fd/3][--detach-keys=][-q][i][a]"},
 };
 // clang-format on
 
@@ -249,42 +249,34 @@ END_TEST
 static const char *const docker_configs[] = {"[s]\nmode = docker_exec\ncontainer = c\n",
                                              "[s]\nmode = docker_run\nimage = i\n"};
 
+static char *file_of(const struct launch *launch)
+{
+    return strndup(launch->file.length ? launch->file.data : "", launch->file.length);
+}
+
 START_TEST(hides_values_from_ps)
 {
     struct config *config = world_config(docker_configs[_i]);
-    struct launch launch = prepare(config->sandboxes[0], "UNIT_X=secret UNIT_Y= cmd");
+    struct launch launch = prepare(config->sandboxes[0], "UNIT_X='a secret' UNIT_Y= cmd");
     char *joined = world_join(&launch.argv);
+    char *file = file_of(&launch);
 
     ck_assert_ptr_null(strstr(joined, "secret"));
-    ck_assert_ptr_nonnull(strstr(joined, "[-e][UNIT_X][-e][UNIT_Y]"));
-    ck_variable(&launch.env, "UNIT_X", "secret");
-    ck_variable(&launch.env, "UNIT_Y", "");
+    ck_assert_ptr_nonnull(strstr(joined, "[--env-file=/proc/self/fd/3]"));
+    ck_assert_str_eq(file, "UNIT_X=a secret\nUNIT_Y=\n");
+    ck_variable(&launch.env, "UNIT_X", NULL);
+    ck_variable(&launch.env, "UNIT_Y", NULL);
+    free(file);
     free(joined);
     launch_finish(&launch);
     config_destroy(config);
 }
 END_TEST
 
-// What would change the client, or make it another one, goes past it.
-static const char *const dangerous[] = {
-    "PATH",
-    "HOME",
-    "DOCKER_HOST",
-    "DOCKER_CONFIG",
-    "DOCKER_CONTEXT",
-    "CONTAINER_HOST",
-    "CONTAINERS_CONF",
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
-    "HTTP_PROXY",
-    "https_proxy",
-    "NO_PROXY",
-    "XDG_RUNTIME_DIR",
-    "TMPDIR",
-    "GODEBUG",
-    "SSL_CERT_FILE",
-    "SSH_AUTH_SOCK",
-    "UNIT_OURS",
+// Nothing of a request is in the client's environment, whatever it is called.
+static const char *const names[] = {
+    "PATH",           "HOME",    "DOCKER_HOST",   "CONTAINERS_CONF", "LD_PRELOAD", "HTTP_PROXY",
+    "XTABLES_LIBDIR", "GODEBUG", "SSL_CERT_FILE", "UNIT_OURS",       "UNIT_X",
 };
 
 START_TEST(keeps_a_request_out_of_docker)
@@ -292,41 +284,79 @@ START_TEST(keeps_a_request_out_of_docker)
     for (size_t i = 0; i < COUNT(docker_configs); i++) {
         struct config *config = world_config(docker_configs[i]);
         char line[100];
-        char pair[80];
-        char own[100] = "";
-        const char *name = dangerous[_i];
-        const char *value;
+        size_t count = 0;
 
         setenv("UNIT_OURS", "ours", 1);
-        value = getenv(name);
-        if (value)
-            snprintf(own, sizeof own, "%s", value);
-        snprintf(pair, sizeof pair, "%s=evil", name);
-        snprintf(line, sizeof line, "%s cmd", pair);
+        snprintf(line, sizeof line, "%s=evil cmd", names[_i]);
         struct launch launch = prepare(config->sandboxes[0], line);
-        ck_assert_msg(has_word(&launch.argv, pair), "no -e %s", pair);
-        if (value && strlen(value) < sizeof own - 1)
-            ck_variable(&launch.env, name, own);
-        else if (!value)
-            ck_variable(&launch.env, name, NULL);
+        char *file = file_of(&launch);
+        while (environ[count])
+            count++;
+        ck_assert_uint_eq(launch.env.count, count);
+        for (size_t at = 0; at < count; at++)
+            ck_assert_str_eq(launch.env.items[at], environ[at]);
+        ck_assert(strncmp(file, line, strlen(line) - strlen(" cmd")) == 0);
+        free(file);
         launch_finish(&launch);
         config_destroy(config);
     }
 }
 END_TEST
 
-START_TEST(hands_on_our_own_to_docker)
-{
-    struct config *config;
+// What an --env-file cannot say, or not to every client.
+static const char *const no_lines[] = {
+    "UNIT_X=a\nUNIT_Y=b",
+    "UNIT_X=a\r",
+    "UNIT_X=\"a",
+    "UNIT_X='a",
+    "UNIT_X= a",
+    "UNIT_X=a\t",
+    "UNIT_X=\xff",
+    "UNIT_X=\xc0\x80",
+    "UNIT_X=\xe4",
+    "UNIT_X=\xed\xa0\x80",
+    "UNIT_X=\xf4\x90\x80\x80",
+};
 
-    setenv("HTTP_PROXY", "http://proxy", 1);
-    config = world_config("[s]\nmode = docker_exec\ncontainer = c\nenv = HTTP_PROXY\n");
-    struct launch launch = prepare(config->sandboxes[0], "cmd");
-    char *joined = world_join(&launch.argv);
-    ck_assert_str_eq(joined, "[docker][exec][-i][-e][HTTP_PROXY][--detach-keys=][c][cmd]");
-    ck_variable(&launch.env, "HTTP_PROXY", "http://proxy");
-    free(joined);
+START_TEST(tells_docker_in_words)
+{
+    struct config *config = world_config(docker_configs[0]);
+    struct request request = world_request("cmd");
+    struct caller caller = world_caller();
+    struct launch launch = {0};
+    struct error err = {0};
+
+    words_append(&request.env, no_lines[_i]);
+    ck_assert_int_eq(launch_prepare(&launch, config->sandboxes[0], &request, &caller, &err), 0);
+    ck_assert_uint_eq(launch.file.length, 0);
+    ck_assert(has_word(&launch.argv, no_lines[_i]));
+    ck_variable(&launch.env, "UNIT_X", NULL);
     launch_finish(&launch);
+    request_finish(&request);
+    config_destroy(config);
+}
+END_TEST
+
+START_TEST(gives_docker_lines_of_some_length)
+{
+    struct config *config = world_config(docker_configs[0]);
+    struct request request = world_request("cmd");
+    struct caller caller = world_caller();
+    struct launch launch = {0};
+    struct error err = {0};
+    static char pair[61 * 1000];
+
+    memset(pair, 'x', sizeof pair - 1);
+    memcpy(pair, "UNIT_X=", strlen("UNIT_X="));
+    words_append(&request.env, pair);
+    pair[1000] = '\0';
+    memcpy(pair, "UNIT_Y=\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", strlen("UNIT_Y=") + 9);
+    words_append(&request.env, pair);
+    ck_assert_int_eq(launch_prepare(&launch, config->sandboxes[0], &request, &caller, &err), 0);
+    ck_assert_uint_eq(launch.file.length, 1001);
+    ck_assert(has_word(&launch.argv, request.env.items[0]));
+    launch_finish(&launch);
+    request_finish(&request);
     config_destroy(config);
 }
 END_TEST
@@ -336,5 +366,6 @@ int main(void)
     UNIT_RUN("modes", EACH(starts_exactly_this, shown), ONCE(gives_direct_its_environment),
              ONCE(gives_another_user_nothing_of_ours), EACH(lets_user_override_the_caller, users),
              ONCE(keeps_a_request_out_of_kubectl), EACH(hides_values_from_ps, docker_configs),
-             EACH(keeps_a_request_out_of_docker, dangerous), ONCE(hands_on_our_own_to_docker));
+             EACH(keeps_a_request_out_of_docker, names), EACH(tells_docker_in_words, no_lines),
+             ONCE(gives_docker_lines_of_some_length));
 }

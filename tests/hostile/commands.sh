@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What a request says reaches the command, and neither a client nor the daemon.
+# shellcheck source=tests/hostile/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# A docker and a kubectl that leave their own environment behind, and then do here what
+# the real ones do in a container.
+cat >"$T/client" <<'CLIENT'
+#!/usr/bin/python3
+import os, sys
+with open("/proc/self/environ", "rb") as own, open(os.environ["SEEN"], "ab") as seen:
+    seen.write(own.read())
+words, env = sys.argv[1:], dict(os.environ)
+while words and words[0] not in ("place", "--"):
+    word = words.pop(0)
+    if word == "-e":
+        pair = words.pop(0)
+        env.update([pair.split("=", 1)] if "=" in pair else [])
+    elif word.startswith("--env-file="):
+        with open(word.split("=", 1)[1], newline="\n") as file:
+            env.update(line.rstrip("\n").split("=", 1) for line in file)
+while words[0] in ("place", "--"):
+    words.pop(0)
+os.execvpe(words[0], words, env)
+CLIENT
+chmod 755 "$T/client"
+export SEEN=$T/seen
+touch "$SEEN"
+
+mount_with <<CONF || exit 1
+permissions = 0777
+docker_path = $T/client
+kubectl_path = $T/client
+timeout = 60s
+[direct]
+mode = direct
+[exec]
+mode = docker_exec
+container = place
+[run]
+mode = docker_run
+image = place
+[kubectl]
+mode = kubectl_exec
+pod = place
+[exec-agent]
+mode = docker_exec
+container = place
+agent = require
+connections = 1
+[kubectl-agent]
+mode = kubectl_exec
+pod = place
+agent = require
+connections = 1
+CONF
+
+# A request's variables, of names that a client, or something that it starts, acts on.
+test_no_variable_of_a_request_is_in_a_client() {
+    local s value=$'two\nlines'
+    for s in exec run kubectl exec-agent kubectl-agent; do
+        mallory mkdir -m 700 "$M/$s/m"
+        mallory sh -c "printf '%s\n' \"\$1\" >'$M/$s/m/request'" sh \
+            "EVIL_A=evil-one XTABLES_LIBDIR=/evil-two 'sh' -c 'echo \"\$EVIL_A\$XTABLES_LIBDIR\"'"
+        is "$(mallory cat "$M/$s/m/stdout")" "evil-one/evil-two" "the variables in $s"
+        is "$(mallory cat "$M/$s/m/status")" "0 exited" "$s"
+        mallory sh -c "printf '%s\n' \"\$1\" >'$M/$s/m/request'" sh "EVIL_B='evil-$value' sh -c 'echo \"\$EVIL_B\"'"
+        is "$(mallory cat "$M/$s/m/stdout")" "evil-$value" "two lines in $s"
+        mallory rmdir "$M/$s/m"
+    done
+    [[ -s $SEEN ]] || fail "no client was started"
+    ! grep -qai evil "$SEEN" || fail "a client has: $(tr '\0' '\n' <"$SEEN" | grep -ai evil)"
+}
+
+# Two lengths that the caller chooses, 65000 each: their product was 4.2 GB.
+test_a_long_path_and_a_long_command() {
+    local before after
+    before=$(daemon_kib VmHWM)
+    mallory /usr/bin/python3 - "$M/direct" <<'PYTHON'
+import os, sys, time
+os.mkdir(sys.argv[1] + "/m", 0o700)
+def request(line):
+    fd = os.open(sys.argv[1] + "/m/request", os.O_WRONLY)
+    while line:
+        line = line[os.write(fd, line):]
+    os.close(fd)
+    with open(sys.argv[1] + "/m/status") as f:
+        return f.read()
+for path, command in ((65000, 65000), (120000, 4), (100, 120000)):
+    status = request(b"PATH=" + path * b":" + b" " + command * b"x")
+    assert status.startswith("127 unstarted"), status
+# It finds what is there, also behind directories that are too long.
+status = request(b"PATH=" + 5000 * b"/x" + b"::" + 300 * b"/no/such:" + b"/usr/bin:/bin true")
+assert status == "0 exited\n", status
+os.rmdir(sys.argv[1] + "/m")
+PYTHON
+    after=$(daemon_kib VmHWM)
+    is_sanitized || ((after - before < 20000)) || fail "the daemon has had $before KiB, now $after"
+}
+
+test_files_of_path_in_order() {
+    mkdir -p "$T/a" "$T/b" "$T/c"
+    echo data >"$T/a/which-one"
+    printf '#!/bin/sh\necho b\n' >"$T/b/which-one"
+    printf '#!/bin/sh\necho c\n' >"$T/c/which-one"
+    chmod 755 "$T/b/which-one" "$T/c/which-one"
+    ask "$M/direct" "PATH=$T/none:$T/a:$T/b:$T/c which-one"
+    is "$(get "$M/direct/stdout")" b
+    ask "$M/direct" "PATH=$T/a which-one"
+    ends "$M/direct" "126 unstarted *Permission denied"
+    ask "$M/direct" "PATH=$T/none which-one"
+    ends "$M/direct" "127 unstarted *No such file*"
+    ask "$M/direct" "PATH= which-one"
+    ends "$M/direct" "127 unstarted *No such file*"
+}
+
+run_tests

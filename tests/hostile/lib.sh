@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# For the tests that attack: two ordinary users, who want more than they may have or
+# nobody else to have anything, and a third, who only wants to work.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+# shellcheck source=tests/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+if [[ $(id -u) != 0 ]]; then
+    echo "1..0 # SKIP only root can be several users"
+    exit 0
+fi
+
+MALLORY=23001 EVE=23002 HONEST=23003
+mallory() { setpriv --reuid $MALLORY --regid $MALLORY --clear-groups -- "$@"; }
+eve() { setpriv --reuid $EVE --regid $EVE --clear-groups -- "$@"; }
+honest() { setpriv --reuid $HONEST --regid $HONEST --clear-groups -- "$@"; }
+
+# What the daemon holds, in KiB: now, and at most so far.
+daemon_kib() {
+    awk -v name="${1:-VmRSS}:" '$1 == name { print $2 }' "/proc/$daemon_pid/status"
+}
+daemon_descriptors() {
+    find "/proc/$daemon_pid/fd" -mindepth 1 | wc -l
+}
+
+is_sanitized() {
+    grep -q __asan_init "$HOOKSFS" || [[ ${HOOKSFS_VALGRIND:-} ]]
+}
