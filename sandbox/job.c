@@ -208,6 +208,11 @@ static void on_output(void *data, enum job_stream stream)
         handle(job, JOB_CLOSE);
 }
 
+static void on_output_lost(void *data, enum job_stream stream)
+{
+    overflow(data, stream, -ENOMEM);
+}
+
 static void read_what_is_there(struct job *job, enum job_stream stream)
 {
     size_t left = job->channel.ops->available(job->channel.self, stream);
@@ -302,6 +307,7 @@ static const struct channel_events channel_events = {
     .on_unstarted = on_unstarted,
     .on_stdin = on_stdin,
     .on_output = on_output,
+    .on_output_lost = on_output_lost,
     .on_exit = on_exit_known,
     .on_lost = on_lost,
     .on_declined = on_declined,

@@ -29,6 +29,9 @@ struct channel_events {
     void (*on_lost)(void *data, const char *reason);
     // Nothing was started, and this way there is none: take another one.
     void (*on_declined)(void *data);
+    // There was no memory for what the command wrote to STREAM: from here on its output is
+    // missing.
+    void (*on_output_lost)(void *data, enum job_stream stream);
 };
 
 struct channel_ops {

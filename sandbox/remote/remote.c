@@ -225,6 +225,28 @@ void remote_on_sent(struct remote *remote)
 
 // --- From the agent
 
+static void give_credit(struct remote *remote, enum job_stream which)
+{
+    struct remote_stream *stream = &remote->streams[which];
+
+    if (stream->owed < WIRE_OUTPUT_WINDOW / 2 || stream->is_ended || !remote->connection)
+        return;
+    connection_control(remote->connection, remote->id, credit_types[which], stream->owed);
+    stream->window += stream->owed;
+    stream->owed = 0;
+}
+
+// Counts as read: otherwise the agent could not send the end of the command.
+static void drop_output(struct remote *remote, enum job_stream which, size_t size)
+{
+    struct remote_stream *stream = &remote->streams[which];
+
+    stream->owed += (uint32_t)size;
+    give_credit(remote, which);
+    if (is_readable(stream))
+        loop_defer(remote->loop, &remote->task);
+}
+
 static int receive_output(struct remote *remote, const struct frame *frame)
 {
     enum job_stream which =
@@ -236,10 +258,15 @@ static int receive_output(struct remote *remote, const struct frame *frame)
         return -EBADMSG;
     stream->window -= (uint32_t)frame->length;
     stream->is_ended = frame->length == 0;
-    if (buffer_append(&stream->bytes, frame->payload, frame->length) < 0)
-        remote->events->on_lost(remote->data, "no memory for its output");
-    else if (is_readable(stream))
+    if (stream->is_cut) {
+        drop_output(remote, which, frame->length);
+    } else if (buffer_append(&stream->bytes, frame->payload, frame->length) < 0) {
+        stream->is_cut = true;
+        drop_output(remote, which, frame->length);
+        remote->events->on_output_lost(remote->data, which);
+    } else if (is_readable(stream)) {
         remote->events->on_output(remote->data, which);
+    }
     return 0;
 }
 
@@ -383,17 +410,6 @@ static void end_stdin(void *self)
     remote->is_stdin_ended = true;
     if (remote->connection)
         connection_send(remote->connection, remote);
-}
-
-static void give_credit(struct remote *remote, enum job_stream which)
-{
-    struct remote_stream *stream = &remote->streams[which];
-
-    if (stream->owed < WIRE_OUTPUT_WINDOW / 2 || stream->is_ended || !remote->connection)
-        return;
-    connection_control(remote->connection, remote->id, credit_types[which], stream->owed);
-    stream->window += stream->owed;
-    stream->owed = 0;
 }
 
 static ssize_t remote_read(void *self, enum job_stream which, char *bytes, size_t size)

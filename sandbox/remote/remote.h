@@ -23,6 +23,7 @@ struct remote_stream {
     uint32_t owed;        // bytes read since it was last given credit
     bool is_ended;        // the agent said so
     bool is_end_reported; // the job knows
+    bool is_cut;          // there was no memory for some bytes: the rest is dropped
     bool is_paused;
 };
 

@@ -17,6 +17,19 @@ static struct config *config;
 static struct sandbox *sandbox;
 static char folder[] = "/tmp/hooksfs-unit-XXXXXX";
 static struct timer limit;
+static size_t scarce_from; // the next reallocation of so many bytes fails; 0: none does
+
+void *__real_realloc(void *old, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    if (scarce_from == 0 || size < scarce_from)
+        return __real_realloc(old, size);
+    scarce_from = 0;
+    errno = ENOMEM;
+    return NULL;
+}
 
 static void on_change(void *data)
 {
@@ -518,6 +531,42 @@ START_TEST(holds_the_agent_to_its_window)
 }
 END_TEST
 
+// --- No memory
+
+// Output of which something is missing is never taken for the whole: neither of a
+// command that runs nor of one that has ended well.
+// clang-format off
+static const struct {
+    const char *plan;
+    const char *outcome;
+} scarcities[] = {
+    {STARTED "much=4,1,70000 wait=37 f=6,1 f=7,1 f=10,1,010f f=12,1 eof",
+     "141 overflow stdout exceeded the memory"},
+    {STARTED "much=5,1,70000 wait=37 f=6,1 f=7,1 f=10,1,010f f=12,1 eof",
+     "141 overflow stderr exceeded the memory"},
+    {STARTED "f=10,1,0000 ms=100 much=4,1,70000 f=6,1 f=7,1 f=12,1 eof",
+     "141 overflow stdout exceeded the memory"},
+    // The agent may send as much as a window after the loss, and needs credit for more.
+    {STARTED "much=4,1,600000 wait=37 wait=35 much=4,1,900000 f=6,1 f=7,1 f=10,1,010f f=12,1 eof",
+     "141 overflow stdout exceeded the memory"},
+};
+// clang-format on
+
+START_TEST(says_that_output_is_missing)
+{
+    setup();
+    plan(1, scarcities[_i].plan);
+    begin("agent = require\nkill_grace = 10s\n");
+    struct job *job = ask("cat", "hello");
+    uint64_t before = loop_now_ns();
+    scarce_from = 4096; // the first is what the remote keeps for its job
+    ck_ends(job, scarcities[_i].outcome, "");
+    ck_assert_uint_eq(scarce_from, 0);
+    ck_assert_uint_lt(loop_now_ns() - before, 9000000000U); // it ended before its grace
+    finish();
+}
+END_TEST
+
 // --- Several
 
 START_TEST(spreads_jobs)
@@ -624,7 +673,7 @@ int main(void)
              ONCE(gives_no_number_to_what_is_not_started), ONCE(takes_a_stdin_of_many_windows),
              {asks_for_the_end_and_then_makes_it, 2}, ONCE(does_not_wait_for_a_silent_agent),
              ONCE(lets_a_released_job_be_spoken_of), ONCE(closes_the_connection_at_the_end),
-             ONCE(holds_the_agent_to_its_window), ONCE(spreads_jobs),
-             ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two), ONCE(notices_silence),
-             ONCE(gives_up_an_attempt));
+             ONCE(holds_the_agent_to_its_window), EACH(says_that_output_is_missing, scarcities),
+             ONCE(spreads_jobs), ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two),
+             ONCE(notices_silence), ONCE(gives_up_an_attempt));
 }

@@ -91,8 +91,10 @@ static void on_unstarted(void *data, enum channel_stage stage, int errnum)
     ck_abort_msg("stage %d, errno %d", (int)stage, errnum);
 }
 
-static const struct channel_events client_events = {on_unstarted, on_stdin, on_output,
-                                                    on_exit_of_client};
+static const struct channel_events client_events = {.on_unstarted = on_unstarted,
+                                                    .on_stdin = on_stdin,
+                                                    .on_output = on_output,
+                                                    .on_exit = on_exit_of_client};
 
 static void start(const char *script)
 {
