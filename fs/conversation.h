@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A conversation: one descriptor of `request`, open for reading and writing, on
-// which a request goes out and the command's stdout comes back. It shares
-// nothing with the slot, nor with other conversations.
+// A conversation: one opening of `call`, on which a request goes out and the command's
+// stdout comes back. It shares nothing with the slot, nor with other conversations.
 #pragma once
 
 #include "sandbox.h"

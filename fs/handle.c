@@ -50,7 +50,7 @@ int handle_converse(struct handle *handle, const struct caller *caller)
 {
     struct slot_dir *dir = handle->dir;
 
-    handle->conversation = conversation_create(dir->loop, dir->sandbox, slot_name(dir->slot),
+    handle->conversation = conversation_create(dir->loop, dir->sandbox, node_file_name(SLOT_CALL),
                                                caller, on_conversation_change, handle);
     return handle->conversation ? 0 : -ENOMEM;
 }

@@ -10,12 +10,12 @@ struct handle {
     struct list link; // in dir->handles
     struct slot_dir *dir;
     enum slot_file file;
+    int access;     // O_RDONLY, O_WRONLY or O_RDWR
     bool is_writer; // of request: release ends it
     struct slot_reader reader;
     off_t read_to;                // where the last read ended
     struct fuse_pollhandle *poll; // to be told of a change; NULL: nobody polls
-    // When request is open for reading and writing; NULL otherwise. Its waits are
-    // its own.
+    // Of call; NULL otherwise. Its waits are its own.
     struct conversation *conversation;
     struct list readers; // struct parked
     struct list writers; // struct parked
@@ -25,7 +25,7 @@ struct handle {
 struct handle *handle_create(struct slot_dir *dir, enum slot_file file);
 void handle_destroy(struct handle *handle);
 
-// Makes HANDLE, of request, a conversation of CALLER's. 0 or -ENOMEM.
+// Makes HANDLE, of call, a conversation of CALLER's. 0 or -ENOMEM.
 int handle_converse(struct handle *handle, const struct caller *caller);
 
 // How many files are open.

@@ -31,7 +31,7 @@ enum { FIRST_CHAINS = 64 };
 
 static const char *const file_names[SLOT_FILES] = {
     [SLOT_REQUEST] = "request", [SLOT_STDOUT] = "stdout", [SLOT_STDERR] = "stderr",
-    [SLOT_STATUS] = "status",   [SLOT_CTL] = "ctl",
+    [SLOT_STATUS] = "status",   [SLOT_CTL] = "ctl",       [SLOT_CALL] = "call",
 };
 
 const char *node_file_name(enum slot_file file)
@@ -188,6 +188,7 @@ static struct node *make_node(enum node_kind kind, const char *name)
         return NULL;
     node->kind = kind;
     node->cookie = table.next_cookie++;
+    node->hidden = kind == NODE_SANDBOX ? 0 : 1U << SLOT_CALL;
     clock_gettime(CLOCK_REALTIME, &node->time);
     list_init(&node->siblings);
     list_init(&node->children);
@@ -264,30 +265,69 @@ void node_hide(struct node *node, enum slot_file file)
     clock_gettime(CLOCK_REALTIME, &node->time);
 }
 
+bool node_has_file(const struct node *node, enum slot_file file)
+{
+    return !(node->hidden & 1U << file);
+}
+
 // --- Aliases: each holds a lookup of its directory, which so lives longer
 
-struct node *node_hand_out_alias(struct node *node)
+bool node_has_aliases(enum slot_file file)
 {
-    struct node *alias = node->alias;
+    return file == SLOT_REQUEST || file == SLOT_CALL;
+}
 
-    if (!alias || alias->is_handed_out) {
+static struct node **latest_alias(struct node *node, enum slot_file file)
+{
+    return &node->aliases[file == SLOT_CALL];
+}
+
+struct node *node_hand_out_alias(struct node *node, enum slot_file file, uid_t uid)
+{
+    struct node **latest = latest_alias(node, file);
+    struct node *alias = *latest;
+
+    if (!alias || alias->is_handed_out || alias->owner != uid) {
         alias = make_node(NODE_ALIAS, "");
         if (!alias)
             return NULL;
         alias->parent = node;
+        alias->file = file;
+        alias->owner = uid;
+        alias->refused_pid = -1;
         node->lookups++;
-        node->alias = alias;
+        *latest = alias;
     }
     alias->is_handed_out = true;
     return alias;
 }
 
-void node_alias_opened(uint64_t id)
+int node_may_open(uint64_t id, uid_t uid, pid_t pid)
+{
+    struct node *alias = find_in_table(id);
+    bool is_again;
+
+    if (!alias || alias->kind != NODE_ALIAS)
+        return 0;
+    if (alias->is_claimed && alias->owner != uid)
+        return -EBUSY;
+    if (alias->open_count == 0)
+        return 0;
+    is_again = alias->refused_pid == pid;
+    alias->refused_pid = pid;
+    return is_again ? -EBUSY : -ESTALE;
+}
+
+void node_alias_opened(uint64_t id, uid_t uid)
 {
     struct node *alias = find_in_table(id);
 
-    if (alias && alias->kind == NODE_ALIAS)
-        alias->open_count++;
+    if (!alias || alias->kind != NODE_ALIAS)
+        return;
+    alias->owner = uid;
+    alias->is_claimed = true;
+    alias->is_handed_out = true;
+    alias->open_count++;
 }
 
 void node_alias_closed(uint64_t id)
@@ -302,8 +342,8 @@ static void free_alias(struct node *alias)
 {
     struct node *node = alias->parent;
 
-    if (node->alias == alias)
-        node->alias = NULL;
+    if (*latest_alias(node, alias->file) == alias)
+        *latest_alias(node, alias->file) = NULL;
     free_node(alias);
     node->lookups--;
     free_if_unused(node);
@@ -350,6 +390,7 @@ void node_stat(const struct node *node, enum slot_file file, off_t size, struct 
         [SLOT_DIRECTORY] = S_IFDIR | 0777, [SLOT_REQUEST] = S_IFREG | 0666,
         [SLOT_STDOUT] = S_IFREG | 0444,    [SLOT_STDERR] = S_IFREG | 0444,
         [SLOT_STATUS] = S_IFREG | 0444,    [SLOT_CTL] = S_IFREG | 0222,
+        [SLOT_CALL] = S_IFREG | 0666,
     };
 
     *st = (struct stat){

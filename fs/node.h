@@ -2,10 +2,12 @@
 // The directories of the mount, and what the kernel holds of them. A directory
 // and the files of its slot are one node: a file has no state of its own.
 //
-// The one exception is `request`. The kernel lets only one write at a time into
-// an inode (fuse_direct_write_iter in its fs/fuse/file.c), so that a command that
-// takes no bytes would hold up every other conversation if they shared one. Each
-// opening of `request` gets an inode of its own instead: an alias.
+// The exceptions are `request` and `call`. The kernel lets only one write at a time
+// into an inode (fuse_direct_write_iter in its fs/fuse/file.c), and holds the inode's
+// lock while the write waits. A shared inode would let a command that takes no bytes
+// hold up every other call, and everybody who wants the lock (touch, chmod, unlink), in
+// a state that SIGKILL does not end. So each opening gets an inode of its own, an alias,
+// and an alias never goes from one user to another.
 //
 // The kernel's id of an inode is the node's place in a table, which of its
 // files is meant, and how often the place has been used: an id is never given
@@ -19,6 +21,8 @@
 #include <sys/stat.h>
 
 enum node_kind { NODE_ROOT, NODE_SANDBOX, NODE_SLOT, NODE_ALIAS };
+
+enum { NODE_ALIASES = 2 };
 
 struct slot_dir;
 
@@ -36,13 +40,17 @@ struct node {
     uid_t owner;
     gid_t group;
     mode_t permissions;   // of the directory; its files' follow
-    unsigned hidden;      // a bit for each of its files that was unlinked
+    unsigned hidden;      // a bit for each file that it does not have, or not any more
     struct timespec time; // when a name in it came or went
-    struct node *alias;   // the latest of its request, or NULL
-    bool is_handed_out;   // of an alias: it was looked up, or opened, by somebody
-    unsigned open_count;  // of an alias
-    struct slot_dir *dir; // NULL for the root
+    struct node *aliases[NODE_ALIASES]; // the latest of request and of call, or NULL
+    struct slot_dir *dir;               // NULL for the root
     void (*on_free)(struct slot_dir *dir);
+    // Of an alias, whose owner is the user that it belongs to:
+    enum slot_file file;
+    bool is_handed_out; // it was looked up, or opened, by somebody
+    bool is_claimed;    // its owner has opened it: nobody else may
+    unsigned open_count;
+    pid_t refused_pid; // the last process that was asked to look the name up again
 };
 
 enum { NODE_FIRST_COOKIE = 16 }; // below are ".", ".." and the files
@@ -65,17 +73,24 @@ void node_detach(struct node *node);
 
 struct node *node_child(const struct node *parent, const char *name);
 
-// An alias of the request of NODE that nobody else has: a new one, or the latest
-// when it has come back. NULL when there is no memory.
-struct node *node_hand_out_alias(struct node *node);
+// Has FILE an alias for each opening?
+bool node_has_aliases(enum slot_file file);
 
-// The file with the id ID was opened, or closed. An alias comes back with its last
-// close; for other ids both mean nothing.
-void node_alias_opened(uint64_t id);
+// An alias of FILE of NODE for UID that nobody else has: a new one, or the latest when it
+// was UID's and has come back. NULL when there is no memory.
+struct node *node_hand_out_alias(struct node *node, enum slot_file file, uid_t uid);
+
+// May the process PID of UID open the file with the id ID? 0 for all that are no alias.
+// -EBUSY: the alias is somebody else's, or has been opened already. -ESTALE: it has been
+// opened already, but the name may lead to another alias: the kernel looks it up again.
+int node_may_open(uint64_t id, uid_t uid, pid_t pid);
+
+// UID has opened the file with the id ID, or somebody has closed it. An alias comes back
+// with its last close; for other ids both mean nothing.
+void node_alias_opened(uint64_t id, uid_t uid);
 void node_alias_closed(uint64_t id);
 
-// The id of FILE of NODE; SLOT_DIRECTORY is the node itself. An alias has no
-// other file than request.
+// The id of FILE of NODE; SLOT_DIRECTORY is the node itself. An alias has one file.
 uint64_t node_id(const struct node *node, enum slot_file file);
 
 // The node that ID means, and which of its files, or NULL for an id that is not
@@ -89,6 +104,9 @@ void node_forget(uint64_t id, uint64_t count);
 
 // Takes the name of FILE out of NODE.
 void node_hide(struct node *node, enum slot_file file);
+
+// Is there a FILE in NODE?
+bool node_has_file(const struct node *node, enum slot_file file);
 
 const char *node_file_name(enum slot_file file);
 // The file of this name; SLOT_DIRECTORY: there is none.

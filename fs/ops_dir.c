@@ -59,7 +59,7 @@ static struct node *find_entry(uint64_t parent, const char *name, enum slot_file
         return NULL;
     if (node->dir)
         *file = node_file_by_name(name);
-    if (node->hidden & 1U << *file)
+    if (!node_has_file(node, *file))
         return NULL;
     return *file != SLOT_DIRECTORY ? node : node_child(node, name);
 }
@@ -92,8 +92,8 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         fuse_reply_err(req, ENOENT);
         return;
     }
-    if (file == SLOT_REQUEST)
-        told = node_hand_out_alias(node);
+    if (node_has_aliases(file))
+        told = node_hand_out_alias(node, file, fuse_req_ctx(req)->uid);
     if (!told) {
         caller_fail(req, ENOMEM);
         return;
@@ -172,7 +172,8 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
         ((to_set & FUSE_SET_ATTR_UID) && attr->st_uid != st.st_uid) ||
         ((to_set & FUSE_SET_ATTR_GID) && attr->st_gid != st.st_gid))
         fuse_reply_err(req, EPERM);
-    else if ((to_set & FUSE_SET_ATTR_SIZE) && file != SLOT_REQUEST && file != SLOT_CTL)
+    else if ((to_set & FUSE_SET_ATTR_SIZE) && file != SLOT_REQUEST && file != SLOT_CTL &&
+             file != SLOT_CALL)
         fuse_reply_err(req, EACCES);
     else {
         // The inode gets this size: a truncation must not make it 0.
@@ -221,7 +222,7 @@ static void list_directory(struct listing *listing, const struct node *node, off
     if (off < 2 && !list_entry(listing, "..", parent, SLOT_DIRECTORY, 2))
         return;
     for (int file = SLOT_REQUEST; node->dir && file < SLOT_FILES; file++)
-        if (off < file + 2 && !(node->hidden & 1U << file) &&
+        if (off < file + 2 && node_has_file(node, (enum slot_file)file) &&
             !list_entry(listing, node_file_name((enum slot_file)file), node, (enum slot_file)file,
                         file + 2))
             return;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
@@ -70,6 +71,9 @@ static int check_access(enum slot_file file, int flags)
     if (access != O_RDONLY && access != O_WRONLY && access != O_RDWR)
         return -EINVAL;
 
+    if (file == SLOT_CALL)
+        return access == O_RDWR ? 0 : -EACCES;
+    // Many programs open a file for reading, too, only to write it.
     if (file == SLOT_REQUEST)
         return access != O_RDONLY ? 0 : -EACCES;
     if (file == SLOT_CTL)
@@ -77,7 +81,7 @@ static int check_access(enum slot_file file, int flags)
     return access == O_RDONLY ? 0 : -EACCES;
 }
 
-static int open_request(fuse_req_t req, const struct fs *fs, struct handle *handle, bool is_both)
+static int open_request(fuse_req_t req, const struct fs *fs, struct handle *handle)
 {
     struct caller caller;
     int result;
@@ -85,7 +89,7 @@ static int open_request(fuse_req_t req, const struct fs *fs, struct handle *hand
     if (fs->is_ending)
         return -ESHUTDOWN;
     result = caller_learn(req, &caller);
-    if (result == 0 && is_both)
+    if (result == 0 && handle->file == SLOT_CALL)
         result = handle_converse(handle, &caller);
     else if (result == 0) {
         // Who waits for the last job, which may have ended only just now, must
@@ -111,13 +115,16 @@ static int open_file(fuse_req_t req, fuse_ino_t ino, int flags, struct handle **
     result = check_access(file, flags);
     if (result == 0)
         result = check_permission(req, node, file, flags);
+    if (result == 0)
+        result = node_may_open(ino, fuse_req_ctx(req)->uid, fuse_req_ctx(req)->pid);
     if (result < 0)
         return result;
     *handle = handle_create(node->dir, file);
     if (!*handle)
         return -ENOMEM;
-    if (file == SLOT_REQUEST)
-        result = open_request(req, fuse_req_userdata(req), *handle, (flags & O_ACCMODE) == O_RDWR);
+    (*handle)->access = flags & O_ACCMODE;
+    if (node_has_aliases(file))
+        result = open_request(req, fuse_req_userdata(req), *handle);
     if (result < 0)
         handle_destroy(*handle);
     return result;
@@ -132,6 +139,21 @@ static void close_handle(struct handle *handle, fuse_ino_t ino)
     handle_destroy(handle);
 }
 
+static int reply_open(fuse_req_t req, const struct handle *handle)
+{
+    // Every read and write is one of ours, and no size limits them.
+    struct fuse_open_out out = {.fh = (uintptr_t)handle, .open_flags = FOPEN_DIRECT_IO};
+
+    // A conversation has no offsets. A program that cannot seek reads no more than it
+    // needs (bash's read), or says so, instead of losing bytes that it tried to put back;
+    // sendfile, which the kernel serves by a size that is 0, fails. And without the lock
+    // of a position a thread can write while another waits in a read. libfuse 3.14 has no
+    // member for this flag.
+    if (handle->conversation)
+        out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
+    return fuse_reply_buf(req, (const char *)&out, sizeof out);
+}
+
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct handle *handle;
@@ -141,17 +163,10 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         caller_fail(req, -result);
         return;
     }
-    node_alias_opened(ino);
-    fi->fh = (uintptr_t)handle;
-    // Every read and write is one of ours, and no size limits them.
-    fi->direct_io = 1;
-    // A conversation has no offsets. Who cannot seek reads no more than it needs
-    // (bash's read), or says so, instead of losing what it tried to put back; and
-    // sendfile, which the kernel serves by a size that is 0, fails.
-    fi->nonseekable = handle->conversation != NULL;
+    node_alias_opened(ino, fuse_req_ctx(req)->uid);
     // -ENOENT: the caller was interrupted. With any other error the kernel has
     // told it EIO. No release will follow.
-    if (fuse_reply_open(req, fi) < 0)
+    if (reply_open(req, handle) < 0)
         close_handle(handle, ino);
 }
 
@@ -211,6 +226,10 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fus
     struct parked *parked;
 
     (void)ino;
+    if (handle->file == SLOT_REQUEST) {
+        fuse_reply_err(req, EBADF);
+        return;
+    }
     // The kernel names an owner for what a caller reads, and none for what it
     // reads for itself, into the page cache: for splice, sendfile or a mapping.
     // There it would stay when the results have become others.
@@ -351,8 +370,10 @@ static unsigned poll_events(struct handle *handle)
     if (handle->conversation)
         return (conversation_is_writable(handle->conversation) ? POLLOUT | POLLWRNORM : 0) |
                (conversation_is_readable(handle->conversation) ? POLLIN | POLLRDNORM : 0);
+    // A read of request fails, and so does not wait.
     if (handle->file == SLOT_REQUEST || handle->file == SLOT_CTL)
-        return slot_is_writable(slot) ? POLLOUT | POLLWRNORM : 0;
+        return (handle->access == O_RDWR ? POLLIN | POLLRDNORM : 0) |
+               (slot_is_writable(slot) ? POLLOUT | POLLWRNORM : 0);
     // The kernel does not say where the caller will read. Where the last read
     // ended is a good guess, but not in the results of another request.
     slot_reader_init(slot, &now);

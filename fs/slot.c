@@ -54,11 +54,6 @@ void slot_destroy(struct slot *slot)
     free(slot);
 }
 
-const char *slot_name(const struct slot *slot)
-{
-    return slot->name;
-}
-
 static void clear(struct slot *slot)
 {
     call_clear(&slot->call);

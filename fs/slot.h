@@ -17,6 +17,7 @@ enum slot_file {
     SLOT_STDERR,
     SLOT_STATUS,
     SLOT_CTL,
+    SLOT_CALL, // of a sandbox only
     SLOT_FILES,
 };
 
@@ -35,9 +36,6 @@ struct slot *slot_create(struct loop *loop, struct sandbox *sandbox, const char 
 
 // Cancels what still runs. May be NULL.
 void slot_destroy(struct slot *slot);
-
-// For the log.
-const char *slot_name(const struct slot *slot);
 
 // --- request
 

@@ -156,7 +156,7 @@ int call_by_slot(const char *sandbox, const char *command, const struct bytes *p
 int call_by_conversation(const char *sandbox, const char *command, const struct bytes *payload,
                          struct bytes *answer)
 {
-    int fd = open_file(sandbox, "request", O_RDWR);
+    int fd = open_file(sandbox, "call", O_RDWR);
     int result = fd < 0 ? -1 : write_request(fd, command, payload);
     int errnum;
 

@@ -69,7 +69,7 @@ function callBySlot(sandbox, command, payload) {
 // 0, and when this process dies, so does the command.
 function callByConversation(sandbox, command, payload) {
   return withThread(async () => {
-    const file = await fs.open(path.join(sandbox, "request"), "r+");
+    const file = await fs.open(path.join(sandbox, "call"), "r+");
     try {
       await file.writeFile(requestOf(command, payload));
       const parts = [];

@@ -72,7 +72,7 @@ sub call_by_slot {
 # 0, and when this process dies, so does the command.
 sub call_by_conversation {
     my ($sandbox, $command, $payload) = @_;
-    my $file = open_file("$sandbox/request", O_RDWR);
+    my $file = open_file("$sandbox/call", O_RDWR);
     write_all($file, "$command\n$payload");
     return read_all($file);
 }

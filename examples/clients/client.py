@@ -43,7 +43,7 @@ def call_by_conversation(sandbox, command, payload):
     """By one descriptor. Reading fails unless the command ended with 0, and when
     this process dies, so does the command."""
     request = memoryview(command.encode() + b"\n" + payload)
-    with open(Path(sandbox, "request"), "r+b", buffering=0) as file:
+    with open(Path(sandbox, "call"), "r+b", buffering=0) as file:
         while request:
             request = request[file.write(request) :]
         return file.readall()

@@ -36,7 +36,7 @@ call_by_slot() (
 # By a conversation: one descriptor. Reading fails unless the command ended
 # with 0; what was written until then is no answer.
 call_by_conversation() (
-    exec 3<>"$1/request" || exit 1
+    exec 3<>"$1/call" || exit 1
     { printf '%s\n' "$2" && cat; } >&3 && cat <&3 && exit 0
     echo "$2: there is no answer" >&2
     exit 1

@@ -57,7 +57,7 @@ proc call_by_slot {sandbox command payload} {
 # By a conversation: one descriptor. Reading fails unless the command ended with
 # 0, and when this process dies, so does the command.
 proc call_by_conversation {sandbox command payload} {
-    set file [open_file $sandbox/request RDWR]
+    set file [open_file $sandbox/call RDWR]
     try {
         puts -nonewline $file [encoding convertto utf-8 $command]\n$payload
         flush $file

@@ -9,7 +9,7 @@
 
 static void converse(struct call *call)
 {
-    int fd = open_file(call->sandbox, "request", O_RDWR);
+    int fd = open_file(call->sandbox, "call", O_RDWR);
 
     write_all(fd, call->request.data, call->request.size);
     call->answer.size = read_all(fd, call->answer.data, call->room);

@@ -46,7 +46,7 @@ def wait_until(condition) -> None:
 
 
 def converse(sandbox: str, command: bytes) -> int:
-    fd = os.open(f"{sandbox}/request", os.O_RDWR | os.O_CLOEXEC)
+    fd = os.open(f"{sandbox}/call", os.O_RDWR | os.O_CLOEXEC)
     os.write(fd, command + b"\n")
     return fd
 

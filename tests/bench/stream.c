@@ -108,7 +108,7 @@ static void expect_report(char *report, size_t size, size_t wanted)
 static void out_by_conversation(void *context)
 {
     struct stream *stream = context;
-    int fd = open_file(stream->directory, "request", O_RDWR);
+    int fd = open_file(stream->directory, "call", O_RDWR);
 
     write_all(fd, stream->line.data, stream->line.size);
     expect_size(read_stream(fd), stream->size);
@@ -143,7 +143,7 @@ static void in_by_conversation(void *context)
 {
     struct stream *stream = context;
     char report[64];
-    int fd = open_file(stream->directory, "request", O_RDWR);
+    int fd = open_file(stream->directory, "call", O_RDWR);
 
     write_all(fd, stream->line.data, stream->line.size);
     write_stream(fd, stream->size);

@@ -26,7 +26,7 @@ import concurrent.futures, os, random, sys, tempfile
 sandbox, way, callers = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
 def converse(payload):
-    fd = os.open(sandbox + "/request", os.O_RDWR)
+    fd = os.open(sandbox + "/call", os.O_RDWR)
     try:
         data = memoryview(b"cat\n" + payload)
         while data:

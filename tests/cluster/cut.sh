@@ -42,7 +42,7 @@ a_stream_is_open() {
 
 # What a conversation of $1 with the command $2 ends with: `end`, or an errno.
 converse() {
-    /usr/bin/python3 - "$M/$1/request" "$2" <<'PYTHON'
+    /usr/bin/python3 - "$M/$1/call" "$2" <<'PYTHON'
 import errno, os, sys
 fd = os.open(sys.argv[1], os.O_RDWR)
 os.write(fd, sys.argv[2].encode() + b"\n")

@@ -35,8 +35,8 @@ def eventually(predicate, what, seconds=30):
 # --- Conversations
 
 
-def open_request(directory, flags=0):
-    return os.open(f"{directory}/request", os.O_RDWR | os.O_CLOEXEC | flags)
+def open_call(directory, flags=0):
+    return os.open(f"{directory}/call", os.O_RDWR | os.O_CLOEXEC | flags)
 
 
 def write_all(fd, data):
@@ -47,7 +47,7 @@ def write_all(fd, data):
 
 def start(directory, request, flags=0):
     """A conversation whose request has been written."""
-    fd = open_request(directory, flags)
+    fd = open_call(directory, flags)
     try:
         write_all(fd, request)
     except OSError:
@@ -79,11 +79,16 @@ def converse(directory, request):
 
 
 def works(directory, word="works"):
-    """A new call of each kind gets its answer."""
+    """A new conversation gets its answer."""
     assert converse(directory, b"echo " + word.encode()) == (word.encode() + b"\n", "none")
 
 
 # --- Slots
+
+
+def slot_works(slot):
+    ask(slot, b"echo works")
+    assert (get(f"{slot}/stdout"), status(slot)) == (b"works\n", "0 exited")
 
 
 def ask(directory, request):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Conversations: one descriptor of `request` for the request and its answer. What
+# Conversations: one descriptor of `call` for the request and its answer. What
 # is read and when, each outcome as the last read's error, back-pressure both
 # ways, and that the end of the caller is the end of the job.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
@@ -46,16 +46,16 @@ with_calls() {
 # --- Reading and writing
 
 test_a_shell_has_a_conversation() {
-    exec 4<>"$L/request"
+    exec 4<>"$L/call"
     printf 'cat\nhello' >&4
     is "$(cat <&4)" hello
     is "$(cat <&4)" "" "the end, once more"
     exec 4>&-
-    exec 4<>"$L/request"
+    exec 4<>"$L/call"
     printf 'echo without a newline' >&4
     is "$(cat <&4)" "without a newline"
     exec 4>&-
-    exec 4<>"$L/request"
+    exec 4<>"$L/call"
     printf 'head -n 1\none\ntwo\n' >&4
     read -r answer <&4
     is "$answer" one
@@ -69,7 +69,7 @@ test_offsets_mean_nothing() {
 import sys
 from calls import *
 slot = sys.argv[1]
-fd = open_request(slot)
+fd = open_call(slot)
 
 def seek(offset):
     assert error_of(os.lseek, fd, offset, os.SEEK_SET) in ("none", "ESPIPE")
@@ -106,7 +106,7 @@ test_sendfile_finds_no_empty_answer() {
     with_calls "$L" <<'PYTHON'
 import sys
 from calls import *
-path = sys.argv[1] + "/request"
+path = sys.argv[1] + "/call"
 into = os.pipe()
 for flags, truncates in ((0, False), (0, True), (os.O_TRUNC, False), (os.O_CREAT | os.O_TRUNC, True)):
     fd = os.open(path, os.O_RDWR | flags, 0o600)
@@ -125,7 +125,7 @@ test_every_way_to_open_it() {
     with_calls "$L" <<'PYTHON'
 import sys
 from calls import *
-path = sys.argv[1] + "/request"
+path = sys.argv[1] + "/call"
 for mode in ("r+b", "w+b", "a+b"):
     with open(path, mode, buffering=0) as file:
         file.write(b"cat\n" + mode.encode())
@@ -135,6 +135,36 @@ for flags in (os.O_TRUNC, os.O_CREAT, os.O_APPEND, os.O_SYNC, os.O_CREAT | os.O_
     os.write(fd, b"echo x")
     assert read_all(fd) == (b"x\n", "none"), flags
     os.close(fd)
+PYTHON
+}
+
+test_it_is_opened_for_both_or_not_at_all() {
+    with_calls "$L" <<'PYTHON'
+import sys
+from calls import *
+path = sys.argv[1] + "/call"
+for flags in (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | os.O_APPEND):
+    assert error_of(os.open, path, flags) == "EACCES", flags
+PYTHON
+}
+
+# Two threads of a program that goes both ways at once: the reader waits, and holds up no
+# write. (Its read has ended stdin; the write fails, and does not wait.)
+test_a_write_while_a_read_waits() {
+    with_calls "$L" <<'PYTHON'
+import sys
+from calls import *
+fd = start(sys.argv[1], b"sh -c 'cat; sleep 1.5; echo end'\n")
+answers = []
+reader = threading.Thread(target=lambda: answers.append(read_all(fd)))
+reader.start()
+time.sleep(0.3)
+begin = time.monotonic()
+assert error_of(os.write, fd, b"late") == "EPIPE"
+assert time.monotonic() - begin < 1, "the write waited for the read"
+reader.join()
+assert answers == [(b"end\n", "none")], answers
+os.close(fd)
 PYTHON
 }
 
@@ -168,7 +198,7 @@ def aio(number, *args):
     result = libc.syscall(number, *args)
     assert result >= 0, os.strerror(ctypes.get_errno())
     return result
-fd = os.open(sys.argv[1] + "/request", os.O_RDWR)
+fd = os.open(sys.argv[1] + "/call", os.O_RDWR)
 os.write(fd, b"sh -c 'sleep 2; wc -c'\n")
 wrote = 0
 def write():
@@ -299,7 +329,7 @@ from calls import *
 mount = sys.argv[1]
 
 def refused(wanted, request, sandbox="local"):
-    fd = open_request(f"{mount}/{sandbox}")
+    fd = open_call(f"{mount}/{sandbox}")
     assert error_of(write_all, fd, request) == wanted, request[:50]
     assert error_of(os.write, fd, b"more") == wanted, "it is not refused any more"
     assert read_all(fd) == (b"", "EINVAL"), request[:50]
@@ -333,7 +363,7 @@ slot = sys.argv[1]
 running = start(slot, f"{nap} 1000\n".encode())
 there(nap)
 waiting = start(slot, b"echo next\n")
-fd = open_request(slot)
+fd = open_call(slot)
 assert error_of(os.write, fd, b"echo third\n") == "EAGAIN"
 assert read_all(fd) == (b"", "EINVAL")
 os.close(fd)
@@ -383,31 +413,22 @@ with Daemon(folder, "mode = direct\nmax_running = 2\n[local]\n") as daemon:
 PYTHON
 }
 
-test_rmdir_of_its_slot_is_ecanceled() {
+# A conversation has nothing to do with slots: neither their end nor their cancel is its own.
+test_rmdir_of_a_slot_is_nothing_to_it() {
     with_calls "$L" <<'PYTHON'
 import sys
 from calls import *
 sandbox = sys.argv[1]
 slot = sandbox + "/mine"
 os.mkdir(slot)
-running = start(slot, f"sh -c 'echo before; {nap} 1000'\n".encode())
-assert os.read(running, 100) == b"before\n"
-unfinished = start(slot, b"echo unfin")
-done = start(slot, b"sh -c 'echo kept'\n")
-assert os.read(done, 2) == b"ke"
-elsewhere = start(sandbox, b"sh -c 'read x; echo $x'\nelse")
-time.sleep(0.3)
-with child(lambda: (time.sleep(0.3), os.rmdir(slot))) as pid:
-    assert read_all(running) == (b"", "ECANCELED")  # it waits while that comes
-    wait_for(pid)
-assert read_all(running) == (b"", "ECANCELED")
-assert error_of(os.write, unfinished, b"ished\n") == "ECANCELED"
-assert read_all(unfinished) == (b"", "ECANCELED")
-assert read_all(done) == (b"pt\n", "none")
-assert read_all(elsewhere) == (b"else\n", "none")
-gone(nap)
-for fd in (running, unfinished, done, elsewhere):
-    os.close(fd)
+running = start(sandbox, b"sh -c 'read x; echo $x'\nelse")
+assert error_of(open_call, slot) == "ENOENT"
+assert "call" not in os.listdir(slot) and "call" in os.listdir(sandbox)
+assert error_of(os.mkdir, sandbox + "/call") == "EEXIST"
+assert error_of(os.unlink, sandbox + "/call") == "EPERM"
+os.rmdir(slot)
+assert read_all(running) == (b"else\n", "none")
+os.close(running)
 PYTHON
 }
 
@@ -518,7 +539,7 @@ test_a_standstill_is_ended_by_the_time_limit() {
 import sys
 from calls import *
 body = os.urandom(40_000_000)
-fd = open_request(sys.argv[1])
+fd = open_call(sys.argv[1])
 os.write(fd, b"--timeout=2s cat\n")
 write_all(fd, body)  # after the end of the command bytes are dropped
 answer, end = read_all(fd)
@@ -632,7 +653,7 @@ def dies(function, runs=True):
     check_used(daemon, before)
 
 import select
-dies(lambda: open_request(slot), False)
+dies(lambda: open_call(slot), False)
 dies(lambda: start(slot, sleeping[:9]), False)
 dies(lambda: start(slot, sleeping))
 dies(lambda: write_all(start(slot, sleeping), bytes(10_000_000)))  # in mid-write
@@ -649,7 +670,7 @@ running = start(narrow, f"{nap} 1000\n".encode())
 there(nap)
 
 def is_full():
-    fd = open_request(narrow)
+    fd = open_call(narrow)
     try:
         return error_of(os.write, fd, b"true\n") == "EAGAIN"
     finally:
@@ -658,7 +679,7 @@ def is_full():
 def queue():
     """A conversation that waits in the queue, as soon as there is a place."""
     while True:
-        fd = open_request(narrow)
+        fd = open_call(narrow)
         if error_of(os.write, fd, f"touch {marker}\n".encode()) == "none":
             return fd
         os.close(fd)
@@ -723,7 +744,7 @@ assert done.stdout == b"from a command\n"
 os.close(fd)
 PYTHON
     bash -c 'exec 4<>"$1"; { printf "cat\n"; (printf sub); printf shell; } >&4; [ "$(cat <&4)" = subshell ]' \
-        bash "$L/request" || fail "the shell's pieces"
+        bash "$L/call" || fail "the shell's pieces"
 }
 
 # --- Without waiting
@@ -791,7 +812,7 @@ def release(step):
     with open(f"{go}{step}", "w") as file:
         file.write("x\n")
 
-fd = open_request(slot, os.O_NONBLOCK)
+fd = open_call(slot, os.O_NONBLOCK)
 assert polled(fd, select.POLLIN | select.POLLOUT, 0) == select.POLLOUT, "empty"
 os.write(fd, f"sh -c 'read x <{go}1; cat >/dev/null; echo one; read x <{go}2; echo two; read x <{go}3; exit 1'\n".encode())
 block = bytes(4096)
@@ -850,24 +871,21 @@ test_a_stalled_conversation_holds_up_nobody() {
 import sys
 from calls import *
 slot = sys.argv[1]
-os.mkdir(slot + "/mine")
-stalled = []
 with contextlib.ExitStack() as stack:
-    for where in (slot, slot, slot + "/mine"):
-        stack.enter_context(child(lambda: write_all(start(where, f"{nap} 1000\n".encode()), bytes(50_000_000))))
+    for _ in range(3):
+        stack.enter_context(child(lambda: write_all(start(slot, f"{nap} 1000\n".encode()), bytes(50_000_000))))
     there(nap, 3)
     time.sleep(0.3)
-    for where in (slot, slot + "/mine"):
-        for number in range(20):
-            works(where, f"number {number}")
-        assert converse(where, b"cat\n" + bytes(2_000_000)) == (bytes(2_000_000), "none")
-        os.stat(where + "/request")
-        assert "request" in os.listdir(where)
-        ask(where, b"cat\nslot")
-        assert (get(where + "/stdout"), status(where)) == (b"slot", "0 exited")
+    for number in range(20):
+        works(slot, f"number {number}")
+    assert converse(slot, b"cat\n" + bytes(2_000_000)) == (bytes(2_000_000), "none")
+    for name in ("call", "request"):
+        os.stat(f"{slot}/{name}")
+        assert name in os.listdir(slot)
+    ask(slot, b"cat\nslot")
+    assert (get(slot + "/stdout"), status(slot)) == (b"slot", "0 exited")
     assert len(processes(nap)) == 3
 gone(nap)
-os.rmdir(slot + "/mine")
 PYTHON
 }
 
@@ -902,7 +920,7 @@ def is_kept():
     assert (get(slot + "/stdout"), get(slot + "/stderr"), status(slot)) == (b"slot\n", b"err\n", "9 exited")
 
 # A conversation takes nothing from the slot, in none of its stages.
-fd = open_request(slot)
+fd = open_call(slot)
 is_kept()
 os.write(fd, b"sh -c 'echo mine; echo mine >&2; cat'\n")
 is_kept()
@@ -911,7 +929,7 @@ is_kept()
 assert read_all(fd) == (b"", "none")
 os.close(fd)
 is_kept()
-assert error_of(os.write, open_request(slot), b"a | b\n") == "EINVAL"
+assert error_of(os.write, open_call(slot), b"a | b\n") == "EINVAL"
 is_kept()
 
 # The slot can be used while one runs, and its cancel is not the conversation's.
@@ -963,7 +981,7 @@ PYTHON
 }
 
 # Whoever asks for the file again and again costs nothing.
-test_looking_at_request_costs_nothing() {
+test_looking_at_a_file_costs_nothing() {
     with_calls "$L" "$daemon_pid" <<'PYTHON'
 import sys
 from calls import *
@@ -971,13 +989,14 @@ slot, daemon = sys.argv[1:]
 
 def look(count):
     for _ in range(count):
-        os.stat(slot + "/request")
-        os.access(slot + "/request", os.W_OK)
+        for name in ("call", "request"):
+            os.stat(f"{slot}/{name}")
+            os.access(f"{slot}/{name}", os.W_OK)
 
 fd = start(slot, b"cat\n")
 look(2000)
 before = kib(daemon, "VmRSS")
-look(20000)
+look(10000)
 grown = kib(daemon, "VmRSS") - before
 assert is_sanitized(daemon) or grown < 1024, f"it grew by {grown} KiB"
 os.write(fd, b"still here")

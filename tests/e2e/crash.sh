@@ -51,7 +51,7 @@ def parked_reader():
 
 
 def stalled_writer():
-    fd = open_request(slot)
+    fd = open_call(slot)
     try:
         write_all(fd, f"{nap} 600\n".encode() + bytes(1 << 22))
     finally:

@@ -37,7 +37,7 @@ def wait_for_all():
 def converses(number):
     chance = random.Random(f"{seed} {number}")
     body, text = request(chance)
-    fd = open_request(sandbox)
+    fd = open_call(sandbox)
     wait_for_all()
     at = 0
     while at < len(text):  # in pieces as they come

@@ -176,7 +176,7 @@ with served(sys.argv[1]) as daemon:
     fd = os.open(daemon.slot + "/request", os.O_WRONLY)
     counted = f"{daemon.folder}/counted"
     os.write(fd, f"sh -c 'wc -c >$0.new; mv $0.new $0' {counted}\n".encode() + BODY)
-    running = open_request(daemon.slot)
+    running = open_call(daemon.slot)
     write_all(running, f"{nap} 60\n".encode())
     daemon.faults.set("memory", "ENOMEM")
     told = [error_of(call) for call in (
@@ -205,7 +205,7 @@ with served(sys.argv[1]) as daemon:
             daemon.faults.set(call, what, after=after, times=1)
             told.add(error_of(os.mkdir, f"{daemon.slot}/{call}{after}"))
             daemon.faults.set(call, what, after=after, times=1)
-            told.add(error_of(lambda: os.close(open_request(daemon.slot))))
+            told.add(error_of(lambda: os.close(open_call(daemon.slot))))
         assert what in told and told <= {what, "none"}, told
         logged(daemon, f"a caller was turned away: uid=0 pid=[0-9]+ error={what}")
     daemon.faults.clear()

@@ -69,7 +69,7 @@ test_a_child_that_hangs_before_its_exec_holds_nobody_up() {
     "$HOOKSFS" -f "$T/other.conf" "$T/other" 2>"$T/other.log" &
     other=$!
     wait_until 10 grep -q 'serving, with process' "$T/other.log"
-    exec 5<>"$M/local/request"
+    exec 5<>"$M/local/call"
     printf 'cat\nhello' >&5
     kill -STOP "$other"
     wait_until 10 grep -q '^State:.T' "/proc/$other/status"
@@ -88,7 +88,7 @@ test_a_reload_takes_permissions_away_for_good() {
         "$T/held" "$T/reloaded" <<'PYTHON' &
 import errno, os, sys, time
 
-names = ("stdout", "request")
+names = ("stdout", "call")
 held = [os.open(f"{sys.argv[1]}/{name}", os.O_PATH) for name in names]
 flags = (os.O_RDONLY, os.O_RDWR)
 for fd, flag in zip(held, flags):

@@ -159,7 +159,7 @@ with Daemon(folder, HEAD + "[stable]\n[doomed]\nmax_running = 5\n") as daemon:
     ask(doomed + "/slot", f"sh -c 'read x <{go2}; echo done >{folder}/unwatched'".encode())
     ask(doomed, b"sh -c 'sleep 1; echo own; exit 3'")
     own = [os.open(f"{doomed}/{name}", os.O_RDONLY) for name in ("stdout", "status")]
-    three = start(doomed + "/slot", b"cat\nbefore ")
+    three = start(doomed, b"cat\nbefore ")
     # In the queue now, for all five run.
     waiting = start(doomed, b"sh -c 'cat; echo waited'\n", os.O_NONBLOCK)
     ask(doomed + "/queued", b"sh -c 'echo queued; exit 4'")
@@ -169,7 +169,7 @@ with Daemon(folder, HEAD + "[stable]\n[doomed]\nmax_running = 5\n") as daemon:
     reload(daemon, HEAD + "[stable]\n")
     assert sandboxes(daemon) == ["stable"]
     assert error_of(os.stat, doomed) == error_of(os.listdir, doomed) == "ENOENT"
-    assert error_of(open_request, doomed) == "ENOENT"
+    assert error_of(open_call, doomed) == "ENOENT"
     assert os.listdir(".") == [] and error_of(os.stat, "request") == "ENOENT"
     assert error_of(os.stat, "../request") == "ENOENT"
     assert error_of(os.mkdir, "new") in ("ENOENT", "EPERM", "ESTALE")
@@ -291,7 +291,7 @@ with Daemon(folder, config(max_running=1, max_queued=10)) as daemon:
     assert error_of(os.mkdir, it + "/second") == "ENOSPC"
     assert write_error(it + "/slot/request", b"cat\n") == "EACCES"
     assert write_error(it + "/request", b"--timeout=2s echo\n") == "EINVAL"
-    works(it + "/slot")
+    slot_works(it + "/slot")
     # A job keeps the rules that it was made with.
     reload(daemon, config(timeout="100s"))
     fd = start(it, b"sh -c 'sleep 1.5; echo unhurried'\n")
@@ -328,12 +328,12 @@ with Daemon(folder, good) as daemon:
         assert sandboxes(daemon) == ["a", "b"]
         assert os.stat(daemon.mount + "/a").st_mode & 0o777 == 0o750
         works(daemon.mount + "/a")
-        works(daemon.mount + "/b/slot")
+        slot_works(daemon.mount + "/b/slot")
     os.unlink(folder + "/conf")
     count = daemon.text().count("has errors")
     os.kill(daemon.pid, signal.SIGHUP)
     eventually(lambda: daemon.text().count("has errors") > count, "it does not say so")
-    works(daemon.mount + "/b/slot")
+    slot_works(daemon.mount + "/b/slot")
     check_used(daemon.pid, before)
     os.write(fd, b"again")
     assert read_all(fd) == (b"hello again", "none")

@@ -140,6 +140,41 @@ test_a_killed_writer_ends_stdin() {
     rm "$T/killed"
 }
 
+# Many programs open a file for reading and writing only to write it: Go's os.Create, "w+" of
+# Ruby, PHP, Node, Perl and Tcl. It is the slot's request all the same, whose results are new.
+test_opened_for_reading_and_writing() {
+    printf 'cat\n{"allow":true}' >"$L/request"
+    ends "$L" "0 exited"
+    py "$L" <<'PYTHON'
+import errno, os, select, sys
+slot = sys.argv[1]
+def error_of(function, *args):
+    try:
+        function(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "none"
+for flags in (0, os.O_TRUNC, os.O_CREAT, os.O_CREAT | os.O_TRUNC, os.O_APPEND):
+    fd = os.open(slot + "/request", os.O_RDWR | flags, 0o644)
+    assert error_of(os.open, slot + "/request", os.O_WRONLY) == "EBUSY"
+    assert error_of(os.open, slot + "/request", os.O_RDWR) == "EBUSY"
+    os.write(fd, b'sh -c "cat; exit 3"\n')
+    assert error_of(os.read, fd, 10) == "EBADF"
+    assert select.select([fd], [], [], 10)[0] == [fd], "a read that fails does not wait"
+    os.write(fd, b'{"allow":false}')
+    assert error_of(os.read, fd, 10) == "EBADF"
+    os.close(fd)
+    with open(slot + "/stdout") as out, open(slot + "/status") as status:
+        assert (out.read(), status.read()) == ('{"allow":false}', "3 exited\n"), flags
+for mode in ("r+", "w+", "a+"):
+    with open(slot + "/request", mode + "b", buffering=0) as file:
+        file.write(b"cat\n" + mode.encode())
+    assert open(slot + "/stdout").read() == mode
+assert error_of(os.open, slot + "/request", os.O_RDONLY) == "EACCES"
+PYTHON
+    is "$(get "$L/stdout")" a+ "results after an open that was refused"
+}
+
 test_append_and_tee() {
     printf 'cat\none' >>"$L/request"
     is "$(get "$L/stdout")" one "stdout of >>"

@@ -642,9 +642,9 @@ NODE
 
 test_what_is_there() {
     is "$(LC_ALL=C ls "$M" | tr '\n' ' ')" "local open other " "the root"
-    is "$(LC_ALL=C ls -A "$L" | tr '\n' ' ')" "ctl request status stderr stdout " "a slot"
+    is "$(LC_ALL=C ls -A "$L" | tr '\n' ' ')" "call ctl request status stderr stdout " "a slot"
     is "$(cd "$M" && find . -type d | sort | tr '\n' ' ')" ". ./local ./open ./other " directories
-    is "$(find "$M" -type f | wc -l)" 15 files
+    is "$(find "$M" -type f | wc -l)" 18 files
     is "$(find "$L" -name 'st*' -size 0 -not -name x | wc -l)" "$(find "$L" -name 'st*' -size 0 | wc -l)" find
     ls -laR "$M" >"$T/got"
     du -s "$M" >"$T/got"
@@ -699,7 +699,7 @@ test_what_cannot_be_made_or_removed() {
     is "$(error chmod 777 "$L")" "$denied" "chmod of a sandbox"
     is "$(error chown 1 "$L/stdout")" "$denied" chown
     is "$(get "$L/stdout")" text "stdout after all that"
-    is "$(LC_ALL=C ls -A "$L" | tr '\n' ' ')" "ctl request status stderr stdout " "the slot after all that"
+    is "$(LC_ALL=C ls -A "$L" | tr '\n' ' ')" "call ctl request status stderr stdout " "the slot after all that"
 }
 
 # Not even root's rm -r takes anything away.
@@ -708,7 +708,7 @@ test_rm_r() {
     ends "$L" "0 exited"
     ! rm -rf "$L" 2>/dev/null || fail "rm -rf did not fail"
     is "$(get "$L/stdout")" text stdout
-    is "$(find "$M" -type f | wc -l)" 15 files
+    is "$(find "$M" -type f | wc -l)" 18 files
 }
 
 test_touch_and_truncate() {

@@ -83,7 +83,7 @@ writes() {
 
 # converses USER SANDBOX LINE: the answer to LINE in a conversation
 converses() {
-    "$1" bash -c 'exec 4<>"$1/request" && printf %s "$2" >&4 && timeout 30 cat <&4' bash "$2" "$3"
+    "$1" bash -c 'exec 4<>"$1/call" && printf %s "$2" >&4 && timeout 30 cat <&4' bash "$2" "$3"
 }
 
 # answers USER SLOT LINE: the answer to LINE, from the slot
@@ -153,7 +153,6 @@ test_a_slot_that_is_shared() {
     is "$(stat -c '%u %a' "$d")" "$ALICE 777"
     is "$(answers bob "$d" 'id -u')" "$BOB" "a job is its writer's, and not its slot's"
     is "$(carol cat "$d/stdout")" "$BOB"
-    is "$(converses carol "$d" 'id -u')" "$CAROL"
     writes bob "$d/request" "$NAP 1000"
     writes carol "$d/ctl" cancel
     is "$(alice timeout 30 cat "$d/status")" "130 cancelled"
@@ -164,7 +163,7 @@ test_a_slot_that_is_shared() {
 test_descriptors_that_are_handed_on() {
     local d=$E/slot
     alice mkdir "$d"
-    exec 4<"$d/stdout" 5<>"$E/request"
+    exec 4<"$d/stdout" 5<>"$E/call"
     writes alice "$d/request" "echo hers"
     alice cat "$d/status" >/dev/null
     is "$(carol cat <&4)" hers
@@ -183,7 +182,7 @@ test_who_has_no_permission() {
         denied carol cat "$M/$sandbox/status"
         denied carol sh -c 'exec cat >"$1"' sh "$M/$sandbox/request"
         denied carol sh -c 'exec cat >"$1"' sh "$M/$sandbox/ctl"
-        denied carol bash -c 'exec 4<>"$1"' bash "$M/$sandbox/request"
+        denied carol bash -c 'exec 4<>"$1"' bash "$M/$sandbox/call"
         denied carol mkdir "$M/$sandbox/new"
     done
     denied alice ls "$M/private"
@@ -221,7 +220,7 @@ test_only_some_rights() {
     writes bob "$M/writers/request" 'echo hello'
     is "$(get "$M/writers/stdout")" hello
     denied bob cat "$M/writers/stdout"
-    denied bob bash -c 'exec 4<>"$1"' bash "$M/writers/request"
+    denied bob bash -c 'exec 4<>"$1"' bash "$M/writers/call"
     denied bob ls "$M/writers"
     bob mkdir "$M/writers/slot"
     is "$(answers bob "$M/writers/slot" 'echo own')" own
@@ -231,7 +230,7 @@ test_only_some_rights() {
     is "$(bob timeout 30 cat "$M/readers/stdout")" "for all"
     denied bob sh -c 'exec cat >"$1"' sh "$M/readers/request"
     denied bob sh -c 'exec cat >"$1"' sh "$M/readers/ctl"
-    denied bob bash -c 'exec 4<>"$1"' bash "$M/readers/request"
+    denied bob bash -c 'exec 4<>"$1"' bash "$M/readers/call"
     denied bob mkdir "$M/readers/slot"
 
     is "$(answers alice "$M/hers" 'id -u')" "$ALICE"
@@ -273,10 +272,10 @@ def run():
     os.setgroups([])
     os.setresgid(bob, bob, 0)
     os.setresuid(bob, bob, 0)
-    fd = open_request(sandbox)
+    fd = open_call(sandbox)
     os.write(fd, b"id -u\n")
     assert read_all(fd) == (b"%d\n" % bob, "none")
-    fd = open_request(sandbox)
+    fd = open_call(sandbox)
     os.setresuid(0, 0, 0)
     os.write(fd, b"id -u\n")  # root now, with the descriptor of before
     assert read_all(fd) == (b"%d\n" % bob, "none")
@@ -433,13 +432,13 @@ hers
 is "$(grep -c " $H " /proc/self/mountinfo)" 1 mounts
 is "$(alice stat -c '%u %a' "$H/own" "$H/own/request")" "$ALICE 700"$'\n'"$ALICE 600"
 is "$(alice bash -c 'echo "id -u" >"$1/request"; cat "$1/stdout" "$1/status"' bash "$H/own")" "$ALICE"$'\n'"0 exited"
-is "$(alice bash -c 'exec 4<>"$1/request"; printf "cat\nhello" >&4; cat <&4' bash "$H/own")" hello
+is "$(alice bash -c 'exec 4<>"$1/call"; printf "cat\nhello" >&4; cat <&4' bash "$H/own")" hello
 alice bash -euc 'd=$(mktemp -d "$1/XXXXXX"); echo "sleep 1000" >$d/request; rmdir $d; [ ! -e $d ]' bash "$H/own"
 alice mkdir "$H/own/a"
 alice rm -r "$H/own/a"
 if [[ $OPTIONS ]]; then
     # What others ask for is done as the daemon's user: there is no other way.
-    is "$(bob bash -c 'exec 4<>"$1/request"; echo "id -u" >&4; cat <&4' bash "$H/open")" "$ALICE"
+    is "$(bob bash -c 'exec 4<>"$1/call"; echo "id -u" >&4; cat <&4' bash "$H/open")" "$ALICE"
     is "$(bob bash -c 'd=$(mktemp -d "$1/XXXXXX"); echo "id -u" >$d/request; cat $d/stdout; stat -c %u $d; rmdir $d' bash "$H/open")" "$ALICE"$'\n'"$BOB"
     like "$(bob ls "$H/own" 2>&1)" "*Permission denied"
 else

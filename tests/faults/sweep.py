@@ -138,7 +138,7 @@ def user(daemon):
     uid, groups = 65534, [4321, 1234]
     command = b"sh -c 'id -u; id -G; echo $HOME $USER'"
     wanted = b"65534\n65534 1234 4321\n/nonexistent nobody\n"
-    path = f"{daemon.mount}/user/request"
+    path = f"{daemon.mount}/user/call"
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -185,7 +185,7 @@ def overflow(daemon):
 
 def waiting(daemon):
     """Readers are there before the answer, and poll for it."""
-    fd = open_request(f"{daemon.mount}/stable", os.O_NONBLOCK)
+    fd = open_call(f"{daemon.mount}/stable", os.O_NONBLOCK)
     try:
         write_all(fd, f"sh -c '{nap} 0.02; echo yes'".encode())
         out, poll = b"", select.poll()
@@ -205,7 +205,7 @@ def waiting(daemon):
 
 def look(daemon):
     with os.scandir(f"{daemon.mount}/stable") as entries:
-        assert sorted(entry.name for entry in entries) == ["ctl", "request", "status", "stderr", "stdout"]
+        assert sorted(entry.name for entry in entries) == ["call", "ctl", "request", "status", "stderr", "stdout"]
     assert os.stat(f"{daemon.mount}/stable/stdout").st_size == len(get(f"{daemon.mount}/stable/stdout"))
 
 

@@ -278,8 +278,8 @@ static void begin(void)
     WORLD_CHECK(session, "%s", error_message(&err));
     WORLD_CHECK(kernel_ask(FUSE_INIT, 0, 0, &arg, sizeof arg, NULL, 0) == 0 && is_initialized,
                 "no INIT");
-    names_find(&kernel_inodes[0], "open", false);
-    names_find(&kernel_inodes[0], "strict", false);
+    names_find(&kernel_inodes[0], "open", 0, false);
+    names_find(&kernel_inodes[0], "strict", 0, false);
 }
 
 // Everything is closed: the kernel forgets what it knows, and then the daemon
@@ -298,7 +298,7 @@ static void check_end(void)
         enum slot_file file;
         const struct inode *inode = &kernel_inodes[i];
         WORLD_CHECK(!node_find(inode->id, &file) ||
-                        (inode->file != SLOT_REQUEST && !inode->dir->is_removed),
+                        (!names_is_single(inode) && !inode->dir->is_removed),
                     "%llx is forgotten, and still there", (unsigned long long)inode->id);
     }
 }

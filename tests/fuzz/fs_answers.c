@@ -4,6 +4,7 @@
 #include "fs_kernel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 
@@ -31,6 +32,8 @@ unsigned answers_events(struct file *file, unsigned *perhaps)
     }
     if (file->is_conversation && (call->phase == MODEL_EMPTY || model_call_outcome(call) ||
                                   (is_job && model_visible(job, JOB_STDOUT) > job->consumed)))
+        events |= in;
+    if (file->is_writer && file->flags == O_RDWR)
         events |= in;
     if (file->is_conversation || file->file == SLOT_REQUEST || file->file == SLOT_CTL)
         return events;

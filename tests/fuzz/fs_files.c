@@ -36,15 +36,30 @@ static int expect_open(const struct inode *inode, int access, uid_t uid)
         return ESTALE;
     if (inode->file == SLOT_REQUEST)
         is_allowed = access != O_RDONLY;
+    else if (inode->file == SLOT_CALL)
+        is_allowed = access == O_RDWR;
     else if (inode->file == SLOT_CTL)
         is_allowed = access == O_WRONLY;
     if (!is_allowed || !names_has_permission(inode, uid, wanted[access]))
         return EACCES;
-    if (inode->file != SLOT_REQUEST)
+    if (!names_is_single(inode))
         return 0;
+    if (inode->is_claimed && inode->owner != uid)
+        return EBUSY;
+    if (inode->opens > 0)
+        return inode->is_refused[uid != 0] ? EBUSY : ESTALE;
     if (kernel_is_ending)
         return ESHUTDOWN;
-    return access == O_WRONLY && model_is_busy(inode->dir) ? EBUSY : 0;
+    return inode->file == SLOT_REQUEST && model_is_busy(inode->dir) ? EBUSY : 0;
+}
+
+// The next look-up gives another inode; who cannot look up is told the second time.
+static void refused(struct inode *inode, uid_t uid, int error)
+{
+    if (error != ESTALE || !names_is_single(inode) || inode->opens == 0)
+        return;
+    inode->is_refused[0] = inode->is_refused[1] = false;
+    inode->is_refused[uid != 0] = true;
 }
 
 static void opened(struct file *file, unsigned kind)
@@ -54,8 +69,10 @@ static void opened(struct file *file, unsigned kind)
 
     file->is_open = true;
     file->inode->opens++;
+    file->inode->owner = file->uid;
+    file->inode->is_claimed = file->inode->is_handed_out = names_is_single(file->inode);
     dir->handles++;
-    if (file->file != SLOT_REQUEST)
+    if (!names_is_single(file->inode))
         file->generation = dir->generation;
     else if (file->is_conversation)
         model_call_begin(&file->call, sandbox, true, file->uid, kind);
@@ -98,11 +115,11 @@ static struct file *add_file(struct inode *inode, int access, uid_t uid, const c
         .file = inode->file,
         .flags = access,
         .uid = uid,
-        .is_writer = inode->file == SLOT_REQUEST && access == O_WRONLY,
-        .is_conversation = inode->file == SLOT_REQUEST && access == O_RDWR,
+        .is_writer = inode->file == SLOT_REQUEST,
+        .is_conversation = inode->file == SLOT_CALL,
     };
     WORLD_CHECK(out.open_flags & FOPEN_DIRECT_IO, "not direct_io");
-    WORLD_CHECK(!(out.open_flags & FOPEN_NONSEEKABLE) == !file->is_conversation, "seekable?");
+    WORLD_CHECK(!(out.open_flags & FOPEN_STREAM) == !file->is_conversation, "seekable?");
     return file;
 }
 
@@ -111,9 +128,10 @@ void files_open(struct fuzz_input *input)
     struct inode *inode = names_pick(input);
     unsigned choice = fuzz_byte(input);
     unsigned kind = fuzz_byte(input);
-    enum slot_file file_in = (enum slot_file)(SLOT_REQUEST + (kind >> 4) % 5);
+    enum slot_file file_in = (enum slot_file)(SLOT_REQUEST + (kind >> 4) % 6);
     uid_t uid = choice % 8 == 7 ? KERNEL_USER : 0;
-    static const int natural[SLOT_FILES] = {0, O_WRONLY, O_RDONLY, O_RDONLY, O_RDONLY, O_WRONLY};
+    static const int natural[SLOT_FILES] = {0,        O_WRONLY, O_RDONLY, O_RDONLY,
+                                            O_RDONLY, O_WRONLY, O_RDWR};
     int access;
     bool is_gone = (choice & 0x0f) == 0x0e;
     struct fuse_open_in arg;
@@ -123,7 +141,7 @@ void files_open(struct fuzz_input *input)
         return;
     // The kernel opens directories in another way: one of its files.
     if (inode->file == SLOT_DIRECTORY && inode->dir)
-        inode = names_find(inode, node_file_name(choice % 2 ? SLOT_REQUEST : file_in), false);
+        inode = names_find(inode, node_file_name(choice % 2 ? SLOT_REQUEST : file_in), uid, false);
     if (!inode || !inode->dir)
         return;
     access = (choice & 0x70) == 0 ? (int)(choice % 3) : natural[inode->file];
@@ -136,6 +154,7 @@ void files_open(struct fuzz_input *input)
     struct reply reply = kernel_call(FUSE_OPEN, inode->id, uid, &arg, sizeof arg, NULL, 0, is_gone);
     bytes = reply.bytes;
     WORLD_CHECK(reply.error == expected, "error %d, not %d", reply.error, expected);
+    refused(inode, uid, reply.error);
     if (reply.error)
         return;
     struct file *file = add_file(inode, access, uid, bytes);
@@ -204,12 +223,14 @@ void files_read(struct fuzz_input *input)
         pending->offset = where;
     if (choice % 32 == 9)
         pending->error = EINVAL; // what the kernel reads for itself
+    if (file->file == SLOT_REQUEST)
+        pending->error = EBADF;
     pending->ends_stdin = file->is_conversation && !pending->error && !file->has_read;
     arg = (struct fuse_read_in){
         .fh = file->fh,
         .offset = pending->offset,
         .size = size,
-        .lock_owner = pending->error ? 0 : 1,
+        .lock_owner = pending->error == EINVAL ? 0 : 1,
         .flags = (uint32_t)file->flags | (pending->is_nonblocking ? O_NONBLOCK : 0),
     };
     world_trace("read %u from %llu of %llx%s%s", size, (unsigned long long)arg.offset,

@@ -12,8 +12,12 @@ struct inode {
     uint64_t id;
     struct model_dir *dir; // NULL: the root
     enum slot_file file;
-    uint64_t count;     // look-ups that were not forgotten
-    bool is_handed_out; // of request: looked up, and not closed since
+    uint64_t count; // look-ups that were not forgotten
+    // Of request and call:
+    uid_t owner;
+    bool is_claimed;    // by its owner, who has opened it
+    bool is_handed_out; // looked up, and not closed since
+    bool is_refused[2]; // once: to root, to KERNEL_USER
     unsigned opens;
     bool is_retired;  // its id must never come again
     mode_t seen_mode; // of a directory: remembered; 0: nothing
@@ -92,8 +96,10 @@ void kernel_interrupt(struct pending *pending);
 // fs_names.c: what is asked of names and inodes
 bool names_has_permission(const struct inode *inode, uid_t uid, mode_t want);
 void names_lookup(struct fuzz_input *input);
-// Looks NAME in PARENT up. NULL: it is not there, or the caller is gone.
-struct inode *names_find(struct inode *parent, const char *name, bool is_gone);
+// Looks NAME in PARENT up for UID. NULL: it is not there, or the caller is gone.
+struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool is_gone);
+// Is it one of which each opening has its own?
+bool names_is_single(const struct inode *inode);
 void names_getattr(struct fuzz_input *input);
 void names_setattr(struct fuzz_input *input);
 void names_readdir(struct fuzz_input *input);

@@ -183,6 +183,7 @@ struct model_dir *model_add_dir(struct model_dir *parent, const char *name)
     *dir = (struct model_dir){
         .is_sandbox = !parent,
         .parent = parent,
+        .hidden = parent ? 1U << SLOT_CALL : 0,
         .generation = 1,
         .last_use_ms = world_now_ms,
         .last_event_ms = world_now_ms,

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-static const char *const names[] = {"request", "stdout", "stderr", "status", "ctl",  "s0",
-                                    "s1",      "s2",     "open",   "strict", "more", "nothing"};
+static const char *const names[] = {"request", "stdout", "stderr", "status", "ctl",     "s0",  "s1",
+                                    "s2",      "open",   "strict", "more",   "nothing", "call"};
 
 static const char *pick_name(struct fuzz_input *input)
 {
@@ -41,7 +41,7 @@ static uid_t pick_user(struct fuzz_input *input)
 
 static mode_t mode_of(const struct inode *inode)
 {
-    static const mode_t modes[SLOT_FILES] = {0777, 0666, 0444, 0444, 0444, 0222};
+    static const mode_t modes[SLOT_FILES] = {0777, 0666, 0444, 0444, 0444, 0222, 0666};
     mode_t permissions = inode->dir ? inode->dir->permissions : 0755;
     return (inode->file == SLOT_DIRECTORY ? S_IFDIR : S_IFREG) | (modes[inode->file] & permissions);
 }
@@ -58,6 +58,11 @@ bool names_has_permission(const struct inode *inode, uid_t uid, mode_t want)
     if (uid == owner_of(inode))
         want <<= 6;
     return (mode_of(inode) & want) == want;
+}
+
+bool names_is_single(const struct inode *inode)
+{
+    return inode->file == SLOT_REQUEST || inode->file == SLOT_CALL;
 }
 
 // --- Look-up
@@ -107,25 +112,27 @@ static void check_attr(const struct fuse_attr *attr, const struct inode *inode, 
                 (unsigned long long)attr->size, (unsigned long long)size);
 }
 
-// An inode that was told of: WHAT it is has to be what it was, and who opens
-// request must not share it with somebody else.
-static struct inode *told(uint64_t id, const struct inode *what, bool is_gone)
+// An inode that was told of: WHAT it is has to be what it was, and UID, who opens request
+// or call, must not share it with another process or user.
+static struct inode *told(uint64_t id, const struct inode *what, uid_t uid, bool is_gone)
 {
     struct inode *inode = kernel_inode(id);
 
     WORLD_CHECK(id != 0 && (id & ~UINT64_C(7)) != 0, "id %llu", (unsigned long long)id);
-    if (!inode && is_gone && what->file == SLOT_REQUEST)
+    if (!inode && is_gone && names_is_single(what))
         return NULL; // an alias that nobody knows
     if (!inode) {
         inode = &kernel_inodes[kernel_inode_count++];
         *inode = *what;
         inode->id = id;
+        inode->owner = uid;
     }
     WORLD_CHECK(!inode->is_retired, "id %llx is given out twice", (unsigned long long)id);
     WORLD_CHECK(inode->dir == what->dir && inode->file == what->file,
                 "id %llx has become another's", (unsigned long long)id);
-    WORLD_CHECK(!inode->is_handed_out, "two callers get one inode of request");
-    inode->is_handed_out = what->file == SLOT_REQUEST;
+    WORLD_CHECK(!inode->is_handed_out, "two callers get one inode");
+    WORLD_CHECK(!names_is_single(what) || inode->owner == uid, "an inode goes to another user");
+    inode->is_handed_out = names_is_single(what);
     if (!is_gone) {
         inode->count++;
         inode->seen_mode = what->seen_mode;
@@ -135,7 +142,7 @@ static struct inode *told(uint64_t id, const struct inode *what, bool is_gone)
     return is_gone ? NULL : inode;
 }
 
-struct inode *names_find(struct inode *parent, const char *name, bool is_gone)
+struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool is_gone)
 {
     AUTO_FREE char *bytes = NULL;
     struct inode found;
@@ -143,10 +150,10 @@ struct inode *names_find(struct inode *parent, const char *name, bool is_gone)
 
     if (kernel_inode_count + 1 >= KERNEL_INODES)
         return NULL;
-    world_trace("lookup %s in %llx%s", name, (unsigned long long)parent->id,
+    world_trace("lookup %s in %llx by %u%s", name, (unsigned long long)parent->id, uid,
                 is_gone ? ", gone" : "");
     struct reply reply =
-        kernel_call(FUSE_LOOKUP, parent->id, 0, name, strlen(name) + 1, NULL, 0, is_gone);
+        kernel_call(FUSE_LOOKUP, parent->id, uid, name, strlen(name) + 1, NULL, 0, is_gone);
     bytes = reply.bytes;
     if (!find(parent, name, &found)) {
         WORLD_CHECK(reply.error == ENOENT, "%s: %d", name, reply.error);
@@ -160,7 +167,7 @@ struct inode *names_find(struct inode *parent, const char *name, bool is_gone)
                 "the kernel may remember a file");
     found.seen_mode = entry.attr_valid ? entry.attr.mode : 0;
     found.dir->last_use_ms = found.dir->last_event_ms = world_now_ms;
-    return told(entry.nodeid, &found, is_gone);
+    return told(entry.nodeid, &found, uid, is_gone);
 }
 
 void names_lookup(struct fuzz_input *input)
@@ -168,7 +175,9 @@ void names_lookup(struct fuzz_input *input)
     struct inode *parent = pick_dir(input);
     const char *name = pick_name(input);
 
-    names_find(parent, name, fuzz_byte(input) % 16 == 15);
+    unsigned choice = fuzz_byte(input);
+
+    names_find(parent, name, choice & 0x20 ? KERNEL_USER : 0, choice % 16 == 15);
 }
 
 // --- Attributes
@@ -207,7 +216,7 @@ void names_setattr(struct fuzz_input *input)
 
     if (arg.valid == FATTR_MODE && arg.mode != mode_of(inode))
         expected = EPERM;
-    else if (arg.valid == FATTR_SIZE && inode->file != SLOT_REQUEST && inode->file != SLOT_CTL)
+    else if (arg.valid == FATTR_SIZE && !names_is_single(inode) && inode->file != SLOT_CTL)
         expected = EACCES;
     world_trace("setattr %llx, %x", (unsigned long long)inode->id, arg.valid);
     error = kernel_ask(FUSE_SETATTR, inode->id, 0, &arg, sizeof arg, NULL, 0);
@@ -311,7 +320,7 @@ void names_mkdir(struct fuzz_input *input)
     made.dir->permissions = arg.mode;
     memcpy(&entry, bytes, sizeof entry);
     check_attr(&entry.attr, &made, 0, false);
-    told(entry.nodeid, &made, is_gone);
+    told(entry.nodeid, &made, uid, is_gone);
 }
 
 static int expect_removal(const struct inode *parent, const char *name, uid_t uid, bool is_dir,
@@ -364,7 +373,7 @@ void names_remove(struct fuzz_input *input, bool is_dir)
 static void forget(struct inode *inode, uint64_t count)
 {
     inode->count -= count;
-    if (inode->count == 0 && inode->file == SLOT_REQUEST)
+    if (inode->count == 0 && names_is_single(inode))
         inode->is_retired = true;
 }
 

@@ -105,7 +105,7 @@ class Caller:
         """Writes and reads that do not wait."""
         body, answer, sent = payload(self.chance, tag), b"", 0
         data = b"cat\n" + body
-        fd = open_request(self.sandbox, os.O_NONBLOCK)
+        fd = open_call(self.sandbox, os.O_NONBLOCK)
         try:
             poll = select.poll()
             poll.register(fd, select.POLLOUT | select.POLLIN)
@@ -260,7 +260,7 @@ def victim(number, mount, folder):
             body, command = payload(chance, tag), line(chance)
             flags = chance.choice((0, 0, os.O_NONBLOCK))
             if chance.random() < 0.5:
-                fds.append(open_request(sandbox, flags))
+                fds.append(open_call(sandbox, flags))
                 for piece in (command[:5], command[5:], body):
                     write_all(fds[0], piece)
                     time.sleep(chance.choice((0, 0, 0.01)))
@@ -431,7 +431,7 @@ def leaks(daemon, before, blocks, idle):
     # What a command left behind on purpose is its own; what it was ended with is not.
     eventually(lambda: not processes(nap), f"processes are left: {processes(nap)}", 40)
     works(stable)
-    assert sorted(os.listdir(stable)) == ["ctl", "request", "status", "stderr", "stdout"]
+    assert sorted(os.listdir(stable)) == ["call", "ctl", "request", "status", "stderr", "stdout"]
     grown = kib(daemon.pid, "VmRSS") - idle
     assert is_sanitized(daemon.pid) or grown < 32 * 1024, f"it grew by {grown} KiB"
     if daemon.faults:

@@ -7,6 +7,7 @@
 
 #include <fuse_lowlevel.h>
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,6 +65,13 @@ START_TEST(finds_by_id)
         for (int other = SLOT_DIRECTORY; other < file; other++)
             ck_assert_uint_ne(node_id(a, (enum slot_file)file), node_id(a, (enum slot_file)other));
     }
+    // Only a sandbox has call.
+    ck_assert(node_has_file(a, SLOT_CALL));
+    struct node *slot = node_create(a, NODE_SLOT, "slot");
+    ck_assert(!node_has_file(slot, SLOT_CALL));
+    ck_assert(node_has_file(slot, SLOT_REQUEST));
+    node_hide(a, SLOT_CTL);
+    ck_assert(!node_has_file(a, SLOT_CTL));
     node_finish_all();
     ck_assert_uint_eq(freed, 2);
 }
@@ -219,7 +227,7 @@ END_TEST
 
 START_TEST(names_its_files)
 {
-    static const char *const names[] = {"request", "stdout", "stderr", "status", "ctl"};
+    static const char *const names[] = {"request", "stdout", "stderr", "status", "ctl", "call"};
 
     for (size_t i = 0; i < COUNT(names); i++) {
         enum slot_file file = node_file_by_name(names[i]);
@@ -277,8 +285,8 @@ START_TEST(hands_an_alias_to_one_at_a_time)
     node_init_root();
     struct node *a = make("a");
     node_ref(a);
-    struct node *one = node_hand_out_alias(a);
-    struct node *two = node_hand_out_alias(a);
+    struct node *one = node_hand_out_alias(a, SLOT_REQUEST, 7);
+    struct node *two = node_hand_out_alias(a, SLOT_REQUEST, 7);
     node_ref(one);
     node_ref(two);
     uint64_t one_id = node_id(one, SLOT_REQUEST);
@@ -287,9 +295,9 @@ START_TEST(hands_an_alias_to_one_at_a_time)
     ck_assert_uint_ne(one_id, node_id(a, SLOT_REQUEST));
     ck_assert_ptr_eq(node_find(one_id, &file), a);
     ck_assert_int_eq(file, SLOT_REQUEST);
-    node_alias_opened(one_id);
+    node_alias_opened(one_id, 7);
     node_alias_closed(one_id); // not the latest: it is not given again
-    ck_assert_ptr_ne(node_hand_out_alias(a), one);
+    ck_assert_ptr_ne(node_hand_out_alias(a, SLOT_REQUEST, 7), one);
     node_finish_all();
 }
 END_TEST
@@ -301,29 +309,77 @@ START_TEST(gives_the_latest_alias_again_when_it_has_come_back)
     node_init_root();
     struct node *a = make("a");
     node_ref(a);
-    struct node *one = node_hand_out_alias(a);
+    struct node *one = node_hand_out_alias(a, SLOT_REQUEST, 7);
     node_ref(one);
     uint64_t id = node_id(one, SLOT_REQUEST);
-    node_alias_opened(id);
-    node_alias_opened(id);
+    node_alias_opened(id, 7);
+    node_alias_opened(id, 7);
     node_alias_closed(id);
-    ck_assert_ptr_ne(node_hand_out_alias(a), one); // it is still open
+    ck_assert_ptr_ne(node_hand_out_alias(a, SLOT_REQUEST, 7), one); // it is still open
     node_finish_all();
 
     node_init_root();
     a = make("a");
     node_ref(a);
-    one = node_hand_out_alias(a);
+    one = node_hand_out_alias(a, SLOT_REQUEST, 7);
     node_ref(one);
     id = node_id(one, SLOT_REQUEST);
-    node_alias_opened(id);
+    node_alias_opened(id, 7);
     node_alias_closed(id);
-    ck_assert_ptr_eq(node_hand_out_alias(a), one);
+    ck_assert_ptr_eq(node_hand_out_alias(a, SLOT_REQUEST, 7), one);
     node_ref(one);
     node_forget(id, 2);
     ck_assert_ptr_null(node_find(id, &file));
-    ck_assert_ptr_null(a->alias);
-    ck_assert_ptr_nonnull(node_hand_out_alias(a));
+    ck_assert_ptr_null(a->aliases[0]);
+    ck_assert_ptr_nonnull(node_hand_out_alias(a, SLOT_REQUEST, 7));
+    node_finish_all();
+}
+END_TEST
+
+// Whoever holds an inode must not meet another user's opening in it.
+START_TEST(gives_an_alias_to_one_user)
+{
+    node_init_root();
+    struct node *a = make("a");
+    node_ref(a);
+    for (int file = SLOT_REQUEST; file < SLOT_FILES; file++) {
+        if (!node_has_aliases((enum slot_file)file))
+            continue;
+        struct node *one = node_hand_out_alias(a, (enum slot_file)file, 7);
+        uint64_t id = node_id(one, (enum slot_file)file);
+        node_ref(one);
+        ck_assert_int_eq(node_may_open(id, 7, 100), 0);
+        node_alias_opened(id, 7);
+        ck_assert_int_eq(node_may_open(id, 8, 100), -EBUSY);
+        ck_assert_int_eq(node_may_open(id, 7, 100), -ESTALE); // once, for another look-up
+        ck_assert_int_eq(node_may_open(id, 7, 101), -ESTALE);
+        ck_assert_int_eq(node_may_open(id, 7, 101), -EBUSY);
+        node_alias_closed(id);
+        ck_assert_int_eq(node_may_open(id, 8, 100), -EBUSY); // also later
+        struct node *two = node_hand_out_alias(a, (enum slot_file)file, 8);
+        ck_assert_ptr_ne(two, one);
+        node_ref(two);
+    }
+    ck_assert_int_eq(node_may_open(node_id(a, SLOT_CTL), 8, 1), 0);
+    node_finish_all();
+}
+END_TEST
+
+// A bind mount of the file is made by one user, for another.
+START_TEST(gives_an_alias_to_the_user_who_opens_it_first)
+{
+    node_init_root();
+    struct node *a = make("a");
+    node_ref(a);
+    struct node *one = node_hand_out_alias(a, SLOT_CALL, 0);
+    uint64_t id = node_id(one, SLOT_CALL);
+    node_ref(one);
+    ck_assert_int_eq(node_may_open(id, 7, 100), 0);
+    node_alias_opened(id, 7);
+    node_alias_closed(id);
+    ck_assert_int_eq(node_may_open(id, 0, 100), -EBUSY);
+    ck_assert_int_eq(node_may_open(id, 7, 100), 0);
+    ck_assert_ptr_ne(node_hand_out_alias(a, SLOT_CALL, 0), one);
     node_finish_all();
 }
 END_TEST
@@ -332,7 +388,7 @@ START_TEST(lives_as_long_as_an_alias)
 {
     node_init_root();
     struct node *a = make("a");
-    struct node *alias = node_hand_out_alias(a);
+    struct node *alias = node_hand_out_alias(a, SLOT_REQUEST, 7);
     node_ref(alias);
     uint64_t id = node_id(alias, SLOT_REQUEST);
     node_detach(a);
@@ -376,7 +432,8 @@ int main(void)
 {
     UNIT_RUN(
         "node", ONCE(hands_an_alias_to_one_at_a_time),
-        ONCE(gives_the_latest_alias_again_when_it_has_come_back), ONCE(lives_as_long_as_an_alias),
+        ONCE(gives_the_latest_alias_again_when_it_has_come_back), ONCE(gives_an_alias_to_one_user),
+        ONCE(gives_an_alias_to_the_user_who_opens_it_first), ONCE(lives_as_long_as_an_alias),
         ONCE(finds_each_of_many_names_in_each_of_two_directories), ONCE(has_a_root),
         ONCE(finds_by_id), ONCE(finds_nothing_by_other_ids), ONCE(finds_by_name),
         ONCE(is_freed_when_detached_and_forgotten), ONCE(is_freed_at_once_when_nobody_holds_it),
