@@ -21,6 +21,7 @@
 struct server {
     struct fs fs;
     char *config_path; // absolute: a daemon's working directory is /
+    struct sandboxes *sandboxes;
     struct session *session;
     int signal_fd;
     struct watch signal_watch;
@@ -57,7 +58,7 @@ static void on_lingered(void *data)
 static void on_idle(void *data)
 {
     struct server *server = data;
-    if (server->fs.is_ending && sandbox_busy_count() == 0)
+    if (server->fs.is_ending && sandboxes_busy_count(server->sandboxes) == 0)
         loop_defer(server->fs.loop, &server->ended);
 }
 
@@ -68,10 +69,11 @@ static void end(struct server *server, const char *why)
         loop_stop(server->fs.loop);
         return;
     }
-    log_info("ending: %s; %u jobs to cancel", why, sandbox_busy_count());
+    log_info("ending: %s; %u jobs to cancel", why, sandboxes_busy_count(server->sandboxes));
     daemon_notify("STOPPING=1");
     server->fs.is_ending = true;
     tree_cancel_all();
+    sandboxes_cancel_all(server->sandboxes); // those that nobody can read any more
     on_idle(server);
 }
 
@@ -97,7 +99,7 @@ static void reload(struct server *server)
     config = command_load(server->config_path, true);
     if (!config)
         log_error("%s has errors; the configuration of before stays", server->config_path);
-    else if (tree_configure(server->fs.loop, config) < 0)
+    else if (tree_configure(server->fs.loop, server->sandboxes, config) < 0)
         log_error("no memory for the new configuration; reload it again");
     else
         log_info("%s was read again: %zu sandboxes", server->config_path, config->count);
@@ -168,7 +170,7 @@ static int make_tree(struct server *server, struct error *err)
         return error_set(err, EINVAL, "%s has errors", server->config_path);
     result = node_init_root();
     if (result == 0)
-        result = tree_configure(server->fs.loop, config);
+        result = tree_configure(server->fs.loop, server->sandboxes, config);
     config_destroy(config);
     return result < 0 ? error_set(err, ENOMEM, "no memory") : 0;
 }
@@ -177,14 +179,18 @@ static int start(struct server *server, const struct options *options, const cha
                  struct error *err)
 {
     server->fs.loop = loop_create(err);
-    if (!server->fs.loop || watch_signals(server, err) < 0 || make_tree(server, err) < 0)
+    if (!server->fs.loop || watch_signals(server, err) < 0)
+        return -1;
+    server->sandboxes = sandboxes_create(server->fs.loop, on_idle, server);
+    if (!server->sandboxes)
+        return error_set(err, ENOMEM, "no memory");
+    if (make_tree(server, err) < 0)
         return -1;
     server->fs.on_init = on_init;
     server->fs.data = server;
     task_init(&server->ready, on_ready, server);
     task_init(&server->ended, on_ended, server);
     server->linger = (struct timer){.on_time = on_lingered, .data = server};
-    sandbox_set_on_idle(on_idle, server);
     handle_set_on_close(on_idle, server);
     server->session =
         session_create(&server->fs, server->config_path, mountpoint, options->mount_options,
@@ -202,7 +208,7 @@ static void finish(struct server *server)
         loop_unwatch(server->fs.loop, &server->signal_watch);
         loop_disarm(server->fs.loop, &server->linger);
         loop_run_tasks(server->fs.loop); // released jobs free themselves there
-        sandbox_finish_all();
+        sandboxes_destroy(server->sandboxes);
     }
     close_fd(&server->signal_fd);
     loop_destroy(server->fs.loop);
@@ -238,7 +244,9 @@ static void set_process_up(void)
 
 static int serve(const struct options *options)
 {
-    struct server server = {.signal_fd = -1};
+    // Static: an end that does not wait for jobs leaves their memory to the system, and
+    // whoever looks for leaks still finds it.
+    static struct server server = {.signal_fd = -1};
     AUTO_FREE char *mountpoint = NULL;
     struct error err = {0};
     int result = -1;

@@ -117,9 +117,10 @@ static void apply_settings(struct node *node, const struct sandbox_config *confi
     node->permissions = config->permissions;
 }
 
-static int add_sandbox(struct loop *loop, struct sandbox_config *config)
+static int add_sandbox(struct loop *loop, struct sandboxes *sandboxes,
+                       struct sandbox_config *config)
 {
-    struct sandbox *sandbox = sandbox_create(loop, config);
+    struct sandbox *sandbox = sandbox_create(sandboxes, config);
     struct slot_dir *dir =
         sandbox ? make_dir(loop, sandbox, node_root(), NODE_SANDBOX, config->name) : NULL;
 
@@ -162,7 +163,7 @@ static void change_sandbox(struct node *node, struct sandbox_config *config)
         loop_arm(node->dir->loop, &LIST_ENTRY(link, struct node, siblings)->dir->expiry, 0);
 }
 
-int tree_configure(struct loop *loop, const struct config *config)
+int tree_configure(struct loop *loop, struct sandboxes *sandboxes, const struct config *config)
 {
     struct list *children = &node_root()->children;
     int result = 0;
@@ -178,7 +179,7 @@ int tree_configure(struct loop *loop, const struct config *config)
     }
     for (size_t i = 0; i < config->count && result == 0; i++)
         if (!node_child(node_root(), config->sandboxes[i]->name))
-            result = add_sandbox(loop, config->sandboxes[i]);
+            result = add_sandbox(loop, sandboxes, config->sandboxes[i]);
     return result;
 }
 
@@ -265,7 +266,6 @@ void tree_cancel_all(void)
 {
     for (struct list *link = all_dirs.next; link != &all_dirs; link = link->next)
         cancel(LIST_ENTRY(link, struct slot_dir, link));
-    sandbox_cancel_all(); // those that nobody can read any more
 }
 
 static void close_all(struct slot_dir *dir, int errnum)

@@ -36,10 +36,10 @@ void slot_dir_discard(struct slot_dir *dir);
 // ID have changed and the kernel has no part in it. NULL: nobody is.
 void tree_set_on_change(void (*callback)(void *data, uint64_t id), void *data);
 
-// Makes the directories of CONFIG, and changes or removes those that are there.
-// Jobs of a removed sandbox run to their end. 0 or -ENOMEM, then some of it is
-// done, and trying again is right.
-int tree_configure(struct loop *loop, const struct config *config);
+// Makes the directories of CONFIG, with their sandboxes among SANDBOXES, and changes or removes
+// those that are there. Jobs of a removed sandbox run to their end. 0 or -ENOMEM, then some of it
+// is done, and trying again is right.
+int tree_configure(struct loop *loop, struct sandboxes *sandboxes, const struct config *config);
 
 // Makes a slot called NAME in the directory PARENT of a sandbox, for UID and
 // GID, with PERMISSIONS. Returns its node, or NULL with *ERRNUM set: EPERM (not
@@ -53,7 +53,7 @@ void tree_remove_slot(struct node *node);
 // A file of DIR was used: its time to live begins anew.
 void tree_touch(struct slot_dir *dir);
 
-// Cancels every job and every request that is being written.
+// Cancels every request that is being written, and the job of every slot and conversation.
 void tree_cancel_all(void);
 
 // Answers everybody who still waits with ERRNUM and frees everything. The mount

@@ -19,17 +19,27 @@ struct job_owner {
     void *data;
 };
 
-struct agents;
+struct routes;
 struct job;
 
-// Makes a job that waits for job_start. Takes over REQUEST, which is empty
-// afterwards, whatever happens. AGENTS are the sandbox's, NULL: none. on_done is called, with DATA,
-// once, when the outcome is known, before the owner hears of it. NULL with ERR set: EINVAL (the
-// mode cannot run such a command) or ENOMEM.
-struct job *job_create(struct loop *loop, struct sandbox_config *config, struct agents *agents,
-                       struct request *request, const struct caller *caller,
-                       enum job_keeping keeping, const struct job_owner *owner,
-                       void (*on_done)(void *data), void *data, struct error *err);
+// Whose job it is, and how it is to be run. All of it is needed only during the call,
+// except that the job has references to CONFIG and ROUTES, and LOOP outlives it.
+struct job_spec {
+    struct loop *loop;
+    struct sandbox_config *config;
+    struct routes *routes; // of a sandbox with this mode
+    const struct caller *caller;
+    enum job_keeping keeping;
+    struct job_owner owner;
+    // Called once, when the outcome is known, before the owner hears of it.
+    void (*on_done)(void *data);
+    void *done_data;
+};
+
+// Makes a job that waits for job_start. Takes over REQUEST, which is empty afterwards,
+// whatever happens. NULL with ERR set: EINVAL (the mode cannot run such a command),
+// EMFILE, ENFILE or ENOMEM.
+struct job *job_create(const struct job_spec *spec, struct request *request, struct error *err);
 
 void job_start(struct job *job);
 

@@ -3,86 +3,130 @@
 
 #include "agents.h"
 #include "cleanup.h"
-#include "launch.h"
-#include "log.h"
+#include "job_log.h"
 #include "mode.h"
 #include "process.h"
+#include "queue.h"
+#include "route.h"
 #include "units.h"
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
+
+struct sandboxes {
+    struct loop *loop;
+    struct list all;     // of struct sandbox
+    unsigned busy_count; // jobs that have not ended
+    void (*on_idle)(void *data);
+    void *idle_data;
+};
 
 struct sandbox {
-    struct list link; // in all_sandboxes
-    struct loop *loop;
+    struct list link; // in sandboxes->all
+    struct sandboxes *sandboxes;
     struct sandbox_config *config;
-    struct agents *agents; // NULL: its commands go another way, or there is no need now
+    struct routes *routes; // NULL: there is no need for them now
     bool is_retired;
-    struct list running; // of struct entry
-    struct list queued;  // in order of arrival
-    unsigned running_count;
-    unsigned queued_count;
-    bool is_starting; // start_next is at work
+    struct queue queue; // of struct entry
+    bool is_starting;   // start_next is at work
     unsigned references;
 };
 
 // A job that has not ended.
 struct entry {
-    struct list link;
+    struct queue_entry place;
     struct sandbox *sandbox;
     struct job *job;
-    bool is_running;
     uid_t uid;
     pid_t pid;
     char *slot;
 };
 
-static struct list all_sandboxes = {&all_sandboxes, &all_sandboxes};
-static unsigned busy_count;
-static void (*on_idle)(void *data);
-static void *idle_data;
-
-void sandbox_set_on_idle(void (*callback)(void *data), void *data)
+static struct entry *entry_of(struct queue_entry *place)
 {
-    on_idle = callback;
-    idle_data = data;
+    return LIST_ENTRY(place, struct entry, place);
 }
 
-unsigned sandbox_busy_count(void)
+// --- All of them
+
+struct sandboxes *sandboxes_create(struct loop *loop, void (*on_idle)(void *data), void *data)
 {
-    return busy_count;
+    struct sandboxes *sandboxes = calloc(1, sizeof *sandboxes);
+
+    if (!sandboxes)
+        return NULL;
+    *sandboxes = (struct sandboxes){.loop = loop, .on_idle = on_idle, .idle_data = data};
+    list_init(&sandboxes->all);
+    return sandboxes;
 }
 
-struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config)
+unsigned sandboxes_busy_count(const struct sandboxes *sandboxes)
+{
+    return sandboxes->busy_count;
+}
+
+static void cancel_all(struct sandbox *sandbox)
+{
+    struct list *running = &sandbox->queue.running;
+    struct queue_entry *last;
+
+    // The queue first, and from its end: a place that becomes free must not
+    // start one that is about to be cancelled.
+    while ((last = queue_last_waiting(&sandbox->queue)))
+        job_cancel(entry_of(last)->job);
+    for (struct list *link = running->next, *next; link != running; link = next) {
+        next = link->next;
+        job_cancel(entry_of(LIST_ENTRY(link, struct queue_entry, link))->job);
+    }
+}
+
+void sandboxes_cancel_all(struct sandboxes *sandboxes)
+{
+    for (struct list *link = sandboxes->all.next, *next; link != &sandboxes->all; link = next) {
+        struct sandbox *sandbox = LIST_ENTRY(link, struct sandbox, link);
+        sandbox_ref(sandbox); // its last job may be its last use
+        cancel_all(sandbox);
+        next = link->next;
+        sandbox_unref(sandbox);
+    }
+}
+
+void sandboxes_destroy(struct sandboxes *sandboxes)
+{
+    agents_finish_all();
+    process_finish_all();
+    if (sandboxes && list_is_empty(&sandboxes->all))
+        free(sandboxes);
+}
+
+// --- One of them
+
+struct sandbox *sandbox_create(struct sandboxes *sandboxes, struct sandbox_config *config)
 {
     struct sandbox *sandbox = calloc(1, sizeof *sandbox);
 
     if (!sandbox)
         return NULL;
     sandbox->references = 1;
-    sandbox->loop = loop;
-    if (mode_agent_settings(config) && !(sandbox->agents = agents_create(loop, config))) {
+    sandbox->sandboxes = sandboxes;
+    sandbox->routes = routes_create(sandboxes->loop, config);
+    if (!sandbox->routes) {
         free(sandbox);
         return NULL;
     }
     sandbox->config = sandbox_config_ref(config);
-    list_init(&sandbox->link);
-    list_append(&all_sandboxes, &sandbox->link);
-    list_init(&sandbox->running);
-    list_init(&sandbox->queued);
+    list_append(&sandboxes->all, &sandbox->link);
+    queue_init(&sandbox->queue);
+    queue_set_limits(&sandbox->queue, config->max_running, config->max_queued);
     return sandbox;
 }
 
 static void free_if_unused(struct sandbox *sandbox)
 {
-    if (sandbox->references > 0 || sandbox->is_starting ||
-        sandbox->running_count + sandbox->queued_count > 0)
+    if (sandbox->references > 0 || sandbox->is_starting || !queue_is_empty(&sandbox->queue))
         return;
     list_remove(&sandbox->link);
-    agents_unref(sandbox->agents);
+    routes_unref(sandbox->routes);
     sandbox_config_unref(sandbox->config);
     free(sandbox);
 }
@@ -106,110 +150,24 @@ const struct sandbox_config *sandbox_config(const struct sandbox *sandbox)
     return sandbox->config;
 }
 
-// --- The log
-
-// A line that is put together without memory of its own: when there is none, what
-// is logged matters most.
-struct line {
-    char text[2048];
-    size_t length;
-};
-
-__attribute__((format(printf, 2, 3))) static void append(struct line *line, const char *format, ...)
-{
-    size_t room = sizeof line->text - line->length;
-    va_list args;
-    int length;
-
-    va_start(args, format);
-    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized)
-    length = vsnprintf(line->text + line->length, room, format, args);
-    va_end(args);
-    if (length > 0)
-        line->length += (size_t)length < room ? (size_t)length : room - 1;
-}
-
-// A command's word as a log field: quoted when it is not plain.
-static void append_quoted(struct line *line, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-./+:,@%";
-
-    if (*word && word[strspn(word, plain)] == '\0') {
-        append(line, "%.256s", word);
-        return;
-    }
-    append(line, "\"");
-    for (size_t i = 0; word[i] && i < 256; i++)
-        append(line, word[i] == '"' || word[i] == '\\' ? "\\%c" : "%c", word[i]);
-    append(line, "\"");
-}
-
-static void log_job(const struct entry *entry)
-{
-    const struct job *job = entry->job;
-    struct line line = {0};
-    char outcome[OUTCOME_MAX_LINE];
-    size_t length = outcome_format(job_outcome(job), outcome);
-
-    append(&line, "job sandbox=");
-    append_quoted(&line, entry->sandbox->config->name);
-    append(&line, " slot=");
-    append_quoted(&line, entry->slot);
-    append(&line, " uid=%u pid=%d command=", (unsigned)entry->uid, (int)entry->pid);
-    append_quoted(&line, job_command(job));
-    append(&line, " ms=%" PRIu64 " in=%" PRIu64 " out=%" PRIu64 " err=%" PRIu64 " outcome=%.*s",
-           job_duration_ms(job), job_input_bytes(job), job_output(job, JOB_STDOUT)->total,
-           job_output(job, JOB_STDERR)->total, (int)length - 1, outcome);
-    log_info("%s", line.text);
-}
-
-void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,
-                         const char *slot, const struct error *err)
-{
-    struct line line = {0};
-
-    // Not its message: that may quote the command line.
-    append(&line, "refused sandbox=");
-    append_quoted(&line, sandbox->config->name);
-    append(&line, " slot=");
-    append_quoted(&line, slot);
-    log_info("%s uid=%u pid=%d error=%s", line.text, (unsigned)caller->identity.uid,
-             (int)caller->pid, strerrorname_np(err->code));
-}
-
 // --- The queue
 
 static void free_entry(struct entry *entry)
 {
-    list_remove(&entry->link);
     free(entry->slot);
     free(entry);
 }
 
-static void start(struct entry *entry)
-{
-    struct sandbox *sandbox = entry->sandbox;
-
-    list_remove(&entry->link);
-    list_append(&sandbox->running, &entry->link);
-    entry->is_running = true;
-    sandbox->running_count++;
-    job_start(entry->job); // may end it at once, and free the entry
-}
-
 static void start_next(struct sandbox *sandbox)
 {
+    struct queue_entry *next;
+
     // A job may end as it is started, and come here again: not deeper and deeper.
     if (sandbox->is_starting)
         return;
     sandbox->is_starting = true;
-    while (!list_is_empty(&sandbox->queued) &&
-           sandbox->running_count < sandbox->config->max_running) {
-        struct entry *entry = LIST_ENTRY(sandbox->queued.next, struct entry, link);
-        sandbox->queued_count--;
-        start(entry);
-    }
+    while ((next = queue_next(&sandbox->queue)))
+        job_start(entry_of(next)->job); // may end it at once, and free the entry
     sandbox->is_starting = false;
 }
 
@@ -217,85 +175,57 @@ static void on_done(void *data)
 {
     struct entry *entry = data;
     struct sandbox *sandbox = entry->sandbox;
+    struct sandboxes *sandboxes = sandbox->sandboxes;
+    struct job_log log = {.sandbox = sandbox->config->name,
+                          .slot = entry->slot,
+                          .uid = entry->uid,
+                          .pid = entry->pid};
 
-    log_job(entry);
-    busy_count--;
-    if (entry->is_running)
-        sandbox->running_count--;
-    else
-        sandbox->queued_count--;
+    job_log_end(&log, entry->job);
+    sandboxes->busy_count--;
+    queue_remove(&sandbox->queue, &entry->place);
     free_entry(entry);
     start_next(sandbox);
     free_if_unused(sandbox);
-    if (busy_count == 0 && on_idle)
-        on_idle(idle_data);
+    if (sandboxes->busy_count == 0 && sandboxes->on_idle)
+        sandboxes->on_idle(sandboxes->idle_data);
 }
 
-static void give_up_agents(struct sandbox *sandbox)
+// Jobs that are under way stay with the routes that they have.
+static void give_up_routes(struct sandbox *sandbox)
 {
-    if (sandbox->agents)
-        agents_retire(sandbox->agents);
-    agents_unref(take_ptr(&sandbox->agents));
-}
-
-// Jobs that are under way stay with the connections that they have.
-static void configure_agents(struct sandbox *sandbox, struct sandbox_config *config)
-{
-    if (sandbox->agents && sandbox_config_same_place(sandbox->config, config))
-        return;
-    give_up_agents(sandbox);
-    sandbox->agents = mode_agent_settings(config) ? agents_create(sandbox->loop, config) : NULL;
+    if (sandbox->routes)
+        routes_retire(sandbox->routes);
+    routes_unref(take_ptr(&sandbox->routes));
 }
 
 void sandbox_retire(struct sandbox *sandbox)
 {
     sandbox->is_retired = true;
-    give_up_agents(sandbox);
+    give_up_routes(sandbox);
 }
 
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
 {
     struct sandbox_config *old = sandbox->config;
 
-    configure_agents(sandbox, config);
+    if (!sandbox_config_same_place(old, config))
+        give_up_routes(sandbox);
     sandbox->config = sandbox_config_ref(config);
     sandbox_config_unref(old);
+    if (!sandbox->routes)
+        sandbox->routes = routes_create(sandbox->sandboxes->loop, config); // else with a request
+    queue_set_limits(&sandbox->queue, config->max_running, config->max_queued);
     start_next(sandbox);
-}
-
-static void cancel_all(struct sandbox *sandbox)
-{
-    // The queue first, and from its end: a place that becomes free must not
-    // start one that is about to be cancelled.
-    while (!list_is_empty(&sandbox->queued))
-        job_cancel(LIST_ENTRY(sandbox->queued.previous, struct entry, link)->job);
-    for (struct list *link = sandbox->running.next, *next; link != &sandbox->running; link = next) {
-        next = link->next;
-        job_cancel(LIST_ENTRY(link, struct entry, link)->job);
-    }
-}
-
-void sandbox_cancel_all(void)
-{
-    for (struct list *link = all_sandboxes.next, *next; link != &all_sandboxes; link = next) {
-        struct sandbox *sandbox = LIST_ENTRY(link, struct sandbox, link);
-        sandbox_ref(sandbox); // its last job may be its last use
-        cancel_all(sandbox);
-        next = link->next;
-        sandbox_unref(sandbox);
-    }
 }
 
 // --- Acceptance
 
-// A sandbox that requires an agent never goes without.
-static int check_agents(struct sandbox *sandbox, struct error *err)
+static int check_routes(struct sandbox *sandbox, struct error *err)
 {
-    if (!sandbox->agents && mode_agent_settings(sandbox->config))
-        sandbox->agents = agents_create(sandbox->loop, sandbox->config);
-    return sandbox->agents || !mode_agent_settings(sandbox->config)
-               ? 0
-               : error_set(err, ENOMEM, "no memory for connections to the agent");
+    if (!sandbox->routes)
+        sandbox->routes = routes_create(sandbox->sandboxes->loop, sandbox->config);
+    return sandbox->routes ? 0 : error_set(err, ENOMEM, "no memory for the way to the commands");
 }
 
 static int check_request(const struct sandbox *sandbox, const struct request *request,
@@ -315,26 +245,32 @@ static int check_request(const struct sandbox *sandbox, const struct request *re
         duration_format(config->max_timeout_ms, maximum);
         return error_set(err, EINVAL, "--timeout can be at most %s in this sandbox", maximum);
     }
-    if (sandbox->running_count >= config->max_running &&
-        sandbox->queued_count >= config->max_queued)
+    if (queue_is_full(&sandbox->queue))
         return error_set(err, EAGAIN,
                          "%u jobs run and %u wait, which is all that the sandbox takes; try again "
                          "later",
-                         sandbox->running_count, sandbox->queued_count);
+                         sandbox->queue.running_count, sandbox->queue.waiting_count);
     return 0;
 }
 
-struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
-                           const struct caller *caller, const char *slot, enum job_keeping keeping,
-                           const struct job_owner *owner, struct error *err)
+// Makes the job of REQUEST, which is taken over, with an entry in the queue's terms.
+static struct entry *make_entry(struct sandbox *sandbox, struct request *request,
+                                const struct caller *caller, const char *slot,
+                                enum job_keeping keeping, const struct job_owner *owner,
+                                struct error *err)
 {
-    AUTO(request_finish) struct request taken = *request;
-    struct entry *entry;
+    struct entry *entry = calloc(1, sizeof *entry);
+    struct job_spec spec = {
+        .loop = sandbox->sandboxes->loop,
+        .config = sandbox->config,
+        .routes = sandbox->routes,
+        .caller = caller,
+        .keeping = keeping,
+        .owner = *owner,
+        .on_done = on_done,
+        .done_data = entry,
+    };
 
-    *request = (struct request){0};
-    if (check_request(sandbox, &taken, err) < 0 || check_agents(sandbox, err) < 0)
-        return NULL;
-    entry = calloc(1, sizeof *entry);
     if (!entry || !(entry->slot = strdup(slot))) {
         error_set(err, ENOMEM, "no memory");
         free(entry);
@@ -343,30 +279,45 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
     entry->sandbox = sandbox;
     entry->uid = caller->identity.uid;
     entry->pid = caller->pid;
-    list_init(&entry->link);
-    entry->job = job_create(sandbox->loop, sandbox->config, sandbox->agents, &taken, caller,
-                            keeping, owner, on_done, entry, err);
+    entry->job = job_create(&spec, request, err);
     if (!entry->job) {
         free_entry(entry);
         return NULL;
     }
-    struct job *job = entry->job;
+    return entry;
+}
+
+struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
+                           const struct caller *caller, const char *slot, enum job_keeping keeping,
+                           const struct job_owner *owner, struct error *err)
+{
+    AUTO(request_finish) struct request taken = *request;
+    struct entry *entry = NULL;
+    struct job *job;
+
+    *request = (struct request){0};
+    if (check_request(sandbox, &taken, err) == 0 && check_routes(sandbox, err) == 0)
+        entry = make_entry(sandbox, &taken, caller, slot, keeping, owner, err);
+    if (!entry)
+        return NULL;
+    job = entry->job;
     if (sandbox->is_retired)
-        give_up_agents(sandbox); // the job has them
-    busy_count++;
-    if (sandbox->running_count < sandbox->config->max_running)
-        start(entry);
-    else {
-        list_append(&sandbox->queued, &entry->link);
-        sandbox->queued_count++;
-    }
+        give_up_routes(sandbox); // the job has them
+    sandbox->sandboxes->busy_count++;
+    if (queue_add(&sandbox->queue, &entry->place))
+        job_start(job); // may end it at once, and free the entry
     return job;
 }
 
-void sandbox_finish_all(void)
+void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,
+                         const char *slot, const struct error *err)
 {
-    agents_finish_all();
-    process_finish_all();
+    struct job_log log = {.sandbox = sandbox->config->name,
+                          .slot = slot,
+                          .uid = caller->identity.uid,
+                          .pid = caller->pid};
+
+    job_log_refusal(&log, err);
 }
 
 int sandbox_raise_descriptor_limit(void)

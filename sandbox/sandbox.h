@@ -8,8 +8,29 @@
 
 struct sandbox;
 
+// --- All sandboxes of a daemon
+
+struct sandboxes;
+
+// on_idle is called with DATA each time the last job of all sandboxes has ended; it may be
+// NULL. LOOP outlives the result. NULL when there is no memory.
+struct sandboxes *sandboxes_create(struct loop *loop, void (*on_idle)(void *data), void *data);
+
+// How many jobs have not ended, in all sandboxes.
+unsigned sandboxes_busy_count(const struct sandboxes *sandboxes);
+
+// Cancels every job of all sandboxes, queued or running.
+void sandboxes_cancel_all(struct sandboxes *sandboxes);
+
+// Frees what outlived its sandbox, without waiting; for the end, when the loop runs
+// no more. Sandboxes whose jobs have not ended, and SANDBOXES with them, are left to the
+// end of the program. May be NULL.
+void sandboxes_destroy(struct sandboxes *sandboxes);
+
+// --- One sandbox
+
 // The caller gets a reference. NULL when there is no memory.
-struct sandbox *sandbox_create(struct loop *loop, struct sandbox_config *config);
+struct sandbox *sandbox_create(struct sandboxes *sandboxes, struct sandbox_config *config);
 
 // A reference more, or less; may be NULL. It is freed when there is none left and
 // its last job has been done: jobs run on.
@@ -34,19 +55,6 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
 // For the log: a request that was refused with ERR.
 void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,
                          const char *slot, const struct error *err);
-
-// Cancels every job of all sandboxes, queued or running.
-void sandbox_cancel_all(void);
-
-// How many jobs have not ended, in all sandboxes.
-unsigned sandbox_busy_count(void);
-
-// CALLBACK is called with DATA each time the last job of all sandboxes has ended.
-void sandbox_set_on_idle(void (*callback)(void *data), void *data);
-
-// Frees what outlived its sandbox, without waiting; for the end, when the loop runs
-// no more.
-void sandbox_finish_all(void);
 
 // Lets the daemon have as many descriptors as the system allows; commands start with
 // the limit that the daemon was given. Returns 0 or -errno.

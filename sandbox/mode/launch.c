@@ -11,12 +11,14 @@ int launch_prepare(struct launch *launch, const struct sandbox_config *config,
                    const struct request *request, const struct caller *caller, struct error *err)
 {
     AUTO(words_finish) struct words env = {0};
+    const struct mode *mode = mode_of(config->mode);
     struct command command = {.env = &env, .argv = &request->argv, .caller = caller};
 
     if (environment_merge(&env, &config->env) < 0 || environment_merge(&env, &request->env) < 0)
         return error_set(err, ENOMEM, "no memory");
     launch->has_env = env.count > 0;
-    return mode_of(config->mode)->prepare(config->settings, &command, launch, err);
+    launch->client = mode->client ? mode : NULL;
+    return mode->prepare(config->settings, &command, launch, err);
 }
 
 int launch_prepare_remote(struct launch *launch, const struct sandbox_config *config,
@@ -25,7 +27,6 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
     const struct agent_settings *agent = mode_agent_settings(config);
     struct argv argv = {.words = &launch->argv};
 
-    launch->is_remote = true;
     argv_add_all(&argv, &request->argv);
     if (environment_merge(&launch->env, &config->env) < 0 ||
         environment_merge(&launch->env, &request->env) < 0 ||

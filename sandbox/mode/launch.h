@@ -10,17 +10,19 @@
 // A file of launch's bytes that only the process can open, in memory.
 #define LAUNCH_FILE "/proc/self/fd/3"
 
-// All owned; all zero is none.
+struct mode;
+
+// All zero is none. The members are owned, except client.
 struct launch {
     struct words argv;
-    struct words env;         // the whole environment of the process
-    char *workdir;            // NULL: /
-    bool is_remote;           // the command itself, for an agent: env is what is added to
-                              // the agent's, and workdir may be NULL for the agent's
-    struct identity identity; // when has_identity
-    bool has_identity;        // else as the daemon
-    bool has_env;             // the command was given an environment
-    struct buffer file;       // what the process finds at LAUNCH_FILE; empty: no such file
+    struct words env;          // the whole environment of the process; for an agent, what is
+                               // added to the agent's
+    char *workdir;             // NULL: /, or for an agent the agent's
+    const struct mode *client; // whose client the process is; NULL: the process is the command
+    struct identity identity;  // when has_identity
+    bool has_identity;         // else as the daemon
+    bool has_env;              // the command was given an environment
+    struct buffer file;        // what the process finds at LAUNCH_FILE; empty: no such file
 };
 
 // Fills in LAUNCH, which is all zero, for REQUEST of CALLER's with CONFIG. 0, or

@@ -11,7 +11,7 @@ struct agents;
 
 // What is to run. The launch is needed until the channel is destroyed.
 struct remote_spec {
-    const struct launch *launch; // is_remote
+    const struct launch *launch; // by launch_prepare_remote
     uint64_t deadline_ns;        // then the agent kills it by itself; 0: never
 };
 

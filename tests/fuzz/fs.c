@@ -41,6 +41,7 @@ unsigned kernel_pending_count;
 bool kernel_is_ending;
 
 static struct fs fs;
+static struct sandboxes *sandboxes;
 static struct session *session;
 static struct pending now; // what is to be answered at once
 static bool is_initialized;
@@ -221,7 +222,7 @@ static void configure(unsigned which)
     };
 
     world_trace("configuration %u", which);
-    WORLD_CHECK(tree_configure(fs.loop, configs[which]) == 0, "no memory");
+    WORLD_CHECK(tree_configure(fs.loop, sandboxes, configs[which]) == 0, "no memory");
     for (unsigned i = 0; i < model_dir_count; i++)
         if (model_dirs[i].is_sandbox && !model_dirs[i].is_removed &&
             strcmp(model_dirs[i].name, sandboxes[which][0].name) != 0 &&
@@ -270,6 +271,8 @@ static void begin(void)
     is_initialized = is_unmounted = false;
     stale_interrupts = 0;
     fs = (struct fs){.loop = world_begin(), .on_init = on_init};
+    sandboxes = sandboxes_create(fs.loop, NULL, NULL);
+    WORLD_CHECK(sandboxes, "no memory");
     wire_begin(&kernel_events);
     model_begin();
     WORLD_CHECK(node_init_root() == 0, "no memory");
@@ -326,7 +329,8 @@ static void end_in_order(void)
     files_open(&(struct fuzz_input){late, 2});
     files_open(&(struct fuzz_input){late + 1, 2});
     kernel_settle(1000);
-    WORLD_CHECK(sandbox_busy_count() == 0, "%u jobs are left", sandbox_busy_count());
+    WORLD_CHECK(sandboxes_busy_count(sandboxes) == 0, "%u jobs are left",
+                sandboxes_busy_count(sandboxes));
     WORLD_CHECK(kernel_pending_count == 0, "%u still wait", kernel_pending_count);
     for (unsigned i = 0; i < kernel_file_count; i++)
         if (kernel_files[i].is_open) {
@@ -356,8 +360,9 @@ static void finish(void)
     wire_end();
     world_settle(2000); // what ran is cancelled, and ends
     loop_run_tasks(fs.loop);
-    WORLD_CHECK(sandbox_busy_count() == 0, "%u jobs are left", sandbox_busy_count());
-    sandbox_finish_all();
+    WORLD_CHECK(sandboxes_busy_count(sandboxes) == 0, "%u jobs are left",
+                sandboxes_busy_count(sandboxes));
+    sandboxes_destroy(sandboxes);
     WORLD_CHECK(!is_unmounted, "the session has ended by itself");
     model_finish_jobs();
     world_end();

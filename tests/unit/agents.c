@@ -14,6 +14,7 @@
 
 static struct loop *loop;
 static struct config *config;
+static struct sandboxes *sandboxes;
 static struct sandbox *sandbox;
 static char folder[] = "/tmp/hooksfs-unit-XXXXXX";
 static struct timer limit;
@@ -82,7 +83,8 @@ static void begin(const char *settings)
     loop = loop_create(NULL);
     limit = (struct timer){.on_time = on_limit};
     loop_arm(loop, &limit, 35000);
-    sandbox = sandbox_create(loop, config->sandboxes[0]);
+    sandboxes = sandboxes_create(loop, NULL, NULL);
+    sandbox = sandbox_create(sandboxes, config->sandboxes[0]);
     ck_assert_ptr_nonnull(sandbox);
 }
 
@@ -186,7 +188,7 @@ static void finish(void)
     loop_run_tasks(loop);
     loop_disarm(loop, &limit);
     world_end(loop);
-    sandbox_finish_all();
+    sandboxes_destroy(sandboxes);
     config_destroy(config);
     snprintf(command, sizeof command, "rm -r %s", folder);
     ck_assert_int_eq(system(command), 0);
@@ -401,7 +403,7 @@ START_TEST(is_cancelled_while_it_waits)
     ck_ends(job, "130 cancelled", "");
     job = submit("cat", JOB_KEEPS);
     job_release(job);
-    while (sandbox_busy_count() > 0)
+    while (sandboxes_busy_count(sandboxes) > 0)
         pass(10);
     finish();
 }
@@ -490,7 +492,7 @@ START_TEST(lets_a_released_job_be_spoken_of)
     while (count("frames.1", FRAME_START) == 0)
         pass(10);
     job_release(job);
-    while (sandbox_busy_count() > 0)
+    while (sandboxes_busy_count(sandboxes) > 0)
         pass(10);
     ck_ends(ask("cat", "again"), "0 exited", "again");
     ck_assert_int_eq(connection_count(), 1);

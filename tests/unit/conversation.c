@@ -11,12 +11,19 @@
 
 static struct loop *loop;
 static struct config *config;
+static struct sandboxes *sandboxes;
 static struct sandbox *sandbox;
 static struct conversation *conversation;
 
 static void on_change(void *data)
 {
     ck_assert_ptr_eq(data, &conversation);
+    loop_stop(loop);
+}
+
+static void on_idle(void *data)
+{
+    (void)data;
     loop_stop(loop);
 }
 
@@ -32,24 +39,19 @@ static void setup(const char *settings)
     config = world_config(string);
     free(string);
     loop = loop_create(NULL);
-    sandbox = sandbox_create(loop, config->sandboxes[0]);
+    sandboxes = sandboxes_create(loop, on_idle, NULL);
+    sandbox = sandbox_create(sandboxes, config->sandboxes[0]);
     conversation = conversation_create(loop, sandbox, "x", &caller, on_change, &conversation);
     ck_assert_ptr_nonnull(conversation);
-}
-
-static void on_idle(void *data)
-{
-    (void)data;
-    loop_stop(loop);
 }
 
 static void finish(void)
 {
     conversation_destroy(conversation);
-    sandbox_set_on_idle(on_idle, NULL);
-    while (sandbox_busy_count() > 0)
+    while (sandboxes_busy_count(sandboxes) > 0)
         loop_run(loop);
     sandbox_unref(sandbox);
+    sandboxes_destroy(sandboxes);
     world_end(loop);
     config_destroy(config);
 }

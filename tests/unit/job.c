@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include "job.h"
+#include "route.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -31,12 +32,30 @@ static void on_done(void *data)
     loop_stop(loop);
 }
 
+// The job of REQUEST in the sandbox of the configuration; takes REQUEST over.
+static struct job *make(struct request *request, struct error *err)
+{
+    struct caller caller = world_caller();
+    struct job_spec spec = {
+        .loop = loop,
+        .config = config->sandboxes[0],
+        .routes = routes_create(loop, config->sandboxes[0]),
+        .caller = &caller,
+        .keeping = JOB_KEEPS,
+        .owner = {.on_change = on_change, .data = &job},
+        .on_done = on_done,
+        .done_data = &done_count,
+    };
+    struct job *made = job_create(&spec, request, err);
+
+    routes_unref(spec.routes); // the job has a reference
+    return made;
+}
+
 static void create(const char *settings, const char *line)
 {
     struct buffer text = {0};
     struct request request = world_request(line);
-    struct caller caller = world_caller();
-    struct job_owner owner = {.on_change = on_change, .data = &job};
     struct error err = {0};
 
     signal(SIGPIPE, SIG_IGN); // as the daemon does
@@ -46,8 +65,7 @@ static void create(const char *settings, const char *line)
     config = world_config(string);
     free(string);
     loop = loop_create(NULL);
-    job = job_create(loop, config->sandboxes[0], NULL, &request, &caller, JOB_KEEPS, &owner,
-                     on_done, &done_count, &err);
+    job = make(&request, &err);
     ck_assert_msg(job != NULL, "%s", err.code ? error_message(&err) : "");
     ck_assert_ptr_null(request.argv.items); // it was taken over
     ck_assert(!job_is_done(job));
@@ -549,8 +567,6 @@ START_TEST(knows_a_client_from_a_command)
     struct buffer text = {0};
     const char *client = clients[_i].path;
     struct request request = world_request("cmd");
-    struct caller caller = world_caller();
-    struct job_owner owner = {.on_change = on_change, .data = &job};
     char line[OUTCOME_MAX_LINE];
 
     if (*client == '@') {
@@ -565,8 +581,7 @@ START_TEST(knows_a_client_from_a_command)
     config = world_config(string);
     free(string);
     loop = loop_create(NULL);
-    job = job_create(loop, config->sandboxes[0], NULL, &request, &caller, JOB_KEEPS, &owner,
-                     on_done, &done_count, NULL);
+    job = make(&request, NULL);
     job_start(job);
     job_end_stdin(job);
     wait_done();
@@ -583,14 +598,11 @@ END_TEST
 START_TEST(refuses_what_the_mode_cannot_run)
 {
     struct request request = world_request("A=1 /x=y");
-    struct caller caller = world_caller();
-    struct job_owner owner = {.on_change = on_change, .data = &job};
     struct error err = {0};
 
     config = world_config("[s]\nmode = kubectl_exec\npod = p\n");
     loop = loop_create(NULL);
-    job = job_create(loop, config->sandboxes[0], NULL, &request, &caller, JOB_KEEPS, &owner,
-                     on_done, &done_count, &err);
+    job = make(&request, &err);
     ck_assert_ptr_null(job);
     ck_assert_int_eq(err.code, EINVAL);
     ck_assert_ptr_null(request.argv.items);

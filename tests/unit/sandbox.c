@@ -9,6 +9,7 @@
 
 static struct loop *loop;
 static struct config *config;
+static struct sandboxes *sandboxes;
 static struct sandbox *sandbox;
 static unsigned idle_count;
 
@@ -21,7 +22,7 @@ static void on_change(void *data)
 static void on_idle(void *data)
 {
     ck_assert_ptr_eq(data, &idle_count);
-    ck_assert_uint_eq(sandbox_busy_count(), 0);
+    ck_assert_uint_eq(sandboxes_busy_count(sandboxes), 0);
     idle_count++;
     loop_stop(loop);
 }
@@ -39,9 +40,9 @@ static void setup(const char *settings)
     config = world_config(string);
     free(string);
     loop = loop_create(NULL);
-    sandbox = sandbox_create(loop, config->sandboxes[0]);
+    sandboxes = sandboxes_create(loop, on_idle, &idle_count);
+    sandbox = sandbox_create(sandboxes, config->sandboxes[0]);
     ck_assert_ptr_nonnull(sandbox);
-    sandbox_set_on_idle(on_idle, &idle_count);
 }
 
 static struct job *submit(const char *line, struct error *err)
@@ -82,7 +83,7 @@ static void wait_done(const struct job *job)
 
 static void wait_idle(void)
 {
-    while (sandbox_busy_count() > 0)
+    while (sandboxes_busy_count(sandboxes) > 0)
         loop_run(loop);
 }
 
@@ -90,6 +91,7 @@ static void wait_idle(void)
 static void finish(void)
 {
     wait_idle();
+    sandboxes_destroy(sandboxes);
     world_end(loop);
     config_destroy(config);
 }
@@ -185,7 +187,7 @@ START_TEST(runs_in_order)
     setup("max_running = 1\n");
     for (int i = 0; i < 5; i++)
         jobs[i] = accept("cat");
-    ck_assert_uint_eq(sandbox_busy_count(), 5);
+    ck_assert_uint_eq(sandboxes_busy_count(sandboxes), 5);
     for (int i = 0; i < 5; i++) {
         for (int j = 0; j < 5; j++) {
             ck_assert_int_eq(job_is_done(jobs[j]), j < i);
@@ -195,7 +197,7 @@ START_TEST(runs_in_order)
         ck_assert_uint_eq(job_write(jobs[i], "x", 1), 1);
         job_end_stdin(jobs[i]);
         wait_done(jobs[i]);
-        ck_assert_uint_eq(sandbox_busy_count(), (unsigned)(4 - i));
+        ck_assert_uint_eq(sandboxes_busy_count(sandboxes), (unsigned)(4 - i));
     }
     ck_assert_uint_eq(idle_count, 1);
     for (int i = 0; i < 5; i++) {
@@ -237,7 +239,7 @@ START_TEST(queues_so_many)
     for (int i = 0; i < 3; i++)
         jobs[i] = accept("cat");
     refuse("cat", EAGAIN);
-    ck_assert_uint_eq(sandbox_busy_count(), 3);
+    ck_assert_uint_eq(sandboxes_busy_count(sandboxes), 3);
     job_cancel(jobs[2]); // one leaves the queue: there is room for one
     jobs[3] = accept("cat");
     refuse("cat", EAGAIN);
@@ -273,7 +275,7 @@ START_TEST(cancels_all)
     setup("max_running = 2\n");
     for (int i = 0; i < 6; i++)
         jobs[i] = accept("sleep 60");
-    sandbox_cancel_all();
+    sandboxes_cancel_all(sandboxes);
     for (int i = 2; i < 6; i++) {
         ck_assert(job_is_done(jobs[i]));
         ck_assert_uint_eq(job_duration_ms(jobs[i]), 0); // it was never started
@@ -284,7 +286,7 @@ START_TEST(cancels_all)
         job_release(jobs[i]);
     }
     ck_assert_uint_eq(idle_count, 1);
-    sandbox_cancel_all();
+    sandboxes_cancel_all(sandboxes);
     sandbox_unref(sandbox);
     finish();
 }
@@ -332,7 +334,7 @@ START_TEST(cancels_a_released_job)
     setup("max_running = 1\n");
     job_release(accept("sleep 60"));
     job_release(accept("sleep 60"));
-    ck_assert_uint_eq(sandbox_busy_count(), 1);
+    ck_assert_uint_eq(sandboxes_busy_count(sandboxes), 1);
     sandbox_unref(sandbox);
     finish();
 }
@@ -373,9 +375,9 @@ START_TEST(refuses_what_the_mode_cannot_run)
     sandbox_unref(sandbox);
     config_destroy(config);
     config = world_config("[s]\nmode = kubectl_exec\npod = p\n");
-    sandbox = sandbox_create(loop, config->sandboxes[0]);
+    sandbox = sandbox_create(sandboxes, config->sandboxes[0]);
     refuse("A=1 /x=y", EINVAL);
-    ck_assert_uint_eq(sandbox_busy_count(), 0);
+    ck_assert_uint_eq(sandboxes_busy_count(sandboxes), 0);
     ck_assert_uint_eq(idle_count, 0);
     sandbox_unref(sandbox);
     finish();

@@ -10,6 +10,7 @@
 
 static struct loop *loop;
 static struct config *config;
+static struct sandboxes *sandboxes;
 static struct sandbox *sandbox;
 static struct slot *slot;
 static unsigned change_count;
@@ -40,8 +41,8 @@ static void setup(const char *settings)
     config = world_config(string);
     free(string);
     loop = loop_create(NULL);
-    sandbox_set_on_idle(on_idle, NULL);
-    sandbox = sandbox_create(loop, config->sandboxes[0]);
+    sandboxes = sandboxes_create(loop, on_idle, NULL);
+    sandbox = sandbox_create(sandboxes, config->sandboxes[0]);
     slot = slot_create(loop, sandbox, "job-7", on_change, &slot);
     ck_assert_ptr_nonnull(slot);
 }
@@ -49,9 +50,10 @@ static void setup(const char *settings)
 static void finish(void)
 {
     slot_destroy(slot);
-    while (sandbox_busy_count() > 0)
+    while (sandboxes_busy_count(sandboxes) > 0)
         loop_run(loop);
     sandbox_unref(sandbox);
+    sandboxes_destroy(sandboxes);
     world_end(loop);
     config_destroy(config);
 }
@@ -506,7 +508,7 @@ START_TEST(is_destroyed_with_its_job)
     setup("");
     ck_assert_int_eq(begin(), 0);
     put("sleep 60\n");
-    ck_assert_uint_eq(sandbox_busy_count(), 1);
+    ck_assert_uint_eq(sandboxes_busy_count(sandboxes), 1);
     finish();
 }
 END_TEST

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// A job as job.c (its life) and job_streams.c (the bytes that pass through it) share it.
+// Everybody else uses job.h.
+#pragma once
+
+#include "job.h"
+
+#include "channel.h"
+#include "job_state.h"
+#include "launch.h"
+#include "route.h"
+
+struct job {
+    struct loop *loop;
+    struct sandbox_config *config;
+    struct routes *routes; // a reference; NULL once the job is done
+    size_t route;          // the place in routes of the one that was taken
+    struct launch launch;
+    struct request request; // while another route may have to be taken
+    char *command;
+    uint64_t timeout_ms; // 0: none
+    enum job_state state;
+    struct channel channel; // while the command is, or may be, running
+    bool is_stdin_ended;    // the owner said so
+    bool is_paused;         // stdout is not read: there is enough of it
+    uint64_t input_bytes;
+    struct intake intake;
+    bool has_exited;
+    bool is_signaled; // how
+    int exit_number;
+    struct outcome outcome; // also the reason for a stop, while it stops
+    uint64_t start_ns;      // 0: not started
+    uint64_t end_ns;
+    struct timer timeout;
+    struct timer stop_timer; // grace, then drain
+    struct timer end_timer;  // of the hold of a stream's end
+    struct task change;
+    struct job_owner owner; // on_change NULL: released
+    void (*on_done)(void *data);
+    void *done_data;
+};
+
+// The state moves on with EVENT, and does what the table asks for. The job may be done
+// afterwards, and its channel gone.
+void job_handle(struct job *job, enum job_event event);
+
+// The owner hears of a change, from the loop.
+void job_announce(struct job *job);
+
+// Ends the job with this outcome, unless it has one or has exited. DETAIL may be NULL.
+void job_stop(struct job *job, enum outcome_kind kind, int code, const char *detail);
+
+// --- job_streams.c
+
+// The events of a channel that are about bytes; DATA is the job.
+void job_on_stdin(void *data);
+void job_on_output(void *data, enum job_stream stream);
+void job_on_output_lost(void *data, enum job_stream stream);
+
+// The time has passed for which the end of a stream is kept from readers; DATA is the
+// job.
+void job_on_end_held(void *data);
+
+// Reads all that the command has written up to now. Too much of it, or no memory for it,
+// may end the job.
+void job_read_rest(struct job *job);
+
+// Is a client's stderr read, whose last bytes may be the client's own message?
+bool job_has_client(const struct job *job);

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bytes that pass through a job: stdin to the channel, output from it.
+#include "job_parts.h"
+
+#include "mode.h"
+#include "units.h"
+
+#include <errno.h>
+
+enum {
+    CHUNK = 256 * 1024, // bytes read from a stream at once
+    // How long the end of a stream is kept from readers when the command has not
+    // exited yet. It nearly always does so at once, and a reader that has seen
+    // the end may then count on the job's being done.
+    END_HOLD_MS = 100,
+};
+
+bool job_has_client(const struct job *job)
+{
+    return job->launch.client != NULL;
+}
+
+static bool has_ended(const struct job *job, enum job_stream stream)
+{
+    return job->channel.ops->has_ended(job->channel.self, stream);
+}
+
+// Not a stop like the others: it counts even when the command has exited.
+static void overflow(struct job *job, enum job_stream stream, int why)
+{
+    const char *name = stream == JOB_STDOUT ? "stdout" : "stderr";
+    char size[UNITS_TEXT];
+
+    if (job->outcome.kind != OUTCOME_NONE)
+        return;
+    size_format(job->config->max_output_bytes, size);
+    if (why == -ENOMEM)
+        outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW, "%s exceeded the memory", name);
+    else
+        outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW, "%s exceeded %s", name, size);
+    job_handle(job, JOB_OVERFLOW);
+}
+
+// --- Output
+
+void job_on_stdin(void *data)
+{
+    job_announce(data);
+}
+
+void job_on_end_held(void *data)
+{
+    struct job *job = data;
+
+    // The last bytes of a client's stderr may turn out to be its own: judge ends
+    // that stream.
+    if (has_ended(job, JOB_STDOUT))
+        output_end(&job->intake.outputs[JOB_STDOUT], 0);
+    if (has_ended(job, JOB_STDERR) && !job_has_client(job))
+        output_end(&job->intake.outputs[JOB_STDERR], 0);
+    job_announce(job);
+}
+
+static void pause_or_resume(struct job *job)
+{
+    bool is_full = intake_is_full(&job->intake, job->is_stdin_ended);
+
+    if (!job->channel.self || is_full == job->is_paused)
+        return;
+    job->is_paused = is_full;
+    if (job->channel.ops->pause(job->channel.self, JOB_STDOUT, is_full) < 0)
+        overflow(job, JOB_STDOUT, -ENOMEM);
+}
+
+static void keep_output(struct job *job, enum job_stream stream, const char *bytes, size_t size)
+{
+    int result = intake_take(&job->intake, stream, bytes, size);
+
+    pause_or_resume(job);
+    job_announce(job);
+    // A job whose output is not whole must not look like one.
+    if (result < 0)
+        overflow(job, stream, result);
+}
+
+static char chunk[CHUNK];
+
+void job_on_output(void *data, enum job_stream stream)
+{
+    struct job *job = data;
+    ssize_t count = job->channel.ops->read(job->channel.self, stream, chunk, sizeof chunk);
+
+    if (count > 0)
+        keep_output(job, stream, chunk, (size_t)count);
+    if (count != 0)
+        return;
+    if (loop_arm(job->loop, &job->end_timer, END_HOLD_MS) < 0)
+        job_on_end_held(job);
+    if (has_ended(job, JOB_STDOUT) && has_ended(job, JOB_STDERR))
+        job_handle(job, JOB_CLOSE);
+}
+
+void job_on_output_lost(void *data, enum job_stream stream)
+{
+    overflow(data, stream, -ENOMEM);
+}
+
+static void read_what_is_there(struct job *job, enum job_stream stream)
+{
+    size_t left = job->channel.ops->available(job->channel.self, stream);
+    ssize_t count;
+
+    for (; left > 0 && job->channel.self; left -= (size_t)count) {
+        count =
+            job->channel.ops->read(job->channel.self, stream, chunk, left < CHUNK ? left : CHUNK);
+        if (count <= 0)
+            return;
+        keep_output(job, stream, chunk, (size_t)count);
+    }
+}
+
+void job_read_rest(struct job *job)
+{
+    for (int i = 0; i < JOB_STREAMS && job->channel.self; i++)
+        read_what_is_there(job, (enum job_stream)i);
+}
+
+// --- The owner's side
+
+size_t job_write(struct job *job, const char *bytes, size_t size)
+{
+    ssize_t count;
+
+    if (job->state == JOB_QUEUED)
+        return 0;
+    count = job->channel.self ? job->channel.ops->write(job->channel.self, bytes, size) : -EPIPE;
+    if (count == -ENOMEM)
+        job_stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory for its stdin");
+    if (count < 0)
+        return size;
+    job->input_bytes += (size_t)count;
+    return (size_t)count;
+}
+
+bool job_is_writable(const struct job *job)
+{
+    return job->state != JOB_QUEUED &&
+           (!job->channel.self || job->channel.ops->is_writable(job->channel.self));
+}
+
+void job_end_stdin(struct job *job)
+{
+    job->is_stdin_ended = true;
+    pause_or_resume(job);
+    if (job->channel.self)
+        job->channel.ops->end_stdin(job->channel.self);
+}
+
+void job_consume(struct job *job, size_t size)
+{
+    output_consume(&job->intake.outputs[JOB_STDOUT], size);
+    pause_or_resume(job);
+}
+
+const struct output *job_output(const struct job *job, enum job_stream stream)
+{
+    return &job->intake.outputs[stream];
+}
