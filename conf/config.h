@@ -14,9 +14,14 @@ struct mode_keys {
     const struct key *keys;
     size_t count;
     size_t size; // of its settings struct
-    // What its type cannot say of the value of KEY, which was just stored; may
-    // store more in SETTINGS. NULL: nothing. Returns 0 or -errno with ERR set.
-    int (*check)(void *settings, const struct key *key, struct error *err);
+    // Says why KEY, which was given, has no effect with these SETTINGS; NULL: it has one.
+    // A default without effect is dropped; in a sandbox's own section it is an error. May
+    // be NULL: each key always has an effect.
+    const char *(*why_unused)(const void *settings, const struct key *key);
+    // Finds errors that the types of the values do not show, once, after all keys have been
+    // stored; may store more in SETTINGS. May be NULL: there are none. Returns 0, or -errno
+    // with ERR set and *KEY the name of the key that is wrong.
+    int (*check)(void *settings, const char **key, struct error *err);
     // Frees what check stored. NULL: nothing to free.
     void (*finish)(void *settings);
 };

@@ -3,179 +3,64 @@
 // structs, and every problem on the way into one list.
 #include "cleanup.h"
 #include "config.h"
-#include "inifile.h"
-#include "text.h"
+#include "sections.h"
 
 #include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-// A KEY = VALUE line.
-struct entry {
-    unsigned line;
-    char *key;
-    char *value;
-    bool is_bad; // reported already
-};
-
-// A section as it stands in the file; the keys before the first one are a
-// section without a name.
-struct section {
-    unsigned line;
-    char *name;
-    struct entry *entries;
-    size_t count;
-};
 
 struct loader {
-    const char *path;
+    struct sections file;
     const struct mode_keys *const *modes;
     size_t mode_count;
-    struct buffer *problems;
-    size_t problem_count;
-    struct section *sections; // sections[0]: the defaults
-    size_t count;
-    bool has_no_memory;
 };
-
-// One shape for every problem of a file. SECTION and KEY may be NULL.
-static void problem(struct loader *loader, unsigned line, const char *section, const char *key,
-                    const char *format, ...) __attribute__((format(printf, 5, 6)));
-
-static void problem(struct loader *loader, unsigned line, const char *section, const char *key,
-                    const char *format, ...)
-{
-    AUTO_FREE char *text = NULL;
-    struct buffer *out = loader->problems;
-    size_t start = out->length;
-    va_list args;
-
-    va_start(args, format);
-    if (vasprintf(&text, format, args) < 0)
-        text = NULL;
-    va_end(args);
-    loader->problem_count++;
-    buffer_printf(out, "%s:%u: ", loader->path, line);
-    if (section)
-        buffer_printf(out, "[%s] ", section);
-    if (key)
-        buffer_printf(out, "%s: ", key);
-    buffer_printf(out, "%s", text ? text : "no memory");
-    // A variable's value may have brought a newline in, or worse: one problem is one line.
-    if (out->length > start)
-        out->length = start + text_clean(out->data + start, out->length - start);
-    buffer_append(out, "\n", 1);
-}
-
-// --- The file into sections and entries
-
-static struct section *add_section(struct loader *loader, unsigned line, const char *name)
-{
-    struct section *sections =
-        realloc(loader->sections, (loader->count + 1) * sizeof *loader->sections);
-    struct section *section;
-    char *copy = name ? strdup(name) : NULL;
-
-    if (sections)
-        loader->sections = sections;
-    if (!sections || (name && !copy)) {
-        free(copy);
-        loader->has_no_memory = true;
-        return NULL;
-    }
-    section = &loader->sections[loader->count++];
-    *section = (struct section){.line = line, .name = copy};
-    return section;
-}
-
-static void on_section(void *data, unsigned line, const char *name)
-{
-    add_section(data, line, name);
-}
-
-static void on_value(void *data, unsigned line, const char *key, const char *value)
-{
-    struct loader *loader = data;
-    struct section *section = &loader->sections[loader->count - 1];
-    struct entry *entries = realloc(section->entries, (section->count + 1) * sizeof *entries);
-    struct entry *entry;
-
-    if (!entries) {
-        loader->has_no_memory = true;
-        return;
-    }
-    section->entries = entries;
-    entry = &entries[section->count++];
-    *entry = (struct entry){.line = line, .key = strdup(key), .value = strdup(value)};
-    if (!entry->key || !entry->value)
-        loader->has_no_memory = true;
-}
-
-static void on_problem(void *data, unsigned line, const char *message)
-{
-    struct loader *loader = data;
-    const char *section = loader->sections[loader->count - 1].name;
-    problem(loader, line, section, NULL, "%s", message);
-}
-
-static void loader_finish(struct loader *loader)
-{
-    for (size_t i = 0; i < loader->count; i++) {
-        struct section *section = &loader->sections[i];
-        for (size_t j = 0; j < section->count; j++) {
-            free(section->entries[j].key);
-            free(section->entries[j].value);
-        }
-        free(section->entries);
-        free(section->name);
-    }
-    free(loader->sections);
-}
 
 // --- Checks of a section as such
 
 // A section's name becomes a directory's.
-static void check_name(struct loader *loader, size_t index)
+static void section_check_name(struct loader *loader, size_t index)
 {
-    const struct section *section = &loader->sections[index];
+    const struct section *section = &loader->file.items[index];
     const char *name = section->name;
     size_t length = strlen(name);
 
     if (length == 0)
-        problem(loader, section->line, name, NULL, "a sandbox needs a name: write [NAME]");
+        sections_problem(&loader->file, section->line, name, NULL,
+                         "a sandbox needs a name: write [NAME]");
     else if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strchr(name, '/'))
-        problem(loader, section->line, name, NULL,
-                "cannot be the name of a directory: choose one without / that is not . or ..");
+        sections_problem(
+            &loader->file, section->line, name, NULL,
+            "cannot be the name of a directory: choose one without / that is not . or ..");
     else if (length > NAME_MAX)
-        problem(loader, section->line, NULL, NULL,
-                "the section name has %zu bytes; a directory's name has at most %d", length,
-                NAME_MAX);
+        sections_problem(&loader->file, section->line, NULL, NULL,
+                         "the section name has %zu bytes; a directory's name has at most %d",
+                         length, NAME_MAX);
     else if (name[0] == ' ' || name[0] == '\t' || name[length - 1] == ' ' ||
              name[length - 1] == '\t')
-        problem(loader, section->line, name, NULL, "the name begins or ends with a blank");
+        sections_problem(&loader->file, section->line, name, NULL,
+                         "the name begins or ends with a blank");
     else
         for (const char *c = name; *c; c++)
             if ((unsigned char)*c < ' ' || *c == 0x7f) {
-                problem(loader, section->line, NULL, NULL,
-                        "the section name has a control character (0x%02x)", (unsigned char)*c);
+                sections_problem(&loader->file, section->line, NULL, NULL,
+                                 "the section name has a control character (0x%02x)",
+                                 (unsigned char)*c);
                 break;
             }
     for (size_t i = 1; i < index; i++)
-        if (strcmp(loader->sections[i].name, name) == 0) {
-            problem(loader, section->line, name, NULL,
-                    "there is a sandbox of this name already, on line %u",
-                    loader->sections[i].line);
+        if (strcmp(loader->file.items[i].name, name) == 0) {
+            sections_problem(&loader->file, section->line, name, NULL,
+                             "there is a sandbox of this name already, on line %u",
+                             loader->file.items[i].line);
             break;
         }
 }
 
-static const struct key *find_key(const struct mode_keys *mode, const char *name)
+static const struct key *loader_find_key(const struct mode_keys *mode, const char *name)
 {
     const struct key *key = settings_find(config_common_keys, config_common_count, name);
     return key || !mode ? key : settings_find(mode->keys, mode->count, name);
 }
 
-static const struct mode_keys *mode_with_key(const struct loader *loader, const char *name)
+static const struct mode_keys *loader_find_mode_with(const struct loader *loader, const char *name)
 {
     for (size_t i = 0; i < loader->mode_count; i++)
         if (settings_find(loader->modes[i]->keys, loader->modes[i]->count, name))
@@ -185,16 +70,16 @@ static const struct mode_keys *mode_with_key(const struct loader *loader, const 
 
 // Reports an entry whose key is not one of MODE, or of any mode when MODE is
 // NULL.
-static void report_unknown(struct loader *loader, const struct section *section,
-                           struct entry *entry, const struct mode_keys *mode)
+static void entry_report_unknown(struct loader *loader, const struct section *section,
+                                 struct entry *entry, const struct mode_keys *mode)
 {
-    const struct mode_keys *other = mode ? mode_with_key(loader, entry->key) : NULL;
+    const struct mode_keys *other = mode ? loader_find_mode_with(loader, entry->key) : NULL;
     const char *near = settings_nearest(config_common_keys, config_common_count, entry->key, NULL);
 
     entry->is_bad = true;
     if (other) {
-        problem(loader, entry->line, section->name, entry->key,
-                "is no key of mode %s, but of mode %s", mode->name, other->name);
+        sections_problem(&loader->file, entry->line, section->name, entry->key,
+                         "is no key of mode %s, but of mode %s", mode->name, other->name);
         return;
     }
     for (size_t i = 0; i < loader->mode_count; i++)
@@ -204,46 +89,47 @@ static void report_unknown(struct loader *loader, const struct section *section,
     static const struct key mode_key = {.name = "mode"};
     near = settings_nearest(&mode_key, 1, entry->key, near);
     if (near)
-        problem(loader, entry->line, section->name, entry->key,
-                "is not a known key; did you mean %s?", near);
+        sections_problem(&loader->file, entry->line, section->name, entry->key,
+                         "is not a known key; did you mean %s?", near);
     else
-        problem(loader, entry->line, section->name, entry->key, "is not a known key");
+        sections_problem(&loader->file, entry->line, section->name, entry->key,
+                         "is not a known key");
 }
 
-static void report_twice(struct loader *loader, const struct section *section, size_t index)
+static void entry_report_twice(struct loader *loader, const struct section *section, size_t index)
 {
     struct entry *entry = &section->entries[index];
 
     for (size_t i = 0; i < index; i++)
         if (strcmp(section->entries[i].key, entry->key) == 0) {
             entry->is_bad = true;
-            problem(loader, entry->line, section->name, entry->key,
-                    "is given twice, first on line %u", section->entries[i].line);
+            sections_problem(&loader->file, entry->line, section->name, entry->key,
+                             "is given twice, first on line %u", section->entries[i].line);
             return;
         }
 }
 
 // Keys that cannot be in this section, and keys given twice that are no lists.
-static void check_keys(struct loader *loader, struct section *section, const struct mode_keys *mode)
+static void section_check_keys(struct loader *loader, struct section *section,
+                               const struct mode_keys *mode)
 {
     for (size_t i = 0; i < section->count; i++) {
         struct entry *entry = &section->entries[i];
-        const struct mode_keys *owner = mode ? mode : mode_with_key(loader, entry->key);
-        const struct key *key = find_key(owner, entry->key);
+        const struct mode_keys *owner = mode ? mode : loader_find_mode_with(loader, entry->key);
+        const struct key *key = loader_find_key(owner, entry->key);
 
         if (!key && strcmp(entry->key, "mode") != 0)
-            report_unknown(loader, section, entry, mode);
+            entry_report_unknown(loader, section, entry, mode);
         else if (!key || !settings_is_list(key))
-            report_twice(loader, section, i);
+            entry_report_twice(loader, section, i);
     }
 }
 
 // --- Values
 
-// Stores the entries of SECTION for KEY in SETTINGS, which are MODE's; NULL: those
-// of all modes. Returns how many there are.
-static size_t store_entries(struct loader *loader, struct section *section, const struct key *key,
-                            const struct mode_keys *mode, void *settings)
+// Stores the entries of SECTION for KEY in SETTINGS. Returns how many there are.
+static size_t section_store_key(struct loader *loader, struct section *section,
+                                const struct key *key, void *settings)
 {
     size_t found = 0;
 
@@ -256,36 +142,89 @@ static size_t store_entries(struct loader *loader, struct section *section, cons
         found++;
         if (entry->is_bad)
             continue;
-        if (settings_store(key, settings, entry->value, &err) < 0 ||
-            (mode && mode->check && mode->check(settings, key, &err) < 0)) {
+        if (settings_store(key, settings, entry->value, &err) < 0) {
             entry->is_bad = true;
-            problem(loader, entry->line, section->name, key->name, "%s", error_message(&err));
+            sections_problem(&loader->file, entry->line, section->name, key->name, "%s",
+                             error_message(&err));
         }
         error_finish(&err);
     }
     return found;
 }
 
-static void store_keys(struct loader *loader, struct section *section, const struct key *keys,
-                       size_t count, const struct mode_keys *mode, void *settings)
+static void loader_store_fallback(struct loader *loader, const struct key *key, void *settings)
+{
+    // A fallback is a value that can be stored.
+    if (key->fallback && settings_store(key, settings, key->fallback, NULL) < 0)
+        loader->file.has_no_memory = true;
+}
+
+// Stores each of the COUNT keys in SETTINGS, which are MODE's; MODE is NULL for the keys of
+// all modes.
+static void section_store_keys(struct loader *loader, struct section *section,
+                               const struct key *keys, size_t count, const struct mode_keys *mode,
+                               void *settings)
 {
     for (size_t i = 0; i < count; i++) {
         const struct key *key = &keys[i];
 
-        if (store_entries(loader, section, key, mode, settings) > 0 ||
-            store_entries(loader, &loader->sections[0], key, mode, settings) > 0)
+        if (section_store_key(loader, section, key, settings) > 0 ||
+            section_store_key(loader, &loader->file.items[0], key, settings) > 0)
             continue;
         if (key->is_required && mode)
-            problem(loader, section->line, section->name, key->name, "is required in mode %s",
-                    mode->name);
-        else if (key->fallback && settings_store(key, settings, key->fallback, NULL) < 0)
-            loader->has_no_memory = true; // a fallback is a value that can be stored
+            sections_problem(&loader->file, section->line, section->name, key->name,
+                             "is required in mode %s", mode->name);
+        else
+            loader_store_fallback(loader, key, settings);
     }
+}
+
+// Drops defaults that have no effect with the other settings, and reports keys of the
+// section itself that have none.
+static void section_check_use(struct loader *loader, struct section *section,
+                              const struct mode_keys *mode, void *settings)
+{
+    for (size_t i = 0; mode->why_unused && i < mode->count; i++) {
+        const struct key *key = &mode->keys[i];
+        struct entry *own = section_find(section, key->name);
+        struct entry *entry = own ? own : section_find(&loader->file.items[0], key->name);
+        const char *why = entry && !entry->is_bad ? mode->why_unused(settings, key) : NULL;
+
+        if (why && own) {
+            entry->is_bad = true;
+            sections_problem(&loader->file, entry->line, section->name, key->name, "%s", why);
+        } else if (why) {
+            settings_clear(key, settings);
+            loader_store_fallback(loader, key, settings);
+        }
+    }
+}
+
+// Has MODE check SETTINGS as a whole.
+static void section_check_settings(struct loader *loader, struct section *section,
+                                   const struct mode_keys *mode, void *settings)
+{
+    const char *key = NULL;
+    struct error err = {0};
+
+    if (mode->check && mode->check(settings, &key, &err) < 0) {
+        struct entry *own = section_find(section, key);
+        struct entry *entry = own ? own : section_find(&loader->file.items[0], key);
+        if (!entry)
+            sections_problem(&loader->file, section->line, section->name, key, "%s",
+                             error_message(&err));
+        else if (!entry->is_bad)
+            sections_problem(&loader->file, entry->line, own ? section->name : NULL, key, "%s",
+                             error_message(&err));
+        if (entry)
+            entry->is_bad = true; // a default is reported once
+    }
+    error_finish(&err);
 }
 
 // --- The mode
 
-static const struct mode_keys *find_mode(const struct loader *loader, const char *name)
+static const struct mode_keys *loader_find_mode(const struct loader *loader, const char *name)
 {
     for (size_t i = 0; i < loader->mode_count; i++)
         if (strcmp(loader->modes[i]->name, name) == 0)
@@ -295,17 +234,17 @@ static const struct mode_keys *find_mode(const struct loader *loader, const char
 
 // The mode that SECTION names itself; NULL when it names none, which
 // *IS_NAMED tells, or none that is known, which is reported.
-static const struct mode_keys *named_mode(struct loader *loader, struct section *section,
-                                          bool *is_named)
+static const struct mode_keys *section_named_mode(struct loader *loader, struct section *section,
+                                                  bool *is_named)
 {
     static const struct key key = {.name = "mode", .type = VALUE_TEXT};
     AUTO_FREE char *name = NULL;
     AUTO(buffer_finish) struct buffer names = {0};
     const struct mode_keys *mode = NULL;
 
-    *is_named = store_entries(loader, section, &key, NULL, &name) > 0;
+    *is_named = section_store_key(loader, section, &key, &name) > 0;
     if (name)
-        mode = find_mode(loader, name);
+        mode = loader_find_mode(loader, name);
     if (!name || mode)
         return mode;
     for (size_t i = 0; i < loader->mode_count; i++)
@@ -313,9 +252,9 @@ static const struct mode_keys *named_mode(struct loader *loader, struct section 
     for (size_t i = 0; i < section->count; i++)
         if (strcmp(section->entries[i].key, key.name) == 0 && !section->entries[i].is_bad) {
             section->entries[i].is_bad = true;
-            problem(loader, section->entries[i].line, section->name, key.name,
-                    "'%s' is no mode; there are %.*s", name, (int)names.length,
-                    names.data ? names.data : "");
+            sections_problem(&loader->file, section->entries[i].line, section->name, key.name,
+                             "'%s' is no mode; there are %.*s", name, (int)names.length,
+                             names.data ? names.data : "");
         }
     return NULL;
 }
@@ -324,29 +263,29 @@ static const struct mode_keys *named_mode(struct loader *loader, struct section 
 static const struct mode_keys *section_mode(struct loader *loader, struct section *section)
 {
     bool is_named;
-    const struct mode_keys *mode = named_mode(loader, section, &is_named);
+    const struct mode_keys *mode = section_named_mode(loader, section, &is_named);
 
     if (is_named)
         return mode;
-    mode = named_mode(loader, &loader->sections[0], &is_named);
+    mode = section_named_mode(loader, &loader->file.items[0], &is_named);
     if (!is_named)
-        problem(loader, section->line, section->name, "mode", "is required");
+        sections_problem(&loader->file, section->line, section->name, "mode", "is required");
     return mode;
 }
 
 // Values in the defaults that no sandbox may have used are checked all the
 // same, each into settings that are thrown away.
-static void check_defaults(struct loader *loader)
+static void loader_check_defaults(struct loader *loader)
 {
-    struct section *defaults = &loader->sections[0];
+    struct section *defaults = &loader->file.items[0];
     bool is_named;
 
-    check_keys(loader, defaults, NULL);
-    named_mode(loader, defaults, &is_named);
+    section_check_keys(loader, defaults, NULL);
+    section_named_mode(loader, defaults, &is_named);
     for (size_t i = 0; i < defaults->count; i++) {
         struct entry *entry = &defaults->entries[i];
-        const struct mode_keys *mode = mode_with_key(loader, entry->key);
-        const struct key *found = find_key(mode, entry->key);
+        const struct mode_keys *mode = loader_find_mode_with(loader, entry->key);
+        const struct key *found = loader_find_key(mode, entry->key);
         union {
             uint64_t number;
             char *text;
@@ -360,21 +299,22 @@ static void check_defaults(struct loader *loader)
         key.offset = 0;
         if (settings_store(&key, &value, entry->value, &err) < 0) {
             entry->is_bad = true;
-            problem(loader, entry->line, NULL, entry->key, "%s", error_message(&err));
+            sections_problem(&loader->file, entry->line, NULL, entry->key, "%s",
+                             error_message(&err));
         }
         settings_clear(&key, &value);
         error_finish(&err);
     }
 }
 
-static struct sandbox_config *load_sandbox(struct loader *loader, size_t index)
+static struct sandbox_config *loader_load_sandbox(struct loader *loader, size_t index)
 {
-    struct section *section = &loader->sections[index];
+    struct section *section = &loader->file.items[index];
     const struct mode_keys *mode = section_mode(loader, section);
     struct sandbox_config *config = calloc(1, sizeof *config);
 
-    check_name(loader, index);
-    check_keys(loader, section, mode);
+    section_check_name(loader, index);
+    section_check_keys(loader, section, mode);
     if (!config)
         goto no_memory;
     config->references = 1;
@@ -384,64 +324,72 @@ static struct sandbox_config *load_sandbox(struct loader *loader, size_t index)
         goto no_memory;
     config->owner = geteuid();
     config->group = getegid();
-    store_keys(loader, section, config_common_keys, config_common_count, NULL, config);
+    section_store_keys(loader, section, config_common_keys, config_common_count, NULL, config);
     if (!mode)
         return config;
     config->settings = calloc(1, mode->size);
     if (!config->settings)
         goto no_memory;
-    store_keys(loader, section, mode->keys, mode->count, mode, config->settings);
+    section_store_keys(loader, section, mode->keys, mode->count, mode, config->settings);
+    section_check_use(loader, section, mode, config->settings);
+    section_check_settings(loader, section, mode, config->settings);
     return config;
 
 no_memory:
-    loader->has_no_memory = true;
+    loader->file.has_no_memory = true;
     sandbox_config_unref(config);
     return NULL;
 }
 
-static struct config *load_sections(struct loader *loader)
+static struct config *loader_load_sandboxes(struct loader *loader)
 {
     struct config *config = calloc(1, sizeof *config);
 
     if (config)
-        config->sandboxes = calloc(loader->count, sizeof(struct sandbox_config *));
+        config->sandboxes = calloc(loader->file.count, sizeof(struct sandbox_config *));
     if (!config || !config->sandboxes) {
-        loader->has_no_memory = true;
+        loader->file.has_no_memory = true;
         free(config);
         return NULL;
     }
-    check_defaults(loader);
-    for (size_t i = 1; i < loader->count; i++) {
-        struct sandbox_config *sandbox = load_sandbox(loader, i);
+    loader_check_defaults(loader);
+    for (size_t i = 1; i < loader->file.count; i++) {
+        struct sandbox_config *sandbox = loader_load_sandbox(loader, i);
         if (sandbox)
             config->sandboxes[config->count++] = sandbox;
     }
-    if (loader->count == 1)
-        problem(loader, 1, NULL, NULL, "there is no sandbox: add a section, as [local]");
+    if (loader->file.count == 1)
+        sections_problem(&loader->file, 1, NULL, NULL,
+                         "there is no sandbox: add a section, as [local]");
     return config;
+}
+
+static void loader_finish(struct loader *loader)
+{
+    sections_finish(&loader->file);
 }
 
 struct config *config_load(const char *path, const struct mode_keys *const *modes,
                            size_t mode_count, struct buffer *problems)
 {
-    static const struct inifile_events events = {on_section, on_value, on_problem};
     AUTO(loader_finish)
     struct loader loader = {
-        .path = path, .modes = modes, .mode_count = mode_count, .problems = problems};
+        .file = {.path = path, .problems = problems},
+          .modes = modes, .mode_count = mode_count
+    };
     struct config *config = NULL;
     struct error err = {0};
 
-    add_section(&loader, 1, NULL);
-    if (!loader.has_no_memory && inifile_read(path, &events, &loader, &err) < 0) {
+    if (sections_read(&loader.file, &err) < 0) {
         buffer_printf(problems, "%s\n", error_message(&err));
         error_finish(&err);
         return NULL;
     }
-    if (!loader.has_no_memory)
-        config = load_sections(&loader);
-    if (loader.has_no_memory)
-        problem(&loader, 0, NULL, NULL, "no memory");
-    if (loader.problem_count > 0) {
+    if (!loader.file.has_no_memory)
+        config = loader_load_sandboxes(&loader);
+    if (loader.file.has_no_memory)
+        sections_problem(&loader.file, 0, NULL, NULL, "no memory");
+    if (loader.file.problem_count > 0) {
         config_destroy(config);
         config = NULL;
     }

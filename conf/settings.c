@@ -179,6 +179,8 @@ static int check_text(enum value_type type, const char *text, struct error *err)
     if ((type == VALUE_NAME || type == VALUE_NAMES) && *text == '-')
         return error_set(err, EINVAL, "'%s' would be taken for an option: it must not begin with -",
                          text);
+    if (type == VALUE_PATH && *text != '/')
+        return error_set(err, EINVAL, "'%s' does not begin with /: write the whole path", text);
     return 0;
 }
 
@@ -187,6 +189,7 @@ static int store_value(const struct key *key, void *member, const char *text, st
     switch (key->type) {
     case VALUE_TEXT:
     case VALUE_NAME:
+    case VALUE_PATH:
         return store_text(text, member);
     case VALUE_TEXTS:
     case VALUE_NAMES:

@@ -14,21 +14,21 @@ struct settings {
     struct identity identity; // of user, when there is one
 };
 
+// clang-format off
 static const struct key keys[] = {
     {"user",    VALUE_NAME, offsetof(struct settings, user),    NULL, false},
-    {"workdir", VALUE_NAME, offsetof(struct settings, workdir), NULL, false},
+    {"workdir", VALUE_PATH, offsetof(struct settings, workdir), NULL, false},
 };
+// clang-format on
 
-static int check(void *data, const struct key *key, struct error *err)
+static int check(void *data, const char **key, struct error *err)
 {
     struct settings *settings = data;
     int result;
 
-    if (key->offset == offsetof(struct settings, workdir))
-        return *settings->workdir == '/'
-                   ? 0
-                   : error_set(err, EINVAL, "'%s' does not begin with /: write the whole path",
-                               settings->workdir);
+    if (!settings->user)
+        return 0;
+    *key = "user";
     result = identity_of_user(settings->user, &settings->identity, err);
     if (result == 0 && geteuid() != 0 && settings->identity.uid != geteuid())
         return error_set(err, EPERM,

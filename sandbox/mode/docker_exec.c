@@ -15,17 +15,16 @@ struct settings {
 
 #define SETTING(member) offsetof(struct settings, member)
 
+// clang-format off
 static const struct key keys[] = {
-    {"agent",       VALUE_CHOICE, SETTING(agent.use),         "no",     false, agent_use_choices    },
-    {"agent_path",  VALUE_NAME,   SETTING(agent.path),        NULL,     false, NULL                 },
-    {"connect",     VALUE_CHOICE, SETTING(agent.connect),     "start",  false, agent_connect_choices},
-    {"connections", VALUE_COUNT,  SETTING(agent.connections), "2",      false, NULL                 },
-    {"container",   VALUE_NAME,   SETTING(container),         NULL,     true,  NULL                 },
-    {"docker_path", VALUE_NAME,   SETTING(docker_path),       "docker", false, NULL                 },
-    {"extra_args",  VALUE_TEXTS,  SETTING(extra_args),        NULL,     false, NULL                 },
-    {"user",        VALUE_NAME,   SETTING(user),              NULL,     false, NULL                 },
-    {"workdir",     VALUE_NAME,   SETTING(workdir),           NULL,     false, NULL                 },
+    AGENT_KEYS(struct settings, agent),
+    {"container",   VALUE_NAME,  SETTING(container),   NULL,     true},
+    {"docker_path", VALUE_NAME,  SETTING(docker_path), "docker", false},
+    {"extra_args",  VALUE_TEXTS, SETTING(extra_args),  NULL,     false},
+    {"user",        VALUE_NAME,  SETTING(user),        NULL,     false},
+    {"workdir",     VALUE_PATH,  SETTING(workdir),     NULL,     false},
 };
+// clang-format on
 
 static const struct agent_settings *agent(const void *data)
 {
@@ -33,7 +32,13 @@ static const struct agent_settings *agent(const void *data)
     return &settings->agent;
 }
 
-static int check(void *data, const struct key *key, struct error *err)
+static const char *why_unused(const void *data, const struct key *key)
+{
+    const struct settings *settings = data;
+    return mode_agent_why_unused(&settings->agent, key);
+}
+
+static int check(void *data, const char **key, struct error *err)
 {
     const struct settings *settings = data;
     return mode_check_agent(&settings->agent, key, err);
@@ -64,6 +69,7 @@ const struct mode docker_exec_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
+             .why_unused = why_unused,
              .check = check},
     .agent = agent,
     .prepare = prepare,

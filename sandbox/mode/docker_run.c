@@ -14,13 +14,15 @@ struct settings {
 
 #define SETTING(member) offsetof(struct settings, member)
 
+// clang-format off
 static const struct key keys[] = {
     {"docker_path", VALUE_NAME,  SETTING(docker_path), "docker", false},
     {"extra_args",  VALUE_TEXTS, SETTING(extra_args),  NULL,     false},
-    {"image",       VALUE_NAME,  SETTING(image),       NULL,     true },
+    {"image",       VALUE_NAME,  SETTING(image),       NULL,     true},
     {"mounts",      VALUE_NAMES, SETTING(mounts),      NULL,     false},
     {"network",     VALUE_NAME,  SETTING(network),     NULL,     false},
 };
+// clang-format on
 
 static int prepare(const void *data, const struct command *command, struct launch *launch,
                    struct error *err)

@@ -36,20 +36,19 @@ struct settings {
 
 #define SETTING(member) offsetof(struct settings, member)
 
+// clang-format off
 static const struct key keys[] = {
-    {"agent",        VALUE_CHOICE, SETTING(agent.use),         "no",      false, agent_use_choices    },
-    {"agent_path",   VALUE_NAME,   SETTING(agent.path),        NULL,      false, NULL                 },
-    {"connect",      VALUE_CHOICE, SETTING(agent.connect),     "start",   false, agent_connect_choices},
-    {"connections",  VALUE_COUNT,  SETTING(agent.connections), "2",       false, NULL                 },
-    {"container",    VALUE_NAME,   SETTING(container),         NULL,      false, NULL                 },
-    {"context",      VALUE_NAME,   SETTING(context),           NULL,      false, NULL                 },
-    {"extra_args",   VALUE_TEXTS,  SETTING(extra_args),        NULL,      false, NULL                 },
-    {"kubeconfig",   VALUE_NAME,   SETTING(kubeconfig),        NULL,      false, NULL                 },
-    {"kubectl_path", VALUE_NAME,   SETTING(kubectl_path),      "kubectl", false, NULL                 },
-    {"namespace",    VALUE_NAME,   SETTING(namespace),         NULL,      false, NULL                 },
-    {"pod",          VALUE_NAME,   SETTING(pod),               NULL,      true,  NULL                 },
-    {"workdir",      VALUE_NAME,   SETTING(agent.workdir),     NULL,      false, NULL                 },
+    AGENT_KEYS(struct settings, agent),
+    {"container",    VALUE_NAME,  SETTING(container),     NULL,      false},
+    {"context",      VALUE_NAME,  SETTING(context),       NULL,      false},
+    {"extra_args",   VALUE_TEXTS, SETTING(extra_args),    NULL,      false},
+    {"kubeconfig",   VALUE_NAME,  SETTING(kubeconfig),    NULL,      false},
+    {"kubectl_path", VALUE_NAME,  SETTING(kubectl_path),  "kubectl", false},
+    {"namespace",    VALUE_NAME,  SETTING(namespace),     NULL,      false},
+    {"pod",          VALUE_NAME,  SETTING(pod),           NULL,      true},
+    {"workdir",      VALUE_PATH,  SETTING(agent.workdir), NULL,      false},
 };
+// clang-format on
 
 static const struct agent_settings *agent(const void *data)
 {
@@ -57,19 +56,20 @@ static const struct agent_settings *agent(const void *data)
     return &settings->agent;
 }
 
-static int check(void *data, const struct key *key, struct error *err)
+static const char *why_unused(const void *data, const struct key *key)
 {
     const struct settings *settings = data;
 
-    if (key->offset != SETTING(agent.workdir))
-        return mode_check_agent(&settings->agent, key, err);
-    if (*settings->agent.workdir != '/')
-        return error_set(err, EINVAL, "'%s' does not begin with /: write the whole path",
-                         settings->agent.workdir);
     // kubectl exec has no option for it.
-    return settings->agent.use == AGENT_REQUIRE
-               ? 0
-               : error_set(err, EINVAL, "needs agent = require: kubectl alone cannot change it");
+    if (strcmp(key->name, "workdir") == 0 && settings->agent.use != AGENT_REQUIRE)
+        return "needs agent = require: kubectl alone cannot change it";
+    return mode_agent_why_unused(&settings->agent, key);
+}
+
+static int check(void *data, const char **key, struct error *err)
+{
+    const struct settings *settings = data;
+    return mode_check_agent(&settings->agent, key, err);
 }
 
 static int prepare(const void *data, const struct command *command, struct launch *launch,
@@ -242,6 +242,7 @@ const struct mode kubectl_exec_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
+             .why_unused = why_unused,
              .check = check},
     .agent = agent,
     .prepare = prepare,

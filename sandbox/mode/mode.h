@@ -80,9 +80,19 @@ extern const size_t modes_count;
 // CONFIG's settings of an agent, or NULL when its commands do not go that way.
 const struct agent_settings *mode_agent_settings(const struct sandbox_config *config);
 
-// Checks KEY of an agent's settings, which was just stored in AGENT; for a
-// mode's check. 0, or -EINVAL with ERR set.
-int mode_check_agent(const struct agent_settings *agent, const struct key *key, struct error *err);
+// The keys for the agent settings that a mode's settings, a struct TYPE, have as MEMBER: the
+// first ones of the mode's table.
+// clang-format off
+#define AGENT_KEYS(type, member)                                                                   \
+    {"agent",       VALUE_CHOICE, offsetof(type, member.use),         "no",    false, agent_use_choices},     \
+    {"agent_path",  VALUE_PATH,   offsetof(type, member.path),        NULL,    false, NULL},                  \
+    {"connect",     VALUE_CHOICE, offsetof(type, member.connect),     "start", false, agent_connect_choices}, \
+    {"connections", VALUE_COUNT,  offsetof(type, member.connections), "2",     false, NULL}
+// clang-format on
+
+// For why_unused and check of a mode with these keys; see struct mode_keys.
+const char *mode_agent_why_unused(const struct agent_settings *agent, const struct key *key);
+int mode_check_agent(const struct agent_settings *agent, const char **key, struct error *err);
 
 // The mode whose keys these are.
 const struct mode *mode_of(const struct mode_keys *keys);

@@ -30,16 +30,18 @@ const struct agent_settings *mode_agent_settings(const struct sandbox_config *co
     return agent && agent->use != AGENT_NO ? agent : NULL;
 }
 
-int mode_check_agent(const struct agent_settings *agent, const struct key *key, struct error *err)
+const char *mode_agent_why_unused(const struct agent_settings *agent, const struct key *key)
 {
-    // The keys are stored in the order of their table, so that agent is there.
-    if (strcmp(key->name, "agent_path") == 0 && *agent->path != '/')
-        return error_set(err, EINVAL, "'%s' does not begin with /: write the whole path",
-                         agent->path);
     if (strcmp(key->name, "agent_path") == 0 && agent->use == AGENT_NO)
-        return error_set(err, EINVAL, "is of no use without agent = auto or agent = require");
-    if (strcmp(key->name, "connections") == 0 && agent->connections > AGENT_MAX_CONNECTIONS)
-        return error_set(err, EINVAL, "%u are too many: up to %d are possible", agent->connections,
-                         AGENT_MAX_CONNECTIONS);
-    return 0;
+        return "is of no use without agent = auto or agent = require";
+    return NULL;
+}
+
+int mode_check_agent(const struct agent_settings *agent, const char **key, struct error *err)
+{
+    if (agent->connections <= AGENT_MAX_CONNECTIONS)
+        return 0;
+    *key = "connections";
+    return error_set(err, EINVAL, "%u are too many: up to %d are possible", agent->connections,
+                     AGENT_MAX_CONNECTIONS);
 }

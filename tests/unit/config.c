@@ -122,6 +122,15 @@ static const struct {
     {"mode = chroot\n[a]\nmode = direct\n", {{"1: mode: ", "chroot"}}},
     {"mode =\n[a]\n[b]\n", {{"1: mode: ", "no value"}}},
     {"mode = direct\nmode = direct\n[a]\n", {{"2: mode: ", "1"}}},
+    // One that does not apply is an error in a section of its own, one line for each
+    {"agent = require\n[a]\nmode = kubectl_exec\npod = p\nagent_path = /x\nagent = no\n",
+     {{"5: [a] agent_path: ", "agent = auto"}}},
+    {"agent_path = /y\n[a]\nmode = kubectl_exec\npod = p\nworkdir = /x\nagent_path = /x\n",
+     {{"5: [a] workdir: ", "agent = require"}, {"6: [a] agent_path: ", "agent = auto"}}},
+    {"agent_path = here\n[a]\nmode = kubectl_exec\npod = p\n", {{"1: agent_path: ", "/"}}},
+    {"workdir = here\n[a]\nmode = docker_exec\ncontainer = c\n", {{"1: workdir: ", "/"}}},
+    {"connections = 65\n[a]\nmode = kubectl_exec\npod = p\nagent = auto\n[b]\nmode = docker_exec\n"
+     "container = c\nagent = auto\n", {{"1: connections: ", "64"}}},
     // All in one go
     {"timeout = soon\n"
      "[a/b]\n"
@@ -333,6 +342,52 @@ START_TEST(takes_defaults_for_what_a_sandbox_lacks)
 }
 END_TEST
 
+// A default that means nothing to a sandbox is as if it were not there for that one, whatever
+// the order of keys.
+// clang-format off
+static const struct {
+    const char *text;
+    unsigned use[3];      // enum agent_use of each sandbox
+    const char *path[3];  // of its agent
+    const char *workdir[3];
+} defaults[] = {
+    {"agent = require\nagent_path = /agent\n[a]\nmode = kubectl_exec\npod = p\nagent = no\n"
+     "[b]\nmode = docker_exec\ncontainer = c\n[c]\nagent = auto\nmode = kubectl_exec\npod = p\n",
+     {AGENT_NO, AGENT_REQUIRE, AGENT_AUTO}, {NULL, "/agent", "/agent"}, {NULL}},
+    {"agent_path = /agent\n[a]\nmode = kubectl_exec\npod = p\n"
+     "[b]\nagent = require\nmode = docker_exec\ncontainer = c\n[c]\nmode = direct\n",
+     {AGENT_NO, AGENT_REQUIRE}, {NULL, "/agent"}, {NULL}},
+    {"workdir = /w\n[a]\nmode = kubectl_exec\npod = p\n"
+     "[b]\nmode = kubectl_exec\npod = p\nagent = require\n"
+     "[c]\nmode = kubectl_exec\npod = p\nagent = auto\n",
+     {AGENT_NO, AGENT_REQUIRE, AGENT_AUTO}, {NULL}, {NULL, "/w", NULL}},
+    {"agent_path = /agent\nworkdir = /w\nmode = kubectl_exec\npod = p\n[a]\n[b]\n[c]\n",
+     {AGENT_NO, AGENT_NO, AGENT_NO}, {NULL}, {NULL}},
+    {"agent_path = /agent\nagent = require\n[a]\nmode = kubectl_exec\nagent_path = /own\npod = p\n"
+     "[b]\nmode = docker_exec\ncontainer = c\n[c]\nmode = docker_run\nimage = i\n",
+     {AGENT_REQUIRE, AGENT_REQUIRE}, {"/own", "/agent"}, {NULL}},
+};
+// clang-format on
+
+START_TEST(drops_a_default_that_does_not_apply)
+{
+    struct config *config = world_config(defaults[_i].text);
+
+    ck_assert_uint_eq(config->count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct sandbox_config *sandbox = config->sandboxes[i];
+        const struct mode *mode = mode_of(sandbox->mode);
+        const struct agent_settings *agent = mode->agent ? mode->agent(sandbox->settings) : NULL;
+        if (!agent)
+            continue;
+        ck_assert_uint_eq(agent->use, defaults[_i].use[i]);
+        ck_assert_pstr_eq(agent->path, defaults[_i].path[i]);
+        ck_assert_pstr_eq(agent->workdir, defaults[_i].workdir[i]);
+    }
+    config_destroy(config);
+}
+END_TEST
+
 START_TEST(finds_by_name)
 {
     struct config *config = world_config("mode = direct\n[a]\n[A]\n[a b]\n");
@@ -430,6 +485,7 @@ int main(void)
     UNIT_RUN("config", EACH(reports_a_mistake, mistakes), ONCE(names_a_file_it_cannot_read),
              ONCE(takes_names_of_up_to_255_bytes), ONCE(has_the_documented_defaults),
              ONCE(reads_every_common_key), ONCE(takes_defaults_for_what_a_sandbox_lacks),
-             ONCE(finds_by_name), ONCE(shares_a_section),
-             EACH(knows_when_nothing_changed, variants), ONCE(has_keys_of_one_meaning));
+             EACH(drops_a_default_that_does_not_apply, defaults), ONCE(finds_by_name),
+             ONCE(shares_a_section), EACH(knows_when_nothing_changed, variants),
+             ONCE(has_keys_of_one_meaning));
 }
