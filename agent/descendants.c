@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { DEEPEST = 16 }; // each level has two descriptors open
+enum { DEEPEST = 16 }; // levels; each has two descriptors open
 
 struct walk {
     bool (*visit)(void *data, pid_t pid);
@@ -24,7 +24,8 @@ static void visit(const struct walk *walk, pid_t pid, int depth)
         walk_below(walk, pid, depth + 1);
 }
 
-// Visits those that FD, a file `children`, names: numbers, each with a space.
+// Visits the processes that FD lists. FD is a file `children`: numbers, each with a space
+// behind it.
 static void walk_list(const struct walk *walk, int fd, int depth)
 {
     char text[1024];
@@ -43,7 +44,7 @@ static void walk_list(const struct walk *walk, int fd, int depth)
     }
 }
 
-// A child is in the list of the thread that made it.
+// The kernel lists a child with the thread that made it.
 static void walk_below(const struct walk *walk, pid_t pid, int depth)
 {
     char path[64];
@@ -66,10 +67,10 @@ static void walk_below(const struct walk *walk, pid_t pid, int depth)
     closedir(threads);
 }
 
-// 0 when it is not there any more.
+// Returns 0 if PID has gone.
 static pid_t parent_of(pid_t pid)
 {
-    char text[512]; // the name is short, and the parent is next to it
+    char text[512]; // enough: the name is short, and the parent comes soon after it
     char path[32];
     AUTO_CLOSE int fd = -1;
     const char *name_end;
@@ -81,7 +82,7 @@ static pid_t parent_of(pid_t pid)
     if (length <= 0)
         return 0;
     text[length] = '\0';
-    // ") S 123": nothing behind the name has a parenthesis.
+    // ") S 123": the last parenthesis ends the name.
     name_end = strrchr(text, ')');
     return name_end && strlen(name_end) > 4 ? (pid_t)strtol(name_end + 4, NULL, 10) : 0;
 }
@@ -118,9 +119,9 @@ struct killing {
     pid_t last_group;
 };
 
-// A group is killed in one step, in which none of it can fork. The groups of our
-// descendants have only descendants of ours in them, because each job is a session
-// of its own.
+// The kernel kills a group in one step, so that no process of it can fork meanwhile. A
+// group of a descendant has only descendants in it, because each job is a session of its
+// own.
 static bool kill_one(void *data, pid_t pid)
 {
     struct killing *killing = data;

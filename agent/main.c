@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // hooksfs-agent runs commands for a daemon at the other end of stdin and stdout.
+#include "agent.h"
 #include "cleanup.h"
-#include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +18,7 @@ static int complain(const char *what)
     return EXIT_FAILURE;
 }
 
-// Descriptors that are made later must not be one of the three.
+// Otherwise a descriptor that is opened later would get one of these three numbers.
 static bool has_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
@@ -27,10 +27,10 @@ static bool has_standard_streams(void)
     return true;
 }
 
-// A write to stdout must not block. The flag for that belongs to the open file,
-// which others may have as well; so a pipe is opened once more, which gives one of
-// our own. Where that cannot be (a socket, another user's pipe), the flag is set on
-// the one that there is; *GIVEN_FLAGS then says how it was, or else -1.
+// A write to stdout must not block. The flag for that belongs to the open file, which
+// other processes may share. So a pipe is opened once more, which makes an open file of our
+// own. Where that is not possible (a socket, another user's pipe), the flag is set on the
+// shared open file, and *GIVEN_FLAGS becomes its old flags; otherwise it becomes -1.
 static int make_output(int *given_flags)
 {
     struct stat status;
@@ -47,7 +47,7 @@ static int make_output(int *given_flags)
     return 0;
 }
 
-// Commands start with the dispositions that everybody starts with, and few calls.
+// Commands are to start with the default dispositions, without a call for each of them.
 static void reset_signals(void)
 {
     sigset_t none;
@@ -57,16 +57,17 @@ static void reset_signals(void)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_IGN);
-    // Supervisors tell how their jobs ended, so nobody has to ask for their own end.
+    // Supervisors report the ends of their jobs. Their own ends say nothing more, so the
+    // kernel reaps them.
     signal(SIGCHLD, SIG_IGN);
-    // That is not so for those that whoever executed us has left.
+    // It does not reap children that this process had before its execve.
     while (waitpid(-1, NULL, WNOHANG) > 0)
         continue;
 }
 
 static int serve(void)
 {
-    struct server_spec spec = {.in_fd = STDIN_FILENO, .out_fd = STDOUT_FILENO, .env = environ};
+    struct agent_spec spec = {.in_fd = STDIN_FILENO, .out_fd = STDOUT_FILENO, .env = environ};
     struct rlimit limit;
     int given_flags;
     int exit_code;
@@ -84,7 +85,7 @@ static int serve(void)
     limit = spec.descriptors;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    exit_code = server_run(&spec);
+    exit_code = agent_serve(&spec);
     if (given_flags >= 0)
         fcntl(STDOUT_FILENO, F_SETFL, given_flags);
     return exit_code;

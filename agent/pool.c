@@ -13,8 +13,8 @@
 
 enum {
     MAX_IDLE = 32,
-    MAX_JOBS = 256, // of one supervisor, which has the memory that the agent had at its fork
-    HURRY_MS = 500, // so long a supervisor may be busy with executing the command
+    MAX_JOBS = 256, // of a supervisor, which holds the memory that the agent had at the fork
+    HURRY_MS = 500, // the time that a supervisor may take to execute the command
     FIRST_PAUSE_MS = 1,
     LONGEST_PAUSE_MS = 250,
 };
@@ -26,16 +26,16 @@ struct worker {
     pid_t pid;
     int fd; // our end of the socket
     struct watch watch;
-    struct timer hurry; // then one that cannot listen is killed
-    unsigned jobs;      // that it has done
+    struct timer hurry; // at its end a supervisor that does not listen is killed
+    unsigned jobs;      // the number of jobs that it has done
     bool is_killed;
     bool has_reported;
-    bool is_to_end;          // the order to kill, or to let go, was given
-    on_report_fn *on_report; // NULL: it has no job, or holds what its job has left
+    bool is_to_end;          // it was given ORDER_KILL or ORDER_RELEASE
+    on_report_fn *on_report; // NULL: it has no job, or only processes that its job has left
     void *data;
 };
 
-static void leave_idle(struct worker *worker)
+static void worker_leave_idle(struct worker *worker)
 {
     struct pool *pool = worker->pool;
 
@@ -45,12 +45,12 @@ static void leave_idle(struct worker *worker)
         pool->least_idle = pool->idle_count;
 }
 
-static void free_worker(struct worker *worker)
+static void worker_free(struct worker *worker)
 {
     struct pool *pool = worker->pool;
 
     if (!list_is_empty(&worker->in_idle))
-        leave_idle(worker);
+        worker_leave_idle(worker);
     list_remove(&worker->link);
     loop_disarm(pool->loop, &worker->hurry);
     loop_unwatch(pool->loop, &worker->watch);
@@ -58,14 +58,14 @@ static void free_worker(struct worker *worker)
     free(worker);
 }
 
-// --- What a supervisor has left when it died
+// --- Processes that a dead supervisor has left
 
 struct heirs {
     const struct pool *pool;
     bool is_one_left;
 };
 
-static bool is_ours(const struct pool *pool, pid_t pid)
+static bool pool_has(const struct pool *pool, pid_t pid)
 {
     for (struct list *link = pool->all.next; link != &pool->all; link = link->next)
         if (LIST_ENTRY(link, struct worker, link)->pid == pid)
@@ -73,25 +73,25 @@ static bool is_ours(const struct pool *pool, pid_t pid)
     return false;
 }
 
-static bool kill_heir(void *data, pid_t pid)
+static bool heirs_kill_one(void *data, pid_t pid)
 {
     struct heirs *heirs = data;
 
-    if (is_ours(heirs->pool, pid))
+    if (pool_has(heirs->pool, pid))
         return false;
     kill(pid, SIGKILL);
     heirs->is_one_left = true;
     return true;
 }
 
-// Among our children are supervisors, the one that is not quite dead yet, and what
+// Our children are the supervisors, perhaps the one that is dying, and the processes that
 // it has left us.
-static void on_inherit(void *data)
+static void on_pool_inherit(void *data)
 {
     struct pool *pool = data;
     struct heirs heirs = {.pool = pool};
 
-    descendants_walk(getpid(), kill_heir, &heirs);
+    descendants_walk(getpid(), heirs_kill_one, &heirs);
     if (!heirs.is_one_left) {
         pool->on_clear(pool->data);
         return;
@@ -103,7 +103,7 @@ static void on_inherit(void *data)
 
 // --- Reports and orders
 
-static void tell(struct worker *worker, const struct report *report)
+static void worker_tell(struct worker *worker, const struct supervisor_report *report)
 {
     on_report_fn *on_report = worker->on_report;
 
@@ -113,68 +113,68 @@ static void tell(struct worker *worker, const struct report *report)
         on_report(worker->data, report);
 }
 
-static void lose(struct worker *worker)
+static void worker_lose(struct worker *worker)
 {
     struct pool *pool = worker->pool;
 
     if (worker->on_report) {
         pool->inherit_pause_ms = FIRST_PAUSE_MS;
         loop_arm(pool->loop, &pool->inherit, 0);
-        tell(worker, NULL);
+        worker_tell(worker, NULL);
     }
-    free_worker(worker);
+    worker_free(worker);
 }
 
-static void rest(struct worker *worker)
+static void worker_rest(struct worker *worker)
 {
     struct pool *pool = worker->pool;
 
     if (++worker->jobs == MAX_JOBS || pool->idle_count == MAX_IDLE) {
-        free_worker(worker);
+        worker_free(worker);
         return;
     }
     list_append(&pool->idle, &worker->in_idle);
     pool->idle_count++;
 }
 
-static void hear(struct worker *worker, const struct report *report)
+static void worker_hear(struct worker *worker, const struct supervisor_report *report)
 {
     struct pool *pool = worker->pool;
 
     worker->has_reported = true;
     if (!worker->is_to_end || report->what & REPORT_GONE)
         loop_disarm(pool->loop, &worker->hurry);
-    tell(worker, report);
+    worker_tell(worker, report);
     if (!(report->what & REPORT_GONE))
         return;
     if (pool->is_ending)
-        free_worker(worker);
-    else if (!(report->what & REPORT_HOLDS)) // else it has nothing to say but its end
-        rest(worker);
+        worker_free(worker);
+    else if (!(report->what & REPORT_HOLDS)) // otherwise only its end will be heard
+        worker_rest(worker);
     if (report->what & REPORT_FAILED && report->stage == FRAME_AT_RESOURCES)
         pool_shed(pool);
 }
 
-static void on_readable(void *data, uint32_t events)
+static void on_worker_readable(void *data, uint32_t events)
 {
     struct worker *worker = data;
-    struct report report;
+    struct supervisor_report report;
     ssize_t count = recv(worker->fd, &report, sizeof report, MSG_DONTWAIT);
 
     (void)events;
-    // An order came too late for it; what it said before comes now.
+    // The supervisor had ended before it read an order; its last reports come now.
     if (count < 0 && errno == ECONNRESET)
         count = recv(worker->fd, &report, sizeof report, MSG_DONTWAIT);
     if (count == sizeof report)
-        hear(worker, &report);
+        worker_hear(worker, &report);
     else if (count >= 0 || (errno != EAGAIN && errno != EINTR))
-        lose(worker);
+        worker_lose(worker);
 }
 
-// For one that does not listen. As long as it has not said its last, and its end of
-// the socket is open, it has not been reaped, and the number is its own. But once it was
-// killed, a command that is being executed may still have that end.
-static void kill_worker(struct worker *worker)
+// Kills a supervisor that does not listen. While its last report has not come and its end
+// of the socket is open, it has not been reaped, so that the pid is still its own. Only once
+// it was killed may another process, which is just executing the command, hold that end.
+static void worker_kill(struct worker *worker)
 {
     char byte;
 
@@ -185,21 +185,21 @@ static void kill_worker(struct worker *worker)
     kill(worker->pid, SIGKILL);
 }
 
-static void on_hurry(void *data)
+static void on_worker_hurry(void *data)
 {
     struct worker *worker = data;
     int unread = 0;
 
-    // One that has read its orders may be busy with killing. TIOCOUTQ is what
-    // unix(7) has as SIOCOUTQ.
+    // A supervisor that has read its orders may be busy killing. unix(7) calls TIOCOUTQ
+    // SIOCOUTQ.
     if (!worker->has_reported || ioctl(worker->fd, TIOCOUTQ, &unread) < 0 || unread > 0)
-        kill_worker(worker);
+        worker_kill(worker);
 }
 
-static void hurry(struct worker *worker, uint64_t delay_ms)
+static void worker_hurry(struct worker *worker, uint64_t delay_ms)
 {
     if (loop_arm(worker->pool->loop, &worker->hurry, delay_ms) < 0)
-        kill_worker(worker);
+        worker_kill(worker);
 }
 
 void worker_order(struct worker *worker, enum supervisor_order what)
@@ -208,24 +208,24 @@ void worker_order(struct worker *worker, enum supervisor_order what)
 
     if (send(worker->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN &&
         what != ORDER_TERM)
-        kill_worker(worker);
+        worker_kill(worker);
     if (what == ORDER_TERM)
         return;
     worker->is_to_end = true;
-    hurry(worker, HURRY_MS);
+    worker_hurry(worker, HURRY_MS);
 }
 
 void worker_leave(struct worker *worker)
 {
-    free_worker(worker);
+    worker_free(worker);
 }
 
 // --- The start
 
-// Whether an idle one has been given the job. From then on the job is lost if it dies:
-// nobody knows whether it had read that.
-static bool hand_over(struct worker *worker, const struct frame *start,
-                      const struct streams *streams)
+// Gives the job to an idle supervisor. Returns true if that succeeded. If the supervisor
+// dies from then on, the job is lost: nobody knows whether it has read the order.
+static bool worker_hand_over(struct worker *worker, const struct frame *start,
+                             const struct streams *streams)
 {
     char order = ORDER_START;
     struct iovec parts[] = {
@@ -249,26 +249,27 @@ static bool hand_over(struct worker *worker, const struct frame *start,
     return sendmsg(worker->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
 }
 
-// NULL: there is none that would take it.
-static struct worker *reuse(struct pool *pool, const struct frame *start,
-                            const struct streams *streams)
+// Returns an idle supervisor that has taken the job, or NULL.
+static struct worker *pool_reuse(struct pool *pool, const struct frame *start,
+                                 const struct streams *streams)
 {
     while (start->length <= SUPERVISOR_MAX_START && !list_is_empty(&pool->idle)) {
         struct worker *worker = LIST_ENTRY(pool->idle.previous, struct worker, in_idle);
-        if (!hand_over(worker, start, streams)) {
-            free_worker(worker);
+        if (!worker_hand_over(worker, start, streams)) {
+            worker_free(worker);
             continue;
         }
-        leave_idle(worker);
+        worker_leave_idle(worker);
         return worker;
     }
     return NULL;
 }
 
-static int spawn(struct worker *worker, const struct frame *start, const struct streams *streams)
+static int worker_spawn(struct worker *worker, const struct frame *start,
+                        const struct streams *streams)
 {
     const struct pool *pool = worker->pool;
-    const pid_t agent = getpid();
+    const pid_t agent_pid = getpid();
     AUTO_CLOSE int far = -1;
     int control[2];
     int result;
@@ -287,7 +288,7 @@ static int spawn(struct worker *worker, const struct frame *start, const struct 
             .own_env = pool->own_env,
             .streams = *streams,
             .control_fd = far,
-            .agent = agent,
+            .agent_pid = agent_pid,
             .descriptors = &pool->descriptors,
             .forget = pool->forget,
             .data = pool->data,
@@ -295,8 +296,8 @@ static int spawn(struct worker *worker, const struct frame *start, const struct 
     return worker->pid < 0 ? -errno : 0;
 }
 
-static int create(struct pool *pool, const struct frame *start, const struct streams *streams,
-                  struct worker **created)
+static int worker_create(struct pool *pool, const struct frame *start,
+                         const struct streams *streams, struct worker **created)
 {
     struct worker *worker = calloc(1, sizeof *worker);
     int result;
@@ -305,14 +306,14 @@ static int create(struct pool *pool, const struct frame *start, const struct str
         return -ENOMEM;
     worker->pool = pool;
     worker->fd = -1;
-    worker->watch = (struct watch){.fd = -1, .on_ready = on_readable, .data = worker};
-    worker->hurry = (struct timer){.on_time = on_hurry, .data = worker};
+    worker->watch = (struct watch){.fd = -1, .on_ready = on_worker_readable, .data = worker};
+    worker->hurry = (struct timer){.on_time = on_worker_hurry, .data = worker};
     list_init(&worker->in_idle);
     list_init(&worker->link);
     list_append(&pool->all, &worker->link);
-    result = spawn(worker, start, streams);
+    result = worker_spawn(worker, start, streams);
     if (result < 0)
-        free_worker(worker);
+        worker_free(worker);
     else
         *created = worker;
     return result;
@@ -322,8 +323,8 @@ int pool_start(struct pool *pool, const struct frame *start, const struct stream
                on_report_fn *on_report, void *data, struct worker **started)
 {
     uint32_t time_limit_ms = frame_number(start->payload);
-    struct worker *worker = reuse(pool, start, streams);
-    int result = worker ? 0 : create(pool, start, streams, &worker);
+    struct worker *worker = pool_reuse(pool, start, streams);
+    int result = worker ? 0 : worker_create(pool, start, streams, &worker);
 
     if (result < 0) {
         pool_shed(pool);
@@ -334,38 +335,38 @@ int pool_start(struct pool *pool, const struct frame *start, const struct stream
     worker->on_report = on_report;
     worker->data = data;
     if (time_limit_ms > 0)
-        hurry(worker, (uint64_t)time_limit_ms + HURRY_MS);
+        worker_hurry(worker, (uint64_t)time_limit_ms + HURRY_MS);
     *started = worker;
     return 0;
 }
 
-// --- All of them
+// --- The whole pool
 
 void pool_init(struct pool *pool)
 {
     list_init(&pool->all);
     list_init(&pool->idle);
-    pool->inherit = (struct timer){.on_time = on_inherit, .data = pool};
+    pool->inherit = (struct timer){.on_time = on_pool_inherit, .data = pool};
 }
 
-static void send_away(struct pool *pool, size_t count)
+static void pool_send_away(struct pool *pool, size_t count)
 {
     for (; count > 0; count--)
-        free_worker(LIST_ENTRY(pool->idle.next, struct worker, in_idle));
+        worker_free(LIST_ENTRY(pool->idle.next, struct worker, in_idle));
 }
 
 void pool_trim(struct pool *pool)
 {
-    send_away(pool, pool->least_idle);
+    pool_send_away(pool, pool->least_idle);
     pool->least_idle = pool->idle_count;
 }
 
 void pool_shed(struct pool *pool)
 {
-    send_away(pool, pool->idle_count);
+    pool_send_away(pool, pool->idle_count);
 }
 
-static void free_workers(struct pool *pool, bool is_for_all)
+static void pool_free_workers(struct pool *pool, bool is_for_all)
 {
     struct list *next;
 
@@ -373,18 +374,18 @@ static void free_workers(struct pool *pool, bool is_for_all)
         struct worker *worker = LIST_ENTRY(link, struct worker, link);
         next = link->next;
         if (is_for_all || !worker->on_report)
-            free_worker(worker);
+            worker_free(worker);
     }
 }
 
 void pool_end(struct pool *pool)
 {
     pool->is_ending = true;
-    free_workers(pool, false);
+    pool_free_workers(pool, false);
 }
 
 void pool_finish(struct pool *pool)
 {
-    free_workers(pool, true);
+    pool_free_workers(pool, true);
     loop_disarm(pool->loop, &pool->inherit);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The supervisors of a connection, as the agent sees them. Each has one job at a time;
-// one that has nothing left of its job takes another, which is quicker than a fork and
-// the exit that follows.
+// The supervisors of a connection, as the agent sees them. A supervisor has one job at a
+// time. When nothing is left of its job it takes another: that is quicker than a fork and
+// the exit of a process.
 #pragma once
 
 #include "frame.h"
@@ -12,51 +12,51 @@
 struct pool {
     struct loop *loop;
     char *const *own_env;
-    struct rlimit descriptors;    // what commands get
-    void (*forget)(void *data);   // in a new supervisor: gives the server's memory back
-    void (*on_clear)(void *data); // nothing is left of what dead supervisors had
+    struct rlimit descriptors;    // the limit that commands get
+    void (*forget)(void *data);   // called in a new supervisor: frees the agent's memory
+    void (*on_clear)(void *data); // nothing is left of the jobs of dead supervisors
     void *data;
     struct list all;
-    struct list idle; // the one that was busy last is the last
+    struct list idle; // the supervisor that was busy last is at the end
     size_t idle_count;
-    size_t least_idle;    // since the last trim
-    struct timer inherit; // the next look at what dead supervisors have left us
+    size_t least_idle;    // since the last pool_trim
+    struct timer inherit; // the next look for processes of dead supervisors
     unsigned inherit_pause_ms;
     bool is_ending;
 };
 
-// A supervisor. Whoever started a job has it until its last report.
+// A supervisor of the pool. The caller of pool_start has it until the last report.
 struct worker;
 
-// Hears what the supervisor reports of the job. NULL: it is dead, and on_clear follows.
-// After that, or a report with GONE, the worker is not the job's any more. Not the place
-// for worker_leave.
-typedef void on_report_fn(void *data, const struct report *report);
+// Takes a report of the supervisor about the job. REPORT is NULL if the supervisor is dead;
+// then on_clear follows. After NULL, or after a report with GONE, the worker no longer
+// belongs to the job. The callback must not call worker_leave.
+typedef void on_report_fn(void *data, const struct supervisor_report *report);
 
-// The members up to DATA are the caller's, and set before.
+// The caller sets the members up to DATA before.
 void pool_init(struct pool *pool);
 
-// Has a supervisor run START. STREAMS, each at least 3, stay the caller's. Returns 0, with
-// *STARTED, or -errno.
+// Has a supervisor run START. The descriptors in STREAMS, each at least 3, stay the
+// caller's. Returns 0 with *STARTED set, or -errno.
 int pool_start(struct pool *pool, const struct frame *start, const struct streams *streams,
                on_report_fn *on_report, void *data, struct worker **started);
 
-// After KILL and RELEASE one that does not listen is killed before long: its job has
-// stopped it, or it executes the command from a file system that does not answer.
+// Gives the supervisor an order. If it does not obey ORDER_KILL or ORDER_RELEASE it is
+// killed after a while: its job has stopped it, or it is still executing the command from a
+// file system that does not answer.
 void worker_order(struct worker *worker, enum supervisor_order what);
 
-// Ends the socket: the supervisor kills what is left of the job, and nothing is heard
-// of it any more.
+// Closes the socket: the supervisor kills the rest of the job, and reports nothing more.
 void worker_leave(struct worker *worker);
 
-// Sends those away that have not been needed lately.
+// Ends the supervisors that were not needed lately.
 void pool_trim(struct pool *pool);
 
-// Sends all away that are idle: there is a shortage of what they have.
+// Ends all idle supervisors, because processes or descriptors are short.
 void pool_shed(struct pool *pool);
 
-// Sends those away that have no job, and from now on those that have done theirs.
+// Ends the supervisors without a job; the others end after their job.
 void pool_end(struct pool *pool);
 
-// Sends all away. They kill what is left of their jobs.
+// Ends all supervisors. They kill the rest of their jobs.
 void pool_finish(struct pool *pool);

@@ -23,7 +23,7 @@ enum {
     CONTROL_FD = STDERR_FILENO + 1,
     NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
-    START_DELAY_MS = 2, // so long a start waits to be told together with the end
+    START_DELAY_MS = 2, // the start is reported so much later, perhaps with the end
     SHORTEST_PAUSE_MS = 1,
     LONGEST_PAUSE_MS = 250,
     CHILD_STACK = 32 * 1024,
@@ -34,22 +34,23 @@ struct supervisor {
     pid_t command;
     bool is_running;
     bool is_killing;
-    bool is_doomed; // TERM was sent: what is left is not let go
+    bool is_doomed; // after ORDER_TERM: a release kills the processes that are left
     bool is_released;
-    bool is_alone;        // the agent is gone
-    uint64_t deadline_ns; // 0: none, or passed
-    uint64_t report_ns;   // when the start is told; 0: it has been
-    int pause_ms;         // until the next round of killing
-    struct report report; // what has not been told yet
+    bool is_alone;                   // the agent is gone
+    uint64_t deadline_ns;            // 0: there is none, or it has passed
+    uint64_t report_ns;              // when the start is reported; 0: it has been
+    int pause_ms;                    // until the next round of killing
+    struct supervisor_report report; // events that have not been reported yet
 };
 
 // --- The command's side of the start
 
-// The child shares our memory and we wait until it has executed the command, or
-// failed: that is quicker than a copy, and needs no other way to learn which.
-struct child {
+// The child between clone and execve. It shares our memory, and we wait until it has
+// executed the command or has failed. That is quicker than a copy of the memory, and a
+// failure needs no pipe to be known.
+struct newborn {
     const struct supervisor_spec *spec;
-    const struct command *command;
+    const struct program *program;
     pid_t parent;
     enum frame_stage stage; // set by the child
     int failure;
@@ -57,38 +58,38 @@ struct child {
 
 static char child_stack[CHILD_STACK] __attribute__((aligned(64)));
 
-static int run_child(void *data)
+static int newborn_run(void *data)
 {
-    struct child *child = data;
+    struct newborn *newborn = data;
     sigset_t none;
 
     setsid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != child->parent)
+    if (getppid() != newborn->parent)
         return EXIT_FAILURE;
-    setrlimit(RLIMIT_NOFILE, child->spec->descriptors);
+    setrlimit(RLIMIT_NOFILE, newborn->spec->descriptors);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    child->stage = command_exec(child->command);
-    child->failure = errno;
+    newborn->stage = program_exec(newborn->program);
+    newborn->failure = errno;
     return EXIT_FAILURE;
 }
 
-static void execute(struct supervisor *supervisor, const struct command *command)
+static void supervisor_execute(struct supervisor *supervisor, const struct program *program)
 {
-    struct child child = {.spec = supervisor->spec, .command = command, .parent = getpid()};
+    struct newborn newborn = {.spec = supervisor->spec, .program = program, .parent = getpid()};
     pid_t pid =
-        clone(run_child, child_stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &child);
+        clone(newborn_run, child_stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &newborn);
 
     if (pid < 0) {
-        child.stage = FRAME_AT_RESOURCES;
-        child.failure = errno;
+        newborn.stage = FRAME_AT_RESOURCES;
+        newborn.failure = errno;
     }
-    if (child.failure) {
-        supervisor->report =
-            (struct report){.what = REPORT_FAILED, .stage = child.stage, .number = child.failure};
+    if (newborn.failure) {
+        supervisor->report = (struct supervisor_report){
+            .what = REPORT_FAILED, .stage = newborn.stage, .number = newborn.failure};
         return;
     }
     supervisor->command = pid;
@@ -97,28 +98,29 @@ static void execute(struct supervisor *supervisor, const struct command *command
     supervisor->report_ns = loop_now_ns() + (uint64_t)START_DELAY_MS * NS_PER_MS;
 }
 
-static void start_command(struct supervisor *supervisor, const struct frame *start)
+static void supervisor_start_program(struct supervisor *supervisor, const struct frame *start)
 {
     uint32_t time_limit_ms = frame_number(start->payload);
-    struct command command = {0};
+    struct program program = {0};
 
     if (time_limit_ms > 0)
         supervisor->deadline_ns = loop_now_ns() + (uint64_t)time_limit_ms * NS_PER_MS;
-    // That the agent dies while we cannot listen is heard afterwards. It must not be our
-    // death too: what the command has started by then would be nobody's.
-    if (getppid() != supervisor->spec->agent)
+    // From here on until the command is executed we cannot listen. If the agent dies
+    // meanwhile we learn of it afterwards, and must not die with it: otherwise nobody would
+    // kill the processes that the command has started by then.
+    if (getppid() != supervisor->spec->agent_pid)
         _exit(EXIT_FAILURE);
-    if (command_init(&command, start, supervisor->spec->own_env) < 0)
-        supervisor->report =
-            (struct report){.what = REPORT_FAILED, .stage = FRAME_AT_RESOURCES, .number = ENOMEM};
+    if (program_init(&program, start, supervisor->spec->own_env) < 0)
+        supervisor->report = (struct supervisor_report){
+            .what = REPORT_FAILED, .stage = FRAME_AT_RESOURCES, .number = ENOMEM};
     else
-        execute(supervisor, &command);
-    command_finish(&command);
+        supervisor_execute(supervisor, &program);
+    program_finish(&program);
 }
 
 // --- Descriptors
 
-static void close_all_from(int first)
+static void descriptors_close_from(int first)
 {
     struct dirent *entry;
     DIR *open_ones;
@@ -141,29 +143,29 @@ static void close_all_from(int first)
     closedir(open_ones);
 }
 
-// The command's streams, our end of the socket, and no more.
-static bool arrange_descriptors(const struct supervisor_spec *spec)
+// Leaves only the streams of the command and our end of the socket open.
+static bool descriptors_arrange(const struct supervisor_spec *spec)
 {
     if (dup2(spec->streams.in, STDIN_FILENO) < 0 || dup2(spec->streams.out, STDOUT_FILENO) < 0 ||
         dup2(spec->streams.err, STDERR_FILENO) < 0)
         return false;
     if (spec->control_fd != CONTROL_FD && dup3(spec->control_fd, CONTROL_FD, O_CLOEXEC) < 0)
         return false;
-    close_all_from(CONTROL_FD + 1);
+    descriptors_close_from(CONTROL_FD + 1);
     return true;
 }
 
 // --- Reports and orders
 
-static void tell(struct supervisor *supervisor)
+static void supervisor_tell(struct supervisor *supervisor)
 {
     if (supervisor->report.what && !supervisor->is_alone)
         send(CONTROL_FD, &supervisor->report, sizeof supervisor->report, MSG_NOSIGNAL);
-    supervisor->report = (struct report){0};
+    supervisor->report = (struct supervisor_report){0};
     supervisor->report_ns = 0;
 }
 
-static bool is_in_group(void *data, pid_t pid)
+static bool supervisor_term_group_of(void *data, pid_t pid)
 {
     const struct supervisor *supervisor = data;
 
@@ -172,18 +174,18 @@ static bool is_in_group(void *data, pid_t pid)
     return true;
 }
 
-// Once the command has been reaped, its group's number is only its group's as
-// long as one of its processes is in it.
-static void terminate(struct supervisor *supervisor)
+// Once the command has been reaped, the number of its process group may belong to another
+// group, unless one of our descendants is still in it.
+static void supervisor_terminate(struct supervisor *supervisor)
 {
     supervisor->is_doomed = true;
     if (supervisor->is_running)
         kill(-supervisor->command, SIGTERM);
     else
-        descendants_walk(getpid(), is_in_group, supervisor);
+        descendants_walk(getpid(), supervisor_term_group_of, supervisor);
 }
 
-static void begin_killing(struct supervisor *supervisor)
+static void supervisor_begin_killing(struct supervisor *supervisor)
 {
     supervisor->deadline_ns = 0;
     if (supervisor->is_killing)
@@ -192,19 +194,19 @@ static void begin_killing(struct supervisor *supervisor)
     supervisor->pause_ms = SHORTEST_PAUSE_MS;
 }
 
-static void release(struct supervisor *supervisor)
+static void supervisor_release(struct supervisor *supervisor)
 {
     supervisor->is_released = true;
     if (supervisor->is_running || supervisor->is_killing || supervisor->is_doomed) {
-        begin_killing(supervisor);
+        supervisor_begin_killing(supervisor);
         return;
     }
     supervisor->deadline_ns = 0;
     supervisor->report.what |= REPORT_GONE | REPORT_HOLDS;
-    tell(supervisor);
+    supervisor_tell(supervisor);
 }
 
-static void obey(struct supervisor *supervisor)
+static void supervisor_obey(struct supervisor *supervisor)
 {
     char order;
     ssize_t count = recv(CONTROL_FD, &order, sizeof order, MSG_DONTWAIT);
@@ -215,20 +217,20 @@ static void obey(struct supervisor *supervisor)
         if (supervisor->is_released && !supervisor->is_killing)
             _exit(EXIT_SUCCESS);
         supervisor->is_alone = true;
-        begin_killing(supervisor);
+        supervisor_begin_killing(supervisor);
     } else if (order == ORDER_TERM) {
-        terminate(supervisor);
+        supervisor_terminate(supervisor);
     } else if (order == ORDER_KILL) {
-        begin_killing(supervisor);
+        supervisor_begin_killing(supervisor);
     } else if (order == ORDER_RELEASE) {
-        release(supervisor);
+        supervisor_release(supervisor);
     }
 }
 
 // --- Time and death
 
-// Returns whether there is a child left.
-static bool reap(struct supervisor *supervisor)
+// Returns true if a child is left.
+static bool supervisor_reap(struct supervisor *supervisor)
 {
     int status;
     pid_t pid;
@@ -244,7 +246,7 @@ static bool reap(struct supervisor *supervisor)
     return pid == 0;
 }
 
-static void sooner(uint64_t *wait_ns, uint64_t now, uint64_t when)
+static void wait_shorten(uint64_t *wait_ns, uint64_t now, uint64_t when)
 {
     uint64_t wait = when > now ? when - now : 0;
 
@@ -252,7 +254,7 @@ static void sooner(uint64_t *wait_ns, uint64_t now, uint64_t when)
         *wait_ns = wait;
 }
 
-static void wait_for_something(struct supervisor *supervisor)
+static void supervisor_wait(struct supervisor *supervisor)
 {
     struct pollfd control = {.fd = supervisor->is_alone ? -1 : CONTROL_FD, .events = POLLIN};
     uint64_t now = loop_now_ns();
@@ -261,25 +263,25 @@ static void wait_for_something(struct supervisor *supervisor)
     sigset_t all_but_child;
 
     if (supervisor->deadline_ns)
-        sooner(&wait_ns, now, supervisor->deadline_ns);
+        wait_shorten(&wait_ns, now, supervisor->deadline_ns);
     if (supervisor->report_ns)
-        sooner(&wait_ns, now, supervisor->report_ns);
+        wait_shorten(&wait_ns, now, supervisor->report_ns);
     if (supervisor->is_killing)
-        sooner(&wait_ns, now, now + (uint64_t)supervisor->pause_ms * NS_PER_MS);
+        wait_shorten(&wait_ns, now, now + (uint64_t)supervisor->pause_ms * NS_PER_MS);
     wait.tv_sec = (time_t)(wait_ns / NS_PER_S);
     wait.tv_nsec = (long)(wait_ns % NS_PER_S);
     sigfillset(&all_but_child);
     sigdelset(&all_but_child, SIGCHLD);
     if (ppoll(&control, 1, wait_ns == UINT64_MAX ? NULL : &wait, &all_but_child) > 0)
-        obey(supervisor);
+        supervisor_obey(supervisor);
     now = loop_now_ns();
     if (supervisor->deadline_ns && now >= supervisor->deadline_ns)
-        begin_killing(supervisor);
+        supervisor_begin_killing(supervisor);
     if (supervisor->report_ns && now >= supervisor->report_ns)
-        tell(supervisor);
+        supervisor_tell(supervisor);
 }
 
-static void kill_round(struct supervisor *supervisor)
+static void supervisor_kill_round(struct supervisor *supervisor)
 {
     if (supervisor->is_running)
         kill(-supervisor->command, SIGKILL);
@@ -289,25 +291,26 @@ static void kill_round(struct supervisor *supervisor)
         supervisor->pause_ms = LONGEST_PAUSE_MS;
 }
 
-// Until nothing is left of the job.
-static void supervise(struct supervisor *supervisor)
+// Runs until nothing is left of the job.
+static void supervisor_supervise(struct supervisor *supervisor)
 {
-    while (reap(supervisor)) {
+    while (supervisor_reap(supervisor)) {
         if (supervisor->report.what & REPORT_ENDED)
-            tell(supervisor);
+            supervisor_tell(supervisor);
         if (supervisor->is_killing)
-            kill_round(supervisor);
-        wait_for_something(supervisor);
+            supervisor_kill_round(supervisor);
+        supervisor_wait(supervisor);
     }
-    // The agent has heard the last of what we held.
+    // The processes that lived on after the release have ended too; the agent heard GONE.
     if (supervisor->is_released && !supervisor->is_killing)
         _exit(EXIT_SUCCESS);
     supervisor->report.what |= REPORT_GONE;
-    tell(supervisor);
+    supervisor_tell(supervisor);
 }
 
-// Returns with START's payload and the command's streams, or not at all.
-static void await_start(struct frame *start)
+// Waits for ORDER_START. Returns with the payload of START, and the streams of the command
+// as descriptors 0 to 2; or ends the process.
+static void supervisor_await_start(struct frame *start)
 {
     static const struct streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
     static char order[1 + SUPERVISOR_MAX_START];
@@ -327,50 +330,50 @@ static void await_start(struct frame *start)
         count = recvmsg(CONTROL_FD, &message, 0);
         if (count <= 0)
             _exit(EXIT_SUCCESS);
-        // What is not a start was meant for the last job, and came too late.
+        // Any other order was for the last job, and came too late.
     } while (order[0] != ORDER_START);
-    // Descriptors that come take the lowest numbers, and these three are free.
+    // Received descriptors get the lowest free numbers: 0, 1 and 2.
     if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || message.msg_controllen == 0 ||
         memcmp(CMSG_DATA(&control.header), &streams, sizeof streams) != 0)
         _exit(EXIT_FAILURE);
     *start = (struct frame){.type = FRAME_START, .payload = order + 1, .length = (size_t)count - 1};
 }
 
-static void begin(struct supervisor *supervisor, const struct frame *start)
+static void supervisor_begin(struct supervisor *supervisor, const struct frame *start)
 {
     *supervisor = (struct supervisor){.spec = supervisor->spec};
-    start_command(supervisor, start);
-    // The streams are the command's alone from now on.
+    supervisor_start_program(supervisor, start);
+    // From now on only the command has its streams.
     close(STDIN_FILENO);
     close(STDOUT_FILENO);
     close(STDERR_FILENO);
 }
 
-static void on_child(int number)
+static void on_sigchld(int number)
 {
-    (void)number; // It ends ppoll, and that is all.
+    (void)number; // the handler only ends ppoll
 }
 
 _Noreturn void supervisor_run(const struct supervisor_spec *spec)
 {
-    struct sigaction action = {.sa_handler = on_child};
+    struct sigaction action = {.sa_handler = on_sigchld};
     struct supervisor supervisor = {.spec = spec};
     struct frame start = *spec->start;
     sigset_t all;
 
-    // Blocked, not ignored: the command starts with none of it.
+    // Blocked, not ignored: the command inherits ignored signals, and unblocks the others.
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     sigaction(SIGCHLD, &action, NULL);
     setsid();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (!arrange_descriptors(spec))
+    if (!descriptors_arrange(spec))
         _exit(EXIT_FAILURE);
-    begin(&supervisor, &start);
+    supervisor_begin(&supervisor, &start);
     spec->forget(spec->data);
     while (true) {
-        supervise(&supervisor);
-        await_start(&start);
-        begin(&supervisor, &start);
+        supervisor_supervise(&supervisor);
+        supervisor_await_start(&start);
+        supervisor_begin(&supervisor, &start);
     }
 }

@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process that stands between the agent and one command at a time. It is the reaper
-// of all that the command starts, so it can find and kill it whatever becomes of the
-// parents; and it does so when the agent is gone. Only when nothing is left of one
-// command does it take another.
+// The process between the agent and one command at a time. It is the subreaper of
+// everything that the command starts: so it can find and kill each process, whatever
+// happens to the parents, and does so too when the agent is gone. It takes another command
+// only when nothing is left of the last.
 //
-// It and the agent talk through a socket that keeps messages whole: an order in one
-// direction, and struct report in the other. Orders are one byte, but that to start,
-// which has START's payload behind it, and the command's streams with it.
+// The supervisor and the agent talk through a socket that keeps messages whole. The agent
+// sends orders and the supervisor answers with struct supervisor_report. An order is one
+// byte. Only ORDER_START has more: the payload of START, and the streams of the command.
 #pragma once
 
-#include "command.h"
+#include "program.h"
 
 #include <sys/resource.h>
 
 enum { SUPERVISOR_MAX_START = 32 * 1024 }; // bytes of a payload in an order
 
 enum supervisor_order {
-    ORDER_START = 's', // when the last job is gone
+    ORDER_START = 's', // only when the last job is gone
     ORDER_TERM = 't',
     ORDER_KILL = 'k',
     ORDER_RELEASE = 'r',
 };
 
-// What has happened since the last report.
+// The events since the last report, as bits.
 enum {
     REPORT_STARTED = 1,
-    REPORT_FAILED = 2, // stage, number: errno
-    REPORT_ENDED = 4,  // is_signaled, number
-    REPORT_GONE = 8,   // nothing is left that the agent would have to kill
-    REPORT_HOLDS = 16, // with GONE: released processes live on, and this one with them
+    REPORT_FAILED = 2, // with stage, and errno in number
+    REPORT_ENDED = 4,  // with is_signaled, and the code or signal in number
+    REPORT_GONE = 8,   // no process is left that the agent would have to kill
+    REPORT_HOLDS = 16, // with GONE: released processes live on, and the supervisor with them
 };
 
-struct report {
+struct supervisor_report {
     unsigned char what;
     unsigned char stage;
     unsigned char is_signaled;
@@ -46,15 +46,15 @@ struct streams {
 };
 
 struct supervisor_spec {
-    const struct frame *start; // the first job's
+    const struct frame *start; // of the first job
     char *const *own_env;
-    struct streams streams; // of the first command; all are at least 3
-    int control_fd;         // our end
-    pid_t agent;
-    const struct rlimit *descriptors; // what the command gets
-    void (*forget)(void *data);       // gives the agent's memory back, START's too
+    struct streams streams; // of the first command; each is at least 3
+    int control_fd;         // the supervisor's end of the socket
+    pid_t agent_pid;
+    const struct rlimit *descriptors; // the limit that commands get
+    void (*forget)(void *data);       // frees the agent's memory, with the first START
     void *data;
 };
 
-// What a process that the agent has forked does from then on.
+// Runs the supervisor in a process that the agent has just forked.
 _Noreturn void supervisor_run(const struct supervisor_spec *spec);

@@ -12,38 +12,40 @@ enum {
     START_NUMBERS = 3 * NUMBER,
 };
 
-// What a frame of each type may look like.
+// The rules for the frames of one type.
 struct shape {
     bool is_known;
     bool has_job;
-    uint32_t shortest;
+    uint32_t shortest; // payload, in bytes
     uint32_t longest;
 };
 
+// clang-format off
 static const struct shape shapes[] = {
-    [FRAME_HELLO] = {true, false, GREETING + NUMBER,     256             },
-    [FRAME_STARTED] = {true, true,  0,                     0               },
-    [FRAME_FAILED] = {true, true,  1 + NUMBER,            1 + NUMBER      },
-    [FRAME_STDOUT] = {true, true,  1,                     WIRE_MAX_PAYLOAD},
-    [FRAME_STDERR] = {true, true,  1,                     WIRE_MAX_PAYLOAD},
-    [FRAME_STDOUT_END] = {true, true,  0,                     0               },
-    [FRAME_STDERR_END] = {true, true,  0,                     0               },
-    [FRAME_STDIN_CREDIT] = {true, true,  NUMBER,                NUMBER          },
-    [FRAME_STDIN_CLOSED] = {true, true,  0,                     0               },
-    [FRAME_ENDED] = {true, true,  2,                     2               },
-    [FRAME_LOST] = {true, true,  0,                     0               },
-    [FRAME_GONE] = {true, true,  0,                     0               },
-    [FRAME_PONG] = {true, false, 0,                     0               },
-    [FRAME_START] = {true, true,  START_NUMBERS + 1 + 2, WIRE_MAX_START  },
-    [FRAME_STDIN] = {true, true,  1,                     WIRE_MAX_PAYLOAD},
-    [FRAME_STDIN_END] = {true, true,  0,                     0               },
-    [FRAME_STDOUT_CREDIT] = {true, true,  NUMBER,                NUMBER          },
-    [FRAME_STDERR_CREDIT] = {true, true,  NUMBER,                NUMBER          },
-    [FRAME_TERM] = {true, true,  0,                     0               },
-    [FRAME_KILL] = {true, true,  0,                     0               },
-    [FRAME_RELEASE] = {true, true,  0,                     0               },
-    [FRAME_PING] = {true, false, 0,                     0               },
+    [FRAME_HELLO]         = {true, false, GREETING + NUMBER,     256},
+    [FRAME_STARTED]       = {true, true,  0,                     0},
+    [FRAME_FAILED]        = {true, true,  1 + NUMBER,            1 + NUMBER},
+    [FRAME_STDOUT]        = {true, true,  1,                     WIRE_MAX_PAYLOAD},
+    [FRAME_STDERR]        = {true, true,  1,                     WIRE_MAX_PAYLOAD},
+    [FRAME_STDOUT_END]    = {true, true,  0,                     0},
+    [FRAME_STDERR_END]    = {true, true,  0,                     0},
+    [FRAME_STDIN_CREDIT]  = {true, true,  NUMBER,                NUMBER},
+    [FRAME_STDIN_CLOSED]  = {true, true,  0,                     0},
+    [FRAME_ENDED]         = {true, true,  2,                     2},
+    [FRAME_LOST]          = {true, true,  0,                     0},
+    [FRAME_GONE]          = {true, true,  0,                     0},
+    [FRAME_PONG]          = {true, false, 0,                     0},
+    [FRAME_START]         = {true, true,  START_NUMBERS + 1 + 2, WIRE_MAX_START},
+    [FRAME_STDIN]         = {true, true,  1,                     WIRE_MAX_PAYLOAD},
+    [FRAME_STDIN_END]     = {true, true,  0,                     0},
+    [FRAME_STDOUT_CREDIT] = {true, true,  NUMBER,                NUMBER},
+    [FRAME_STDERR_CREDIT] = {true, true,  NUMBER,                NUMBER},
+    [FRAME_TERM]          = {true, true,  0,                     0},
+    [FRAME_KILL]          = {true, true,  0,                     0},
+    [FRAME_RELEASE]       = {true, true,  0,                     0},
+    [FRAME_PING]          = {true, false, 0,                     0},
 };
+// clang-format on
 
 uint32_t frame_number(const char *payload)
 {
@@ -52,14 +54,14 @@ uint32_t frame_number(const char *payload)
            (uint32_t)bytes[3] << 24;
 }
 
-void frame_put_number(char *place, uint32_t number)
+void frame_put_number(char *to, uint32_t number)
 {
     for (int i = 0; i < NUMBER; i++)
-        place[i] = (char)(number >> 8 * i & 0xff);
+        to[i] = (char)(number >> 8 * i & 0xff);
 }
 
-// START: as many strings as it says, which end where it ends.
-static bool is_start(const char *payload, size_t length)
+// True if a START has as many strings as it says, and the last of them ends the payload.
+static bool start_is_valid(const char *payload, size_t length)
 {
     uint64_t arguments = frame_number(payload + NUMBER);
     uint64_t strings = 1 + arguments + frame_number(payload + (size_t)2 * NUMBER);
@@ -99,7 +101,7 @@ ssize_t frame_parse(const char *bytes, size_t size, enum frame_sender sender, st
     frame->length = length;
     if (size - WIRE_HEADER < length)
         return 0;
-    if (type == FRAME_START && !is_start(frame->payload, length))
+    if (type == FRAME_START && !start_is_valid(frame->payload, length))
         return -EBADMSG;
     return (ssize_t)(WIRE_HEADER + (size_t)length);
 }
@@ -124,14 +126,15 @@ bool frame_parse_hello(const struct frame *frame, uint32_t *version, const char 
 
 // --- Writing
 
-void frame_put_header(char *place, uint32_t job, enum frame_type type, size_t length)
+void frame_put_header(char *to, uint32_t job, enum frame_type type, size_t length)
 {
-    frame_put_number(place, (uint32_t)length);
-    frame_put_number(place + NUMBER, job);
-    place[WIRE_HEADER - 1] = (char)type;
+    frame_put_number(to, (uint32_t)length);
+    frame_put_number(to + NUMBER, job);
+    to[WIRE_HEADER - 1] = (char)type;
 }
 
-static int append_header(struct buffer *out, uint32_t job, enum frame_type type, size_t length)
+static int frame_append_header(struct buffer *out, uint32_t job, enum frame_type type,
+                               size_t length)
 {
     char header[WIRE_HEADER];
 
@@ -144,7 +147,7 @@ static int append_header(struct buffer *out, uint32_t job, enum frame_type type,
 int frame_append(struct buffer *out, uint32_t job, enum frame_type type, const void *payload,
                  size_t length)
 {
-    int result = append_header(out, job, type, length);
+    int result = frame_append_header(out, job, type, length);
     return result < 0 || length == 0 ? result : buffer_append(out, payload, length);
 }
 
@@ -167,7 +170,7 @@ int frame_append_hello(struct buffer *out, const char *version)
     return frame_append(out, 0, FRAME_HELLO, payload, GREETING + NUMBER + length);
 }
 
-static size_t size_of_strings(char *const *strings, uint32_t *count)
+static size_t strings_size(char *const *strings, uint32_t *count)
 {
     size_t size = 0;
 
@@ -176,7 +179,7 @@ static size_t size_of_strings(char *const *strings, uint32_t *count)
     return size;
 }
 
-static int append_strings(struct buffer *out, char *const *strings)
+static int strings_append(struct buffer *out, char *const *strings)
 {
     int result = 0;
 
@@ -190,8 +193,8 @@ int frame_append_start(struct buffer *out, uint32_t job, uint32_t time_limit_ms,
 {
     const char *directory = workdir ? workdir : "";
     uint32_t counts[2];
-    size_t size = START_NUMBERS + strlen(directory) + 1 + size_of_strings(argv, &counts[0]) +
-                  size_of_strings(env, &counts[1]);
+    size_t size = START_NUMBERS + strlen(directory) + 1 + strings_size(argv, &counts[0]) +
+                  strings_size(env, &counts[1]);
     char numbers[START_NUMBERS];
     size_t before = out->length;
     int result;
@@ -201,15 +204,15 @@ int frame_append_start(struct buffer *out, uint32_t job, uint32_t time_limit_ms,
     frame_put_number(numbers, time_limit_ms);
     frame_put_number(numbers + NUMBER, counts[0]);
     frame_put_number(numbers + (size_t)2 * NUMBER, counts[1]);
-    result = append_header(out, job, FRAME_START, size);
+    result = frame_append_header(out, job, FRAME_START, size);
     if (result == 0)
         result = buffer_append(out, numbers, sizeof numbers);
     if (result == 0)
         result = buffer_append(out, directory, strlen(directory) + 1);
     if (result == 0)
-        result = append_strings(out, argv);
+        result = strings_append(out, argv);
     if (result == 0)
-        result = append_strings(out, env);
+        result = strings_append(out, env);
     if (result < 0)
         out->length = before;
     return result;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes blob.c: usage: embed.py OUTPUT {MACHINE FILE}..."""
+"""Writes the agents as bytes into blob.c. Usage: embed.py OUTPUT {MACHINE FILE}..."""
 
 import sys
 

@@ -9,7 +9,7 @@
 #include "fuzz.h"
 
 #include "agent_world.h"
-#include "server.h"
+#include "agent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -159,13 +159,13 @@ void world_step(struct world *world)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     struct world *world = world_create(bytes, size);
-    struct server_spec spec = {
+    struct agent_spec spec = {
         .in_fd = world->agent_in,
         .out_fd = world->agent_out,
         .env = environ,
         .descriptors = {1024, 1024},
     };
-    int code = server_run(&spec);
+    int code = agent_serve(&spec);
 
     world_end(world);
     world_receive(world);

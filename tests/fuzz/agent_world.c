@@ -372,7 +372,7 @@ static bool is_supervised(const struct world_job *job)
            !job->supervisor->is_holding;
 }
 
-static void report(struct world_job *job, struct report what)
+static void report(struct world_job *job, struct supervisor_report what)
 {
     if (is_supervised(job))
         send(job->supervisor->control_fd, &what, sizeof what, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -381,7 +381,7 @@ static void report(struct world_job *job, struct report what)
 static void report_start(struct world_job *job)
 {
     if (!job->has_reported_start)
-        report(job, (struct report){.what = REPORT_STARTED});
+        report(job, (struct supervisor_report){.what = REPORT_STARTED});
     job->has_reported_start = true;
 }
 
@@ -425,7 +425,7 @@ static void fail_command(struct world_job *job, bool is_dead)
     if (!is_supervised(job) || job->has_reported_start || job->has_reported_end ||
         job->written[0] + job->written[1] > 0)
         return;
-    report(job, (struct report){
+    report(job, (struct supervisor_report){
                     .what = REPORT_FAILED | REPORT_GONE, .stage = FRAME_AT_EXEC, .number = ENOENT});
     job->has_reported_end = true;
     close_command(job);
@@ -440,7 +440,7 @@ static void end_command(struct world_job *job, unsigned number)
         return;
     job->has_reported_start = job->has_reported_end = true;
     close_fd(&job->in_fd);
-    report(job, (struct report){.what = what, .number = (int)(number & 0xff)});
+    report(job, (struct supervisor_report){.what = what, .number = (int)(number & 0xff)});
 }
 
 static void end_job(struct world_job *job, unsigned choice)
@@ -449,7 +449,7 @@ static void end_job(struct world_job *job, unsigned choice)
 
     if (!is_supervised(job) || !job->has_reported_end)
         return;
-    report(job, (struct report){.what = REPORT_GONE | (is_holding ? REPORT_HOLDS : 0)});
+    report(job, (struct supervisor_report){.what = REPORT_GONE | (is_holding ? REPORT_HOLDS : 0)});
     if (is_holding) {
         job->supervisor->is_holding = true;
         return;

@@ -1,48 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "job_input.h"
+#include "run_input.h"
 
 #include "cleanup.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
 
-static size_t left(const struct job_input *input)
+static size_t left(const struct run_input *input)
 {
     return input->bytes.length - input->taken;
 }
 
-void job_input_close(struct job_input *input)
+void run_input_close(struct run_input *input)
 {
-    loop_unwatch(input->connection->loop, &input->watch);
+    loop_unwatch(input->uplink->loop, &input->watch);
     loop_undefer(&input->credit);
     close_fd(&input->fd);
     buffer_finish(&input->bytes);
     input->taken = 0;
 }
 
-// Gives credit when it is worth a frame. After its end nobody needs any.
+// Gives credit when there is enough of it for a frame. After the end none is needed.
 static void give_credit(void *data)
 {
-    struct job_input *input = data;
+    struct run_input *input = data;
     bool is_half = input->owed >= WIRE_STDIN_WINDOW / 2;
 
     if (!input->has_begun || input->has_ended || input->fd < 0 || input->owed == 0 ||
         (!is_half && left(input) > 0))
         return;
-    connection_send_number(input->connection, input->job, FRAME_STDIN_CREDIT, input->owed);
+    uplink_send_number(input->uplink, input->job, FRAME_STDIN_CREDIT, input->owed);
     input->window += input->owed;
     input->owed = 0;
 }
 
-// Says that the command reads no more, once it is known to be one.
-static void tell_refusal(struct job_input *input)
+// Tells the daemon that the command reads no more, but only once the command runs.
+static void tell_refusal(struct run_input *input)
 {
     if (input->is_refused && input->has_begun && !input->has_ended)
-        connection_send(input->connection, input->job, FRAME_STDIN_CLOSED, NULL, 0);
+        uplink_send(input->uplink, input->job, FRAME_STDIN_CLOSED, NULL, 0);
 }
 
-// Writes what the pipe takes. Returns how much that was.
-static size_t write_some(struct job_input *input, const char *bytes, size_t size)
+// Writes as many bytes as the pipe takes. Returns their number.
+static size_t write_some(struct run_input *input, const char *bytes, size_t size)
 {
     size_t done = 0;
 
@@ -56,7 +56,7 @@ static size_t write_some(struct job_input *input, const char *bytes, size_t size
             continue;
         if (errno != EAGAIN) {
             input->is_refused = true;
-            job_input_close(input);
+            run_input_close(input);
             tell_refusal(input);
         }
         break;
@@ -67,7 +67,7 @@ static size_t write_some(struct job_input *input, const char *bytes, size_t size
 
 static void on_writable(void *data, uint32_t events)
 {
-    struct job_input *input = data;
+    struct run_input *input = data;
 
     (void)events;
     input->taken += write_some(input, input->bytes.data + input->taken, left(input));
@@ -76,14 +76,14 @@ static void on_writable(void *data, uint32_t events)
     if (left(input) == 0) {
         buffer_finish(&input->bytes);
         input->taken = 0;
-        loop_change(input->connection->loop, &input->watch, 0);
+        loop_change(input->uplink->loop, &input->watch, 0);
         if (input->has_ended)
-            job_input_close(input);
+            run_input_close(input);
     }
     give_credit(input);
 }
 
-int job_input_write(struct job_input *input, const char *bytes, size_t size)
+int run_input_write(struct run_input *input, const char *bytes, size_t size)
 {
     size_t done = 0;
     int result = 0;
@@ -91,7 +91,7 @@ int job_input_write(struct job_input *input, const char *bytes, size_t size)
     if (input->has_ended)
         return -EBADMSG;
     if (input->fd < 0)
-        return 0; // it has been told, or is on its way, that nobody reads
+        return 0; // the daemon knows that nobody reads, or is about to
     if (size > input->window)
         return -EBADMSG;
     input->window -= (uint32_t)size;
@@ -100,33 +100,33 @@ int job_input_write(struct job_input *input, const char *bytes, size_t size)
     if (input->fd < 0)
         return 0;
     if (done < size) {
-        // What is in front of it would be moved with every growth.
+        // Otherwise each growth of the buffer would move the bytes that are gone.
         if (input->taken > 0)
             buffer_drop(&input->bytes, input->taken);
         input->taken = 0;
         result = buffer_append(&input->bytes, bytes + done, size - done);
         if (result == 0)
-            result = loop_change(input->connection->loop, &input->watch, EPOLLOUT);
+            result = loop_change(input->uplink->loop, &input->watch, EPOLLOUT);
     }
-    loop_defer(input->connection->loop, &input->credit);
+    loop_defer(input->uplink->loop, &input->credit);
     return result;
 }
 
-void job_input_end(struct job_input *input)
+void run_input_end(struct run_input *input)
 {
     input->has_ended = true;
     if (input->fd >= 0 && left(input) == 0)
-        job_input_close(input);
+        run_input_close(input);
 }
 
-void job_input_begin(struct job_input *input)
+void run_input_begin(struct run_input *input)
 {
     input->has_begun = true;
     tell_refusal(input);
     give_credit(input);
 }
 
-void job_input_open(struct job_input *input, int fd)
+void run_input_open(struct run_input *input, int fd)
 {
     input->fd = fd;
     input->window = WIRE_STDIN_WINDOW;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "command.h"
+#include "program.h"
 
 #include "cleanup.h"
 
 #include <errno.h>
 #include <limits.h>
 
-// Whether one of the COUNT variables at STRINGS has the name of VARIABLE.
+// True if one of the COUNT variables in STRINGS has the same name as VARIABLE.
 static bool is_replaced(const char *variable, char *const *strings, size_t count)
 {
     size_t length = strcspn(variable, "=");
@@ -18,40 +18,40 @@ static bool is_replaced(const char *variable, char *const *strings, size_t count
     return false;
 }
 
-int command_init(struct command *command, const struct frame *frame, char *const *own)
+int program_init(struct program *program, const struct frame *frame, char *const *own)
 {
     struct frame_start start;
     size_t own_count = 0;
     const char *string;
-    char **place;
+    char **next;
 
     frame_parse_start(frame, &start);
     while (own[own_count])
         own_count++;
-    // Each string has at least its NUL in the frame, so the sum is small.
-    place = calloc((size_t)start.argument_count + start.environment_count + own_count + 2,
-                   sizeof(char *));
-    if (!place)
+    // Each string has at least its NUL in the frame, so the sum cannot overflow.
+    next = calloc((size_t)start.argument_count + start.environment_count + own_count + 2,
+                  sizeof(char *));
+    if (!next)
         return -ENOMEM;
-    command->workdir = start.workdir;
-    command->argv = place;
+    program->workdir = start.workdir;
+    program->argv = next;
     string = start.strings;
     for (uint32_t i = 0; i < start.argument_count; i++, string += strlen(string) + 1)
-        *place++ = (char *)string;
-    place++;
-    command->env = place;
+        *next++ = (char *)string;
+    next++;
+    program->env = next;
     for (uint32_t i = 0; i < start.environment_count; i++, string += strlen(string) + 1)
-        *place++ = (char *)string;
+        *next++ = (char *)string;
     for (; *own; own++)
-        if (!is_replaced(*own, command->env, start.environment_count))
-            *place++ = *own;
+        if (!is_replaced(*own, program->env, start.environment_count))
+            *next++ = *own;
     return 0;
 }
 
-void command_finish(struct command *command)
+void program_finish(struct program *program)
 {
-    free(command->argv);
-    *command = (struct command){0};
+    free(program->argv);
+    *program = (struct program){0};
 }
 
 static const char *variable(char *const *env, const char *name)
@@ -63,7 +63,7 @@ static const char *variable(char *const *env, const char *name)
     return NULL;
 }
 
-// DIRECTORY (LENGTH bytes; none: the current one), a slash and NAME into FILE.
+// Writes DIRECTORY (LENGTH bytes; 0: the current directory), a slash and NAME to FILE.
 static bool join(char file[PATH_MAX], const char *directory, size_t length, const char *name)
 {
     size_t name_length = strlen(name);
@@ -80,8 +80,8 @@ static bool join(char file[PATH_MAX], const char *directory, size_t length, cons
     return true;
 }
 
-// As execvpe, but with the PATH of the new environment, and without handing a
-// file that has no known format to a shell. Returns only on failure, with errno.
+// Like execvpe, but it takes PATH from the new environment, and does not give a file of
+// an unknown format to a shell. Returns only after a failure, with errno.
 static void exec_in_path(char *const *argv, char *const *env)
 {
     const char *path = variable(env, "PATH");
@@ -100,8 +100,8 @@ static void exec_in_path(char *const *argv, char *const *env)
             execve(file, argv, env);
         else
             errno = ENAMETOOLONG;
-        // A file that is there and cannot be executed says more than one that
-        // is not there, but a later directory may have the right one.
+        // A later directory may have the right file. If none has, EACCES says more
+        // than ENOENT.
         if (errno == EACCES)
             failure = EACCES;
         else if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG) {
@@ -113,10 +113,10 @@ static void exec_in_path(char *const *argv, char *const *env)
     errno = failure;
 }
 
-enum frame_stage command_exec(const struct command *command)
+enum frame_stage program_exec(const struct program *program)
 {
-    if (command->workdir[0] && chdir(command->workdir) < 0)
+    if (program->workdir[0] && chdir(program->workdir) < 0)
         return FRAME_AT_WORKDIR;
-    exec_in_path(command->argv, command->env);
+    exec_in_path(program->argv, program->env);
     return FRAME_AT_EXEC;
 }
