@@ -2,10 +2,12 @@
 #include "job_parts.h"
 
 #include "cleanup.h"
+#include "log.h"
 #include "mode.h"
 #include "units.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 
 void job_announce(struct job *job)
@@ -155,6 +157,7 @@ static void on_declined(void *data)
     static const struct caller nobody; // no later route runs a command as its caller
     struct error err = {0};
 
+    log_debug(DEBUG_JOB, "job %" PRIu64 ": route %zu declines", job->id, job->route + 1);
     close_channel(job);
     launch_finish(&job->launch);
     if (job->outcome.kind == OUTCOME_NONE &&
@@ -273,6 +276,8 @@ void job_handle(struct job *job, enum job_event event)
 {
     struct job_transition transition = job_state_next(job->state, event);
 
+    log_debug(DEBUG_JOB, "job %" PRIu64 ": %s: %s -> %s", job->id, job_event_name(event),
+              job_state_name(job->state), job_state_name(transition.next));
     job->state = transition.next;
     switch (transition.action) {
     case JOB_DO_NOTHING:
@@ -312,6 +317,7 @@ static int prepare(struct job *job, struct request *request, const struct caller
 
 struct job *job_create(const struct job_spec *spec, struct request *request, struct error *err)
 {
+    static uint64_t last_id;
     AUTO(request_finish) struct request taken = *request;
     struct job *job = calloc(1, sizeof *job);
 
@@ -320,6 +326,7 @@ struct job *job_create(const struct job_spec *spec, struct request *request, str
         error_set(err, ENOMEM, "no memory");
         return NULL;
     }
+    job->id = ++last_id;
     job->loop = spec->loop;
     job->config = sandbox_config_ref(spec->config);
     job->routes = routes_ref(spec->routes);
@@ -340,6 +347,8 @@ struct job *job_create(const struct job_spec *spec, struct request *request, str
         free_job(job);
         return NULL;
     }
+    log_debug(DEBUG_JOB, "job %" PRIu64 ": %s, by route %zu of %zu", job->id, job->command,
+              job->route + 1, routes_count(job->routes));
     return job;
 }
 

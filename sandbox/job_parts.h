@@ -11,6 +11,7 @@
 #include "route.h"
 
 struct job {
+    uint64_t id; // counts the daemon's jobs; for the debug log
     struct loop *loop;
     struct sandbox_config *config;
     struct routes *routes; // a reference; NULL once the job is done

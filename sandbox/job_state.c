@@ -89,3 +89,39 @@ struct job_transition job_state_next(enum job_state state, enum job_event event)
         transition.next = state;
     return transition;
 }
+
+const char *job_state_name(enum job_state state)
+{
+    static const char *const names[JOB_STATES] = {
+        [JOB_QUEUED] = "queued",
+        [JOB_RUNNING] = "running",
+        [JOB_RUNNING_CLOSED] = "running, streams ended",
+        [JOB_DRAINING] = "draining",
+        [JOB_STOPPING] = "stopping",
+        [JOB_STOPPING_CLOSED] = "stopping, streams ended",
+        [JOB_STOPPING_DRAINING] = "stopping, exited",
+        [JOB_KILLED] = "killed",
+        [JOB_KILLED_CLOSED] = "killed, streams ended",
+        [JOB_KILLED_DRAINING] = "killed, exited",
+        [JOB_DONE] = "done",
+    };
+
+    return names[state];
+}
+
+const char *job_event_name(enum job_event event)
+{
+    static const char *const names[JOB_EVENTS] = {
+        [JOB_START] = "start",
+        [JOB_UNSTARTED] = "not started",
+        [JOB_EXIT] = "exit",
+        [JOB_CLOSE] = "end of both streams",
+        [JOB_STOP] = "stop",
+        [JOB_OVERFLOW] = "overflow",
+        [JOB_GRACE_OVER] = "grace over",
+        [JOB_DRAIN_OVER] = "drain over",
+        [JOB_LOST] = "connection lost",
+    };
+
+    return names[event];
+}

@@ -51,6 +51,10 @@ struct job_transition {
     enum job_action action;
 };
 
+// For the debug log.
+const char *job_state_name(enum job_state state);
+const char *job_event_name(enum job_event event);
+
 // What EVENT leads to in STATE. An event that means nothing there keeps the
 // state and asks for nothing.
 struct job_transition job_state_next(enum job_state state, enum job_event event);

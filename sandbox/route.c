@@ -3,11 +3,8 @@
 
 #include <stdlib.h>
 
-// In the order in which a job tries them.
-static const struct route_kind *const kinds[] = {
-    &route_agents,
-    &route_local,
-};
+#define ROUTE_KIND(name) &route_##name,
+static const struct route_kind *const kinds[] = {ROUTES(ROUTE_KIND)};
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 

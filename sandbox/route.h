@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A route: one way for the jobs of a sandbox to the place where their commands run.
-// A sandbox has one route or several, in a fixed order (route.c has the table). A job
+// A sandbox has one route or several, in a fixed order (ROUTES). A job
 // takes the first route that is not declined; when a route declines later, before
 // anything was started, the job takes the next one.
 #pragma once
@@ -49,8 +49,15 @@ struct route_kind {
     struct route *(*create)(struct loop *loop, struct sandbox_config *config);
 };
 
-extern const struct route_kind route_agents; // over a connection to an agent
-extern const struct route_kind route_local;  // a child process of the daemon
+// Every kind, in the order in which a job tries them. The struct route_kind of X(NAME) is
+// route_NAME, in route_NAME.c.
+#define ROUTES(X)                                                                                  \
+    X(agents) /* over a connection to an agent */                                                  \
+    X(local)  /* a child process of the daemon */
+
+#define ROUTE_DECLARE(name) extern const struct route_kind route_##name;
+ROUTES(ROUTE_DECLARE)
+#undef ROUTE_DECLARE
 
 // The routes of one sandbox in their order, counted by references: the sandbox has one,
 // and each job that can still need a route.

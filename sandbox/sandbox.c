@@ -4,6 +4,7 @@
 #include "agents.h"
 #include "cleanup.h"
 #include "job_log.h"
+#include "log.h"
 #include "mode.h"
 #include "process.h"
 #include "queue.h"
@@ -166,8 +167,12 @@ static void start_next(struct sandbox *sandbox)
     if (sandbox->is_starting)
         return;
     sandbox->is_starting = true;
-    while ((next = queue_next(&sandbox->queue)))
+    while ((next = queue_next(&sandbox->queue))) {
+        log_debug(DEBUG_QUEUE, "sandbox %s: the next job starts; %u run, %u wait",
+                  sandbox->config->name, sandbox->queue.running_count,
+                  sandbox->queue.waiting_count);
         job_start(entry_of(next)->job); // may end it at once, and free the entry
+    }
     sandbox->is_starting = false;
 }
 
@@ -306,6 +311,10 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
     sandbox->sandboxes->busy_count++;
     if (queue_add(&sandbox->queue, &entry->place))
         job_start(job); // may end it at once, and free the entry
+    else
+        log_debug(DEBUG_QUEUE, "sandbox %s: a job has to wait; %u run, %u wait",
+                  sandbox->config->name, sandbox->queue.running_count,
+                  sandbox->queue.waiting_count);
     return job;
 }
 

@@ -68,10 +68,16 @@ struct mode {
     size_t (*judge)(const struct ending *ending, struct outcome *outcome);
 };
 
-extern const struct mode direct_mode;
-extern const struct mode docker_exec_mode;
-extern const struct mode docker_run_mode;
-extern const struct mode kubectl_exec_mode;
+// Every mode, alphabetical. The struct mode of X(NAME) is NAME_mode, in NAME.c.
+#define MODES(X)                                                                                   \
+    X(direct)                                                                                      \
+    X(docker_exec)                                                                                 \
+    X(docker_run)                                                                                  \
+    X(kubectl_exec)
+
+#define MODE_DECLARE(name) extern const struct mode name##_mode;
+MODES(MODE_DECLARE)
+#undef MODE_DECLARE
 
 // Every mode, alphabetical, for config_load.
 extern const struct mode_keys *const modes_keys[];

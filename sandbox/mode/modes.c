@@ -4,12 +4,8 @@
 
 #include <errno.h>
 
-const struct mode_keys *const modes_keys[] = {
-    &direct_mode.keys,
-    &docker_exec_mode.keys,
-    &docker_run_mode.keys,
-    &kubectl_exec_mode.keys,
-};
+#define MODE_KEYS(name) &name##_mode.keys,
+const struct mode_keys *const modes_keys[] = {MODES(MODE_KEYS)};
 const size_t modes_count = sizeof modes_keys / sizeof modes_keys[0];
 
 const struct mode *mode_of(const struct mode_keys *keys)
