@@ -779,6 +779,23 @@ test_debug_of_a_part() {
     stop
 }
 
+# --debug=job has a line for each state of a job, and for nothing else.
+test_debug_of_jobs() {
+    serve --debug=job
+    ask "$M/local" false
+    is "$(get "$M/local/status")" "1 exited" status
+    stop
+    grep -q '^hooksfs: job: job [0-9]*: false, by route 1 of 1$' "$T/log" || fail "no job in its log"
+    grep -q '^hooksfs: job: job [0-9]*: start: queued -> running$' "$T/log" || fail "no start in its log"
+    grep -q '^hooksfs: job: job [0-9]*: .* -> done$' "$T/log" || fail "no end in its log"
+    ! grep '^hooksfs: queue:' "$T/log" || fail "another module is in its log"
+    serve
+    ask "$M/local" echo text
+    is "$(get "$M/local/stdout")" text stdout
+    stop
+    ! grep '^hooksfs: job: ' "$T/log" || fail "states in the log without being asked for"
+}
+
 # The whole log of a daemon in the background, with a /dev/log of its own: nobody reads
 # there at first, then somebody does, ends, and is started anew.
 test_system_log() {
