@@ -50,10 +50,14 @@ static bool is_control(unsigned value)
 
 size_t text_clean(char *text, size_t length)
 {
-    char *to = text;
+    size_t plain = 0; // bytes at the start that stay: nearly always all of them
+    char *to;
     size_t used;
 
-    for (size_t i = 0; i < length; i += used) {
+    while (plain < length && text[plain] >= ' ' && text[plain] < 0x7f)
+        plain++;
+    to = text + plain;
+    for (size_t i = plain; i < length; i += used) {
         if (is_control(decode(text + i, length - i, &used)))
             *to++ = ' ';
         else
