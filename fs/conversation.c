@@ -104,7 +104,7 @@ ssize_t conversation_read(struct conversation *conversation, size_t size, const 
 
 void conversation_consume(struct conversation *conversation, size_t size)
 {
-    job_consume(conversation->call.job, size);
+    job_consume(conversation->call.job, JOB_STDOUT, size);
 }
 
 void conversation_cancel(struct conversation *conversation)

@@ -7,9 +7,13 @@ int intake_take(struct intake *intake, enum job_stream stream, const char *bytes
 {
     struct output *output = &intake->outputs[stream];
     bool is_kept = intake->keeping == JOB_KEEPS;
-    ssize_t kept = output_append(output, bytes, size, is_kept ? intake->limit : UINT64_MAX);
+    ssize_t kept;
 
-    if (!is_kept && stream == JOB_STDERR && output->bytes.length > (size_t)2 * JOB_STDERR_TAIL)
+    if (intake->keeping == JOB_STREAMS_BOTH && stream == JOB_STDERR)
+        output->tail = JOB_STDERR_TAIL; // for the mode's judgement
+    kept = output_append(output, bytes, size, is_kept ? intake->limit : UINT64_MAX);
+    if (intake->keeping == JOB_STREAMS_OUT && stream == JOB_STDERR &&
+        output->bytes.length > (size_t)2 * JOB_STDERR_TAIL)
         buffer_drop(&output->bytes, output->bytes.length - JOB_STDERR_TAIL);
     if (stream == JOB_STDERR && intake->held_back)
         output->held = intake->held_back(output->bytes.data, output->bytes.length);
@@ -18,16 +22,19 @@ int intake_take(struct intake *intake, enum job_stream stream, const char *bytes
     return (size_t)kept < size ? -EFBIG : 0;
 }
 
-// Before its owner has ended stdin a streamed job cannot be read. Then as much
-// may wait as would be kept, or every answer that is longer than a few pipes
+// Before its owner has ended stdin a job that streams only stdout cannot be read. Then as
+// much may wait as would be kept, or every answer that is longer than a few pipes
 // would come to a standstill.
-bool intake_is_full(const struct intake *intake, bool is_readable)
+bool intake_is_full(const struct intake *intake, enum job_stream stream, bool is_stdin_ended)
 {
+    bool is_readable = is_stdin_ended || intake->keeping == JOB_STREAMS_BOTH;
     uint64_t window =
         is_readable || intake->limit < JOB_WINDOW ? (uint64_t)JOB_WINDOW : intake->limit;
 
-    return intake->keeping == JOB_STREAMS_OUT &&
-           output_visible(&intake->outputs[JOB_STDOUT]) >= window;
+    if (intake->keeping == JOB_KEEPS ||
+        (intake->keeping == JOB_STREAMS_OUT && stream == JOB_STDERR))
+        return false;
+    return output_visible(&intake->outputs[stream]) >= window;
 }
 
 void intake_finish(struct intake *intake)

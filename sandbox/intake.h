@@ -13,10 +13,12 @@ enum job_keeping {
     // stdout is kept only until it is consumed, and the command waits for that;
     // of stderr the end is kept, for the mode's judgement.
     JOB_STREAMS_OUT,
+    // Both are kept only until they are consumed, and the command waits for that.
+    JOB_STREAMS_BOTH,
 };
 
 enum {
-    JOB_WINDOW = 1 << 20,   // bytes of a streamed stdout that wait to be consumed
+    JOB_WINDOW = 1 << 20,   // bytes of a streamed output that wait to be consumed
     JOB_STDERR_TAIL = 4096, // bytes of a streamed job's stderr
 };
 
@@ -32,8 +34,8 @@ struct intake {
 // limit (up to it they are kept), or -ENOMEM.
 int intake_take(struct intake *intake, enum job_stream stream, const char *bytes, size_t size);
 
-// Is there as much of stdout as may wait for its reader? IS_READABLE: it could
-// be read by now.
-bool intake_is_full(const struct intake *intake, bool is_readable);
+// Is there as much of STREAM as may wait for its reader? IS_STDIN_ENDED: a streamed
+// stdout that comes alone could be read by now.
+bool intake_is_full(const struct intake *intake, enum job_stream stream, bool is_stdin_ended);
 
 void intake_finish(struct intake *intake);

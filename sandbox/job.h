@@ -57,8 +57,8 @@ void job_end_stdin(struct job *job);
 // Ends the job, unless it has ended; its outcome is `cancelled`.
 void job_cancel(struct job *job);
 
-// The first SIZE bytes of a streamed stdout are not needed any more.
-void job_consume(struct job *job, size_t size);
+// The first SIZE bytes of a STREAM that is streamed are not needed any more.
+void job_consume(struct job *job, enum job_stream stream, size_t size);
 
 const struct output *job_output(const struct job *job, enum job_stream stream);
 

@@ -21,9 +21,9 @@ struct job {
     char *command;
     uint64_t timeout_ms; // 0: none
     enum job_state state;
-    struct channel channel; // while the command is, or may be, running
-    bool is_stdin_ended;    // the owner said so
-    bool is_paused;         // stdout is not read: there is enough of it
+    struct channel channel;      // while the command is, or may be, running
+    bool is_stdin_ended;         // the owner said so
+    bool is_paused[JOB_STREAMS]; // the stream is not read: there is enough of it
     uint64_t input_bytes;
     struct intake intake;
     bool has_exited;

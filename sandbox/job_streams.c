@@ -61,22 +61,22 @@ void job_on_end_held(void *data)
     job_announce(job);
 }
 
-static void pause_or_resume(struct job *job)
+static void pause_or_resume(struct job *job, enum job_stream stream)
 {
-    bool is_full = intake_is_full(&job->intake, job->is_stdin_ended);
+    bool is_full = intake_is_full(&job->intake, stream, job->is_stdin_ended);
 
-    if (!job->channel.self || is_full == job->is_paused)
+    if (!job->channel.self || is_full == job->is_paused[stream])
         return;
-    job->is_paused = is_full;
-    if (job->channel.ops->pause(job->channel.self, JOB_STDOUT, is_full) < 0)
-        overflow(job, JOB_STDOUT, -ENOMEM);
+    job->is_paused[stream] = is_full;
+    if (job->channel.ops->pause(job->channel.self, stream, is_full) < 0)
+        overflow(job, stream, -ENOMEM);
 }
 
 static void keep_output(struct job *job, enum job_stream stream, const char *bytes, size_t size)
 {
     int result = intake_take(&job->intake, stream, bytes, size);
 
-    pause_or_resume(job);
+    pause_or_resume(job, stream);
     job_announce(job);
     // A job whose output is not whole must not look like one.
     if (result < 0)
@@ -151,15 +151,15 @@ bool job_is_writable(const struct job *job)
 void job_end_stdin(struct job *job)
 {
     job->is_stdin_ended = true;
-    pause_or_resume(job);
+    pause_or_resume(job, JOB_STDOUT);
     if (job->channel.self)
         job->channel.ops->end_stdin(job->channel.self);
 }
 
-void job_consume(struct job *job, size_t size)
+void job_consume(struct job *job, enum job_stream stream, size_t size)
 {
-    output_consume(&job->intake.outputs[JOB_STDOUT], size);
-    pause_or_resume(job);
+    output_consume(&job->intake.outputs[stream], size);
+    pause_or_resume(job, stream);
 }
 
 const struct output *job_output(const struct job *job, enum job_stream stream)

@@ -16,10 +16,10 @@ ssize_t output_append(struct output *output, const char *bytes, size_t size, uin
         return -ENOMEM;
     if (size > room)
         size = (size_t)room;
-    // What was consumed is moved away only when that makes half of the room.
-    if (output->start > 0 && output->start >= buffer->length / 2) {
-        buffer_drop(buffer, output->start);
-        output->start = 0;
+    // Consumed bytes are moved away only when that makes half of the room.
+    if (output->start > output->tail && output->start - output->tail >= buffer->length / 2) {
+        buffer_drop(buffer, output->start - output->tail);
+        output->start = output->tail;
     }
     result = buffer_append(buffer, bytes, size);
     output->is_cut = result < 0;
@@ -58,7 +58,7 @@ size_t output_visible(const struct output *output)
 void output_consume(struct output *output, size_t size)
 {
     output->start += size;
-    if (output->start == output->bytes.length) {
+    if (output->start == output->bytes.length && output->tail == 0) {
         output->start = 0;
         output->bytes.length = 0;
     }

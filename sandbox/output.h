@@ -12,6 +12,7 @@
 struct output {
     struct buffer bytes;
     size_t start;   // bytes at the start that have been consumed
+    size_t tail;    // of which so many, the last ones, stay
     size_t held;    // bytes at the end that readers do not see (yet)
     uint64_t total; // bytes that the job wrote, kept or not
     bool is_cut;    // there was no memory for what came: nothing after it is kept
@@ -31,7 +32,7 @@ void output_end(struct output *output, size_t stripped);
 const char *output_bytes(const struct output *output);
 size_t output_visible(const struct output *output);
 
-// Drops the first SIZE of them, whose place can then be used again.
+// Drops the first SIZE of them, whose place can then be used again, but for the tail.
 void output_consume(struct output *output, size_t size);
 
 void output_finish(struct output *output);

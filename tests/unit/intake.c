@@ -30,7 +30,7 @@ START_TEST(keeps_up_to_the_limit_and_says_when_it_is_passed)
     ck_assert_int_eq(take(&intake, JOB_STDOUT, 1), -EFBIG);
     ck_assert_uint_eq(output_visible(&intake.outputs[JOB_STDOUT]), 100);
     ck_assert_uint_eq(intake.outputs[JOB_STDOUT].total, 101);
-    ck_assert(!intake_is_full(&intake, true)); // it is read on, and dropped
+    ck_assert(!intake_is_full(&intake, JOB_STDOUT, true)); // it is read on, and dropped
     intake_finish(&intake);
 }
 END_TEST
@@ -71,11 +71,41 @@ START_TEST(a_stream_is_full_at_its_window)
     struct intake intake = {.keeping = JOB_STREAMS_OUT, .limit = windows[_i].limit};
 
     take(&intake, JOB_STDOUT, windows[_i].window - 1);
-    ck_assert(!intake_is_full(&intake, windows[_i].is_readable));
+    ck_assert(!intake_is_full(&intake, JOB_STDOUT, windows[_i].is_readable));
     take(&intake, JOB_STDOUT, 1);
-    ck_assert(intake_is_full(&intake, windows[_i].is_readable));
+    ck_assert(intake_is_full(&intake, JOB_STDOUT, windows[_i].is_readable));
     output_consume(&intake.outputs[JOB_STDOUT], 1);
-    ck_assert(!intake_is_full(&intake, windows[_i].is_readable));
+    ck_assert(!intake_is_full(&intake, JOB_STDOUT, windows[_i].is_readable));
+    intake_finish(&intake);
+}
+END_TEST
+
+// Of each stream as much may wait, and what was consumed of stderr stays for the judge.
+START_TEST(both_streams_are_full_at_their_windows)
+{
+    struct intake intake = {.keeping = JOB_STREAMS_BOTH, .limit = 16 << 20};
+    struct output *err = &intake.outputs[JOB_STDERR];
+
+    for (int i = 0; i < JOB_STREAMS; i++) {
+        enum job_stream stream = (enum job_stream)i;
+        take(&intake, stream, JOB_WINDOW - 1);
+        ck_assert(!intake_is_full(&intake, stream, false));
+        take(&intake, stream, 1);
+        ck_assert(intake_is_full(&intake, stream, false));
+        ck_assert_int_eq(intake_is_full(&intake, JOB_STDERR, false), i);
+    }
+    ck_assert_int_eq(intake_take(&intake, JOB_STDERR, "the end", 7), 0);
+    output_consume(err, output_visible(err));
+    ck_assert(!intake_is_full(&intake, JOB_STDERR, false));
+    ck_assert_uint_ge(err->bytes.length, JOB_STDERR_TAIL);
+    ck_assert_int_eq(memcmp(err->bytes.data + err->bytes.length - 7, "the end", 7), 0);
+    for (int i = 0; i < 1000; i++) {
+        ck_assert_int_eq(take(&intake, JOB_STDERR, 1000), 0);
+        ck_assert_uint_eq(output_visible(err), 1000);
+        output_consume(err, 1000);
+        ck_assert_uint_ge(err->bytes.length, JOB_STDERR_TAIL);
+    }
+    ck_assert_uint_le(err->bytes.length, 4 * JOB_STDERR_TAIL);
     intake_finish(&intake);
 }
 END_TEST
@@ -125,5 +155,6 @@ int main(void)
 {
     UNIT_RUN("intake", ONCE(keeps_up_to_the_limit_and_says_when_it_is_passed),
              ONCE(holds_back_the_end_of_stderr_only), EACH(a_stream_is_full_at_its_window, windows),
+             ONCE(both_streams_are_full_at_their_windows),
              ONCE(of_a_streams_stderr_the_end_is_kept), ONCE(consuming_keeps_the_order));
 }
