@@ -69,7 +69,7 @@ bool sandbox_config_same_place(const struct sandbox_config *a, const struct sand
     for (size_t i = 0; i < a->mode->count; i++)
         if (!settings_equal(&a->mode->keys[i], a->settings, b->settings))
             return false;
-    return true;
+    return !a->mode->is_same || a->mode->is_same(a->settings, b->settings);
 }
 
 bool sandbox_config_equal(const struct sandbox_config *a, const struct sandbox_config *b)

@@ -20,8 +20,10 @@ struct mode_keys {
     const char *(*why_unused)(const void *settings, const struct key *key);
     // Finds errors that the types of the values do not show, once, after all keys have been
     // stored; may store more in SETTINGS. May be NULL: there are none. Returns 0, or -errno
-    // with ERR set and *KEY the name of the key that is wrong.
-    int (*check)(void *settings, const char **key, struct error *err);
+    // with ERR set and *KEY the name of the key that is wrong. Users are looked up in USERS.
+    int (*check)(void *settings, struct users *users, const char **key, struct error *err);
+    // Is what check stored in A and B the same? May be NULL: it stores nothing.
+    bool (*is_same)(const void *a, const void *b);
     // Frees what check stored. NULL: nothing to free.
     void (*finish)(void *settings);
 };
@@ -54,10 +56,11 @@ struct config {
 };
 
 // Reads the file at PATH. MODES are MODE_COUNT descriptions, which outlive the
-// result. NULL when anything is wrong: then PROBLEMS has a line for each error,
+// result. Users and groups are looked up in USERS, or, when it is NULL, in the user database,
+// which may block. NULL when anything is wrong: then PROBLEMS has a line for each error,
 // "FILE:LINE: [SECTION] KEY: what is wrong", all those of the file.
 struct config *config_load(const char *path, const struct mode_keys *const *modes,
-                           size_t mode_count, struct buffer *problems);
+                           size_t mode_count, struct users *users, struct buffer *problems);
 
 // May be NULL. Sandboxes that others hold a reference to live on.
 void config_destroy(struct config *config);

@@ -11,6 +11,7 @@ struct loader {
     struct sections file;
     const struct mode_keys *const *modes;
     size_t mode_count;
+    struct users *users;
 };
 
 // --- Checks of a section as such
@@ -142,7 +143,7 @@ static size_t section_store_key(struct loader *loader, struct section *section,
         found++;
         if (entry->is_bad)
             continue;
-        if (settings_store(key, settings, entry->value, &err) < 0) {
+        if (settings_store(key, settings, entry->value, loader->users, &err) < 0) {
             entry->is_bad = true;
             sections_problem(&loader->file, entry->line, section->name, key->name, "%s",
                              error_message(&err));
@@ -155,7 +156,7 @@ static size_t section_store_key(struct loader *loader, struct section *section,
 static void loader_store_fallback(struct loader *loader, const struct key *key, void *settings)
 {
     // A fallback is a value that can be stored.
-    if (key->fallback && settings_store(key, settings, key->fallback, NULL) < 0)
+    if (key->fallback && settings_store(key, settings, key->fallback, loader->users, NULL) < 0)
         loader->file.has_no_memory = true;
 }
 
@@ -207,7 +208,7 @@ static void section_check_settings(struct loader *loader, struct section *sectio
     const char *key = NULL;
     struct error err = {0};
 
-    if (mode->check && mode->check(settings, &key, &err) < 0) {
+    if (mode->check && mode->check(settings, loader->users, &key, &err) < 0) {
         struct entry *own = section_find(section, key);
         struct entry *entry = own ? own : section_find(&loader->file.items[0], key);
         if (!entry)
@@ -297,7 +298,7 @@ static void loader_check_defaults(struct loader *loader)
             continue;
         struct key key = *found;
         key.offset = 0;
-        if (settings_store(&key, &value, entry->value, &err) < 0) {
+        if (settings_store(&key, &value, entry->value, loader->users, &err) < 0) {
             entry->is_bad = true;
             sections_problem(&loader->file, entry->line, NULL, entry->key, "%s",
                              error_message(&err));
@@ -370,12 +371,14 @@ static void loader_finish(struct loader *loader)
 }
 
 struct config *config_load(const char *path, const struct mode_keys *const *modes,
-                           size_t mode_count, struct buffer *problems)
+                           size_t mode_count, struct users *users, struct buffer *problems)
 {
     AUTO(loader_finish)
     struct loader loader = {
         .file = {.path = path, .problems = problems},
-          .modes = modes, .mode_count = mode_count
+        .modes = modes,
+        .mode_count = mode_count,
+        .users = users
     };
     struct config *config = NULL;
     struct error err = {0};

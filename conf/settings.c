@@ -7,9 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <grp.h>
 #include <limits.h>
-#include <pwd.h>
 #include <sys/types.h>
 
 const struct key *settings_find(const struct key *keys, size_t count, const char *name)
@@ -86,34 +84,6 @@ static int store_count(const char *text, unsigned minimum, unsigned *count, stru
     return 0;
 }
 
-static int store_user(const char *text, uid_t *uid, struct error *err)
-{
-    const struct passwd *user = getpwnam(text);
-    uint64_t number;
-
-    if (user)
-        *uid = user->pw_uid;
-    else if (number_parse(text, strlen(text), &number) == 0 && number < UINT32_MAX)
-        *uid = (uid_t)number;
-    else
-        return error_set(err, EINVAL, "there is no user '%s' on this machine", text);
-    return 0;
-}
-
-static int store_group(const char *text, gid_t *gid, struct error *err)
-{
-    const struct group *group = getgrnam(text);
-    uint64_t number;
-
-    if (group)
-        *gid = group->gr_gid;
-    else if (number_parse(text, strlen(text), &number) == 0 && number < UINT32_MAX)
-        *gid = (gid_t)number;
-    else
-        return error_set(err, EINVAL, "there is no group '%s' on this machine", text);
-    return 0;
-}
-
 static int store_permissions(const char *text, mode_t *mode, struct error *err)
 {
     char *end;
@@ -184,7 +154,8 @@ static int check_text(enum value_type type, const char *text, struct error *err)
     return 0;
 }
 
-static int store_value(const struct key *key, void *member, const char *text, struct error *err)
+static int store_value(const struct key *key, void *member, const char *text, struct users *users,
+                       struct error *err)
 {
     switch (key->type) {
     case VALUE_TEXT:
@@ -211,9 +182,9 @@ static int store_value(const struct key *key, void *member, const char *text, st
     case VALUE_COUNT_OR_0:
         return store_count(text, 0, member, err);
     case VALUE_USER:
-        return store_user(text, member, err);
+        return users_find_uid(users, text, member, err);
     case VALUE_GROUP:
-        return store_group(text, member, err);
+        return users_find_gid(users, text, member, err);
     case VALUE_PERMISSIONS:
         return store_permissions(text, member, err);
     case VALUE_CHOICE:
@@ -222,7 +193,8 @@ static int store_value(const struct key *key, void *member, const char *text, st
     return -EINVAL;
 }
 
-int settings_store(const struct key *key, void *settings, const char *text, struct error *err)
+int settings_store(const struct key *key, void *settings, const char *text, struct users *users,
+                   struct error *err)
 {
     AUTO_FREE char *expanded = expand(text, err);
     void *member = (char *)settings + key->offset;
@@ -234,7 +206,7 @@ int settings_store(const struct key *key, void *settings, const char *text, stru
     if (result == 0) {
         if (!settings_is_list(key))
             settings_clear(key, settings);
-        result = store_value(key, member, expanded, err);
+        result = store_value(key, member, expanded, users, err);
     }
     if (result == -ENOMEM)
         error_set(err, ENOMEM, "no memory");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "error.h"
+#include "users.h"
 #include "words.h"
 
 #include <stdbool.h>
@@ -44,9 +45,10 @@ const struct key *settings_find(const struct key *keys, size_t count, const char
 bool settings_is_list(const struct key *key);
 
 // Stores TEXT, after ${NAME} has been replaced from our environment, in the
-// member of SETTINGS that KEY describes; for a list, adds it. 0 or -errno with
-// ERR saying what is wrong and what would be right.
-int settings_store(const struct key *key, void *settings, const char *text, struct error *err);
+// member of SETTINGS that KEY describes; for a list, adds it. Users and groups are looked up
+// in USERS (see there). 0 or -errno with ERR saying what is wrong and what would be right.
+int settings_store(const struct key *key, void *settings, const char *text, struct users *users,
+                   struct error *err);
 
 // Frees and zeroes the member of KEY.
 void settings_clear(const struct key *key, void *settings);

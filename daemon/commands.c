@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-static void report(const struct buffer *problems, bool to_log)
+void command_report(const struct buffer *problems, bool to_log)
 {
     const char *line = problems->data;
     const char *end = line + problems->length;
@@ -24,19 +24,19 @@ static void report(const struct buffer *problems, bool to_log)
     }
 }
 
-struct config *command_load(const char *path, bool to_log)
+struct config *command_load(const char *path)
 {
     AUTO(buffer_finish) struct buffer problems = {0};
-    struct config *config = sandbox_load_config(path, &problems);
+    struct config *config = sandbox_load_config(path, NULL, &problems);
 
     if (!config)
-        report(&problems, to_log);
+        command_report(&problems, false);
     return config;
 }
 
 int command_check(const char *path)
 {
-    struct config *config = command_load(path, false);
+    struct config *config = command_load(path);
 
     if (!config)
         return EXIT_FAILURE;
@@ -66,7 +66,7 @@ static void print_word(const char *word)
 
 int command_show_argv(const char *path, const char *name, char *const *words)
 {
-    struct config *config = command_load(path, false);
+    struct config *config = command_load(path);
     struct sandbox_config *sandbox = config ? config_find(config, name) : NULL;
     AUTO(words_finish) struct words argv = {0};
     struct error err = {0};

@@ -8,6 +8,9 @@
 int command_check(const char *path);
 int command_show_argv(const char *path, const char *name, char *const *words);
 
-// Loads the configuration at PATH; NULL when there are errors, which are printed
-// on stderr, or in the log when TO_LOG.
-struct config *command_load(const char *path, bool to_log);
+// Loads the configuration at PATH, and asks the user database, which may block. NULL when
+// there are errors, which are printed on stderr.
+struct config *command_load(const char *path);
+
+// Reports PROBLEMS, as config_load leaves them, on stderr, or in the log when TO_LOG.
+void command_report(const struct buffer *problems, bool to_log);

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "mount.h"
 #include "options.h"
+#include "reload.h"
 #include "session.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ struct server {
     struct task ready;
     struct task ended;
     struct timer linger;
+    struct reload *reload;
 };
 
 // How long the end waits for those who read their last results.
@@ -88,25 +90,28 @@ static void on_unmounted(void *data)
 
 // --- Signals
 
-static void reload(struct server *server)
+static void begin_reload(struct server *server)
 {
-    struct config *config;
     char state[64];
 
     snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)(loop_now_ns() / 1000));
     daemon_notify(state);
-    config = command_load(server->config_path, true);
-    if (!config)
-        log_error("%s has errors; the configuration of before stays", server->config_path);
-    else if (tree_configure(server->fs.loop, server->sandboxes, config) < 0)
+    log_debug(DEBUG_CONFIG, "reading %s", server->config_path);
+    reload_begin(server->reload);
+}
+
+static void on_reloaded(void *data, struct config *config)
+{
+    struct server *server = data;
+
+    if (config && tree_configure(server->fs.loop, server->sandboxes, config) < 0)
         log_error("no memory for the new configuration; reload it again");
-    else
+    else if (config)
         log_info("%s was read again: %zu sandboxes", server->config_path, config->count);
     for (size_t i = 0; config && i < config->count; i++)
         log_debug(DEBUG_CONFIG, "read sandbox=%s mode=%s", config->sandboxes[i]->name,
                   config->sandboxes[i]->mode->name);
-    config_destroy(config);
     daemon_notify("READY=1");
 }
 
@@ -118,7 +123,7 @@ static void on_signal(void *data, uint32_t events)
     (void)events;
     while (read(server->signal_fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            reload(server);
+            begin_reload(server);
         else
             end(server, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
     }
@@ -163,7 +168,7 @@ static void on_init(void *data)
 
 static int make_tree(struct server *server, struct error *err)
 {
-    struct config *config = command_load(server->config_path, false);
+    struct config *config = command_load(server->config_path);
     int result;
 
     if (!config)
@@ -182,7 +187,8 @@ static int start(struct server *server, const struct options *options, const cha
     if (!server->fs.loop || watch_signals(server, err) < 0)
         return -1;
     server->sandboxes = sandboxes_create(server->fs.loop, on_idle, server);
-    if (!server->sandboxes)
+    server->reload = reload_create(server->fs.loop, server->config_path, on_reloaded, server);
+    if (!server->sandboxes || !server->reload)
         return error_set(err, ENOMEM, "no memory");
     if (make_tree(server, err) < 0)
         return -1;
@@ -207,6 +213,7 @@ static void finish(struct server *server)
     if (server->fs.loop) {
         loop_unwatch(server->fs.loop, &server->signal_watch);
         loop_disarm(server->fs.loop, &server->linger);
+        reload_destroy(server->reload);
         loop_run_tasks(server->fs.loop); // released jobs free themselves there
         sandboxes_destroy(server->sandboxes);
     }
@@ -265,8 +272,11 @@ static int serve(const struct options *options)
     }
     if (result == 0 && !options->stays_in_foreground)
         log_to_syslog();
-    if (result == 0)
+    if (result == 0) {
         result = loop_run(server.fs.loop);
+        if (result < 0)
+            error_set(&err, -result, "cannot wait for events: %s; ending", strerror(-result));
+    }
     finish(&server);
     if (err.code)
         log_error("%s", error_message(&err));

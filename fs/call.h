@@ -45,7 +45,8 @@ int call_begin(struct call *call, const struct caller *caller);
 
 // Takes bytes of the request. Returns how many; when that is fewer than SIZE the
 // rest has to wait for a change. Negative: the request is refused, with -EINVAL,
-// -E2BIG, -EACCES, -EAGAIN, -ECANCELED or -ENOMEM, and so is every later write.
+// -E2BIG, -EACCES, -EAGAIN, -ECANCELED, -EMFILE, -ENFILE or -ENOMEM, and so is every later
+// write.
 ssize_t call_write(struct call *call, const char *bytes, size_t size);
 
 // Would call_write take something now?

@@ -45,7 +45,8 @@ int slot_begin(struct slot *slot, const struct caller *caller);
 
 // Takes bytes of the request. Returns how many; fewer than SIZE, or 0: the rest
 // has to wait for on_change. Negative: the request is refused, with -EINVAL,
-// -E2BIG, -EACCES, -EAGAIN, -ECANCELED or -ENOMEM, and so is every later write.
+// -E2BIG, -EACCES, -EAGAIN, -ECANCELED, -EMFILE, -ENFILE or -ENOMEM, and so is every later
+// write.
 ssize_t slot_write(struct slot *slot, const char *bytes, size_t size);
 
 // Would slot_write take something now?

@@ -336,9 +336,9 @@ int sandbox_raise_descriptor_limit(void)
 
 // --- For the command line
 
-struct config *sandbox_load_config(const char *path, struct buffer *problems)
+struct config *sandbox_load_config(const char *path, struct users *users, struct buffer *problems)
 {
-    return config_load(path, modes_keys, modes_count, problems);
+    return config_load(path, modes_keys, modes_count, users, problems);
 }
 
 int sandbox_show_argv(struct sandbox_config *config, char *const *words, struct words *argv,

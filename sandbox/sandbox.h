@@ -47,7 +47,8 @@ void sandbox_retire(struct sandbox *sandbox);
 // Accepts REQUEST, which is taken over and empty afterwards, whatever happens.
 // SLOT is the slot's name for the log. Returns the job, which the caller gives
 // back with job_release, or NULL with ERR set: EINVAL (the command line asks for
-// what cannot be), EACCES (not allowed), EAGAIN (the queue is full), ENOMEM.
+// what cannot be), EACCES (not allowed), EAGAIN (the queue is full), EMFILE,
+// ENFILE, ENOMEM.
 struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
                            const struct caller *caller, const char *slot, enum job_keeping keeping,
                            const struct job_owner *owner, struct error *err);
@@ -61,7 +62,7 @@ void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *cal
 int sandbox_raise_descriptor_limit(void);
 
 // Loads the configuration at PATH, as config_load does, with every mode.
-struct config *sandbox_load_config(const char *path, struct buffer *problems);
+struct config *sandbox_load_config(const char *path, struct users *users, struct buffer *problems);
 
 // Works out what a request with the command line WORDS would start, into ARGV.
 // 0 or -errno with ERR set.

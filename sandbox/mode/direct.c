@@ -21,7 +21,7 @@ static const struct key keys[] = {
 };
 // clang-format on
 
-static int check(void *data, const char **key, struct error *err)
+static int check(void *data, struct users *users, const char **key, struct error *err)
 {
     struct settings *settings = data;
     int result;
@@ -29,13 +29,21 @@ static int check(void *data, const char **key, struct error *err)
     if (!settings->user)
         return 0;
     *key = "user";
-    result = identity_of_user(settings->user, &settings->identity, err);
+    result = identity_of_user(settings->user, &settings->identity, users, err);
     if (result == 0 && geteuid() != 0 && settings->identity.uid != geteuid())
         return error_set(err, EPERM,
                          "'%s': only a daemon that runs as root can start commands as "
                          "somebody else",
                          settings->user);
     return result;
+}
+
+// The user database may have got other groups for the same user.
+static bool is_same(const void *a, const void *b)
+{
+    const struct settings *settings_a = a;
+    const struct settings *settings_b = b;
+    return identity_equal(&settings_a->identity, &settings_b->identity);
 }
 
 static void finish(void *data)
@@ -129,6 +137,7 @@ const struct mode direct_mode = {
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
              .check = check,
+             .is_same = is_same,
              .finish = finish},
     .prepare = prepare,
     .judge = judge,

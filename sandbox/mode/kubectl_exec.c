@@ -66,9 +66,11 @@ static const char *why_unused(const void *data, const struct key *key)
     return mode_agent_why_unused(&settings->agent, key);
 }
 
-static int check(void *data, const char **key, struct error *err)
+static int check(void *data, struct users *users, const char **key, struct error *err)
 {
     const struct settings *settings = data;
+
+    (void)users;
     return mode_check_agent(&settings->agent, key, err);
 }
 

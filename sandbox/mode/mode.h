@@ -50,8 +50,8 @@ struct mode {
     // The part of SETTINGS that is about agents. NULL: the mode has none.
     const struct agent_settings *(*agent)(const void *settings);
 
-    // Fills in LAUNCH, which is all zero. Mandatory. Returns 0, or -EINVAL or
-    // -ENOMEM with ERR set, whatever LAUNCH has then is freed by the caller.
+    // Fills in LAUNCH, which is all zero. Mandatory. Returns 0, or
+    // -EINVAL, -EMFILE, -ENFILE or -ENOMEM with ERR set; the caller then frees what LAUNCH has.
     int (*prepare)(const void *settings, const struct command *command, struct launch *launch,
                    struct error *err);
 

@@ -2,32 +2,30 @@
 #include "identity.h"
 
 #include "cleanup.h"
-#include "units.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
-#include <stdint.h>
 
-int identity_of_user(const char *user, struct identity *identity, struct error *err)
+int identity_of_user(const char *user, struct identity *identity, struct users *users,
+                     struct error *err)
 {
-    const struct passwd *entry = getpwnam(user);
-    uint64_t number;
-    int count = 0;
+    struct user found;
+    int result = users_find_user(users, user, &found, err);
 
-    if (!entry && number_parse(user, strlen(user), &number) == 0 && number < UINT32_MAX)
-        entry = getpwuid((uid_t)number);
-    if (!entry)
-        return error_set(err, EINVAL, "there is no user '%s' on this machine", user);
-    getgrouplist(entry->pw_name, entry->pw_gid, NULL, &count);
-    *identity = (struct identity){.uid = entry->pw_uid, .gid = entry->pw_gid};
-    identity->groups = calloc((size_t)count + 1, sizeof(gid_t));
-    if (!identity->groups)
-        return error_set(err, ENOMEM, "no memory");
-    if (getgrouplist(entry->pw_name, entry->pw_gid, identity->groups, &count) < 0)
-        return error_set(err, EAGAIN, "the groups of user '%s' changed while they were read", user);
-    identity->group_count = (size_t)count;
+    if (result < 0)
+        return result;
+    *identity = (struct identity){.uid = found.uid,
+                                  .gid = found.gid,
+                                  .groups = found.groups,
+                                  .group_count = found.group_count};
     return 0;
+}
+
+bool identity_equal(const struct identity *a, const struct identity *b)
+{
+    if (a->uid != b->uid || a->gid != b->gid || a->group_count != b->group_count)
+        return false;
+    return a->group_count == 0 ||
+           memcmp(a->groups, b->groups, a->group_count * sizeof *a->groups) == 0;
 }
 
 int identity_copy(struct identity *to, const struct identity *from)

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "error.h"
+#include "users.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -20,9 +22,12 @@ struct caller {
 };
 
 // Looks up USER, a name or a number of this machine's user database, with the
-// groups that it gives. 0, or -errno with ERR set. May block on the database:
-// only for start and reload.
-int identity_of_user(const char *user, struct identity *identity, struct error *err);
+// groups that it gives, in USERS (see there). 0, or -errno with ERR set.
+int identity_of_user(const char *user, struct identity *identity, struct users *users,
+                     struct error *err);
+
+// The same ids, and the same groups in the same order?
+bool identity_equal(const struct identity *a, const struct identity *b);
 
 // A copy that owns its groups. 0 or -ENOMEM.
 int identity_copy(struct identity *to, const struct identity *from);

@@ -96,6 +96,51 @@ test_no_watch() {
     refused epoll_ctl ENOSPC '126 unstarted cannot watch a process: No space left on device'
 }
 
+# A reload that cannot look up its names changes nothing; the next one can.
+test_no_process_for_names() {
+    with_faults names <<'PYTHON'
+from common import *
+with served(sys.argv[1]) as daemon:
+    daemon.configure(CONFIG + "[more]\nowner = daemon\n")
+    for call, error, why in (("fork", "EAGAIN", "Resource temporarily unavailable"),
+                             ("pipe2", "EMFILE", "Too many open files"),
+                             ("epoll_ctl", "ENOSPC", "No space left on device")):
+        before = daemon.text().count("the configuration of before stays")
+        daemon.faults.set(call, error, times=1)
+        os.kill(daemon.pid, signal.SIGHUP)
+        eventually(lambda: daemon.text().count("the configuration of before stays") > before, call)
+        assert f"cannot look up users and groups: {why}" in daemon.text()
+        assert daemon.faults.injected(call) == 1
+        assert sorted(os.listdir(daemon.mount)) == ["local", "other"]
+        works(daemon.slot)
+        daemon.faults.clear()
+    os.kill(daemon.pid, signal.SIGHUP)
+    eventually(lambda: os.path.exists(daemon.mount + "/more"), "it is not read")
+    daemon.configure(CONFIG)
+    os.kill(daemon.pid, signal.SIGHUP)
+    eventually(lambda: not os.path.exists(daemon.mount + "/more"), "it is not read again")
+PYTHON
+}
+
+# Without events there is nothing more to do: the daemon says so, and ends as after any
+# other failure.
+test_no_events() {
+    with_faults epoll_wait <<'PYTHON'
+from common import *
+os.makedirs(sys.argv[1])
+with Daemon(sys.argv[1], CONFIG, Faults(f"{sys.argv[1]}/faults", create=True)) as daemon:
+    works(daemon.mount + "/local")
+    fd = start(f"{daemon.mount}/other", b"cat\n" + BODY)
+    daemon.faults.set("epoll_wait", "EINVAL", times=1)
+    os.kill(daemon.pid, signal.SIGHUP)
+    assert daemon.process.wait(30) == 1, daemon.process.returncode
+    logged(daemon, "cannot wait for events: Invalid argument")
+    assert error_of(os.write, fd, b"x") in ("ENOTCONN", "ECONNABORTED")
+    os.close(fd)
+    assert not os.path.ismount(daemon.mount)
+PYTHON
+}
+
 # A child that is said to have exited and cannot be reaped is asked for again, also
 # when its job is over.
 test_a_child_that_cannot_be_reaped_yet() {

@@ -315,6 +315,89 @@ with Daemon(folder, config(max_running=1, max_queued=10)) as daemon:
 PYTHON
 }
 
+# The user database may be a server that does not answer. Here somebody has a lease on
+# /etc/passwd, so that opening it waits. Calls go on, a second SIGHUP replaces the first, an
+# end does not wait, and the reload is done as soon as there is an answer.
+test_a_user_database_that_hangs() {
+    [[ $(id -u) == 0 ]] || skip "only root can mount over /etc/passwd"
+    grep -q '^passwd:[[:space:]]*files' /etc/nsswitch.conf || skip "/etc/passwd is not asked first"
+    with_daemon <<'PYTHON'
+import fcntl
+NAMES = HEAD + "[a]\nowner = daemon\npermissions = 0777\n[b]\nuser = root\n"
+signal.alarm(100)  # without this a daemon that waits is found by the limit of the script only
+
+
+def hang():
+    subprocess.run(["mount", "--bind", f"{folder}/tmp/passwd", "/etc/passwd"], check=True)
+    fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+
+
+def answer():
+    fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    subprocess.run(["umount", "-l", "/etc/passwd"], check=True)
+
+
+def reload_begin(daemon, config):
+    daemon.configure(config)
+    os.kill(daemon.pid, signal.SIGHUP)
+    eventually(lambda: used(daemon.pid)[1] > 0, "no process asks")
+
+
+assert libc.unshare(0x20000) == 0, "no mounts of its own"  # CLONE_NEWNS
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+os.mkdir(folder + "/tmp")
+subprocess.run(["mount", "-t", "tmpfs", "none", folder + "/tmp"], check=True)
+subprocess.run(["cp", "/etc/passwd", folder + "/tmp"], check=True)
+lease = os.open(folder + "/tmp/passwd", os.O_RDWR)
+signal.signal(signal.SIGIO, signal.SIG_IGN)  # somebody wants to open it
+with Daemon(folder, NAMES) as daemon:
+    before = settled(daemon.pid)
+    hang()
+    reload_begin(daemon, NAMES + "[c]\nowner = daemon\n")
+    for sandbox in ("a", "b"):
+        works(f"{daemon.mount}/{sandbox}")
+        slot_works(f"{daemon.mount}/{sandbox}")
+    assert sandboxes(daemon) == ["a", "b"]
+    # Again, while it hangs: the file of now counts.
+    reload_begin(daemon, NAMES + "[d]\nowner = daemon\n")
+    eventually(lambda: used(daemon.pid)[1] == 1, "more than one process asks")
+    answer()
+    eventually(lambda: sandboxes(daemon) == ["a", "b", "d"], "it is not read")
+    assert daemon.text().count("was read again") == 1
+    assert os.stat(daemon.mount + "/d").st_uid == 1
+    check_used(daemon.pid, before)
+    # A name that there is not is found out, too; a file without names asks nobody.
+    reload(daemon, NAMES + "[d]\nowner = no-such-user\n", "has errors")
+    assert "there is no user 'no-such-user' on this machine" in daemon.text()
+    assert sandboxes(daemon) == ["a", "b", "d"]
+    hang()
+    reload(daemon, HEAD + "[a]\n")
+    assert sandboxes(daemon) == ["a"]
+    reload_begin(daemon, NAMES)
+    works(daemon.mount + "/a")
+answer()
+subprocess.run(["umount", folder + "/tmp"], check=False)
+PYTHON
+}
+
+# The user is the same, but the database has got another group for it.
+test_groups_of_a_user() {
+    [[ $(id -u) == 0 ]] || skip "only root runs commands as somebody else"
+    with_daemon <<'PYTHON'
+config = HEAD + "[a]\nuser = daemon\n"
+assert libc.unshare(0x20000) == 0, "no mounts of its own"  # CLONE_NEWNS
+subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+with open("/etc/group") as file, open(folder + "/group", "w") as copy:
+    copy.write(file.read() + "hooksfs-more:x:54321:daemon\n")
+with Daemon(folder, config) as daemon:
+    assert b"54321" not in converse(daemon.mount + "/a", b"id -G")[0]
+    subprocess.run(["mount", "--bind", folder + "/group", "/etc/group"], check=True)
+    reload(daemon, config)
+    assert b"54321" in converse(daemon.mount + "/a", b"id -G")[0], "it has the groups of before"
+subprocess.run(["umount", "-l", "/etc/group"], check=True)
+PYTHON
+}
+
 # An invalid one changes nothing, however often.
 test_an_invalid_configuration() {
     with_daemon <<'PYTHON'

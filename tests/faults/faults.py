@@ -18,7 +18,7 @@ import struct
 import sys
 
 CALLS = ("memory", "fork", "pidfd_open", "waitid", "pipe2", "socket", "epoll_ctl",
-         "fcntl", "open", "device", "device_read", "device_write", "log", "write")
+         "epoll_wait", "fcntl", "open", "device", "device_read", "device_write", "log", "write")
 CERTAIN = 1000000
 HEAD = struct.Struct("=Qq")
 FAULT = struct.Struct("=iIQQQQ")

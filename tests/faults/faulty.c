@@ -266,6 +266,12 @@ int epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
                : next(epoll_fd, operation, fd, event);
 }
 
+int epoll_wait(int epoll_fd, struct epoll_event *events, int size, int timeout)
+{
+    NEXT(epoll_wait);
+    return has_to_fail(FAULT_EPOLL_WAIT) ? -1 : next(epoll_fd, events, size, timeout);
+}
+
 #define FCNTL(name)                                                                                \
     int name(int fd, int command, ...)                                                             \
     {                                                                                              \

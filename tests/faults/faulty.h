@@ -14,6 +14,7 @@ enum fault_call {
     FAULT_PIPE2,
     FAULT_SOCKET, // socket, socketpair
     FAULT_EPOLL_CTL,
+    FAULT_EPOLL_WAIT,
     FAULT_FCNTL,        // a duplicate of a descriptor
     FAULT_OPEN,         // open, fopen, memfd_create
     FAULT_DEVICE,       // read of /dev/fuse, before there is a request

@@ -32,8 +32,9 @@ agent = require
 agent_path = {agent}
 connections = 1
 """
-# What docker would do: the command, after "exec -i c".
-DOCKER = '#!/bin/sh\nshift 3\nexec "$@"\n'
+# In docker's place: the command, which stands after the container's name.
+DOCKER = '#!/bin/sh\nwhile [ "$1" != c ]; do shift; done\nshift\nexec "$@"\n'
+SUCCESS = {"pipes": "0 exited unconfirmed"}  # only docker says so
 # With a daemon that is slow, not each, but every second or third.
 STEP = int(os.environ.get("SWEEP_STEP", "1"))
 BODY = bytes(range(256)) * 8
@@ -87,7 +88,7 @@ def unknown(daemon, sandbox="stable"):
 
 
 def client(daemon):
-    in_slot(f"{daemon.mount}/pipes", b"cat\n" + BODY, BODY)
+    in_slot(f"{daemon.mount}/pipes", b"cat\n" + BODY, BODY, SUCCESS["pipes"])
 
 
 def conversation_of(directory, request, answer, delay=0):
@@ -314,7 +315,7 @@ def rest(daemon):
             ctl.write("cancel\n")
         get(directory + "/status")
         ask(directory, b"true")
-        assert status(directory) == "0 exited"
+        assert status(directory) == SUCCESS.get(os.path.basename(directory), "0 exited")
 
 
 LINES = re.compile(r"hooksfs: (job sandbox=\w+ slot=\S+ uid=\d+ pid=\d+ command=\S+ ms=\d+ in=\d+ out=\d+ err=\d+ "

@@ -102,8 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     for (size_t i = 0; i < size; i++)
         lines += bytes[i] == '\n';
     write_file(bytes, size);
-    config = sandbox_load_config(path, &problems);
-    second = sandbox_load_config(path, &again);
+    config = sandbox_load_config(path, NULL, &problems);
+    second = sandbox_load_config(path, NULL, &again);
     FUZZ_CHECK(!config == (problems.length > 0), "a configuration with problems, or none of both");
     FUZZ_CHECK(!config == !second, "not the same twice");
     FUZZ_CHECK(problems.length == again.length &&

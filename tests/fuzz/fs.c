@@ -421,7 +421,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         AUTO_CLOSE int fd = memfd_create("fuzz", MFD_CLOEXEC);
         FUZZ_CHECK(write(fd, texts[i], strlen(texts[i])) == (ssize_t)strlen(texts[i]), "memfd");
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        configs[i] = sandbox_load_config(path, &problems);
+        configs[i] = sandbox_load_config(path, NULL, &problems);
         FUZZ_CHECK(configs[i], "%.*s", (int)problems.length, problems.data);
     }
     return 0;

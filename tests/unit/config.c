@@ -15,7 +15,7 @@ static struct config *load(const char *text, char **problems)
     size_t length;
 
     world_file(path, text, strlen(text));
-    config = sandbox_load_config(path, &lines);
+    config = sandbox_load_config(path, NULL, &lines);
     unlink(path);
     length = lines.length;
     char *all = buffer_take_string(&lines);
@@ -194,7 +194,7 @@ START_TEST(names_a_file_it_cannot_read)
 {
     struct buffer problems = {0};
 
-    ck_assert_ptr_null(sandbox_load_config("/nonexistent/hooksfs.conf", &problems));
+    ck_assert_ptr_null(sandbox_load_config("/nonexistent/hooksfs.conf", NULL, &problems));
     char *text = buffer_take_string(&problems);
     ck_assert_int_eq(strncmp(text, "/nonexistent/hooksfs.conf: ", 27), 0);
     ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);

@@ -119,7 +119,7 @@ START_TEST(refuses_what_is_wrong)
 
     snprintf(text, sizeof text, "[s]\n%s", wrong[_i].settings);
     world_file(path, text, strlen(text));
-    ck_assert_ptr_null(sandbox_load_config(path, &problems));
+    ck_assert_ptr_null(sandbox_load_config(path, NULL, &problems));
     unlink(path);
     char *shown = buffer_take_string(&problems);
     ck_assert_msg(strstr(shown, wrong[_i].problem), "%s", shown);

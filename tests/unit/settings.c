@@ -147,7 +147,7 @@ START_TEST(stores_a_text)
     int result;
 
     set_environment();
-    result = settings_store(key_of(texts[_i].key), &settings, texts[_i].text, &err);
+    result = settings_store(key_of(texts[_i].key), &settings, texts[_i].text, NULL, &err);
     if (texts[_i].stored) {
         ck_assert_msg(result == 0, "'%s': %s", texts[_i].text, result ? error_message(&err) : "");
         ck_assert_str_eq(settings.text, texts[_i].stored);
@@ -265,7 +265,7 @@ START_TEST(stores_a_number)
     int result;
 
     set_environment();
-    result = settings_store(key, &settings, numbers[_i].text, &err);
+    result = settings_store(key, &settings, numbers[_i].text, NULL, &err);
     ck_assert_msg((result == 0) == numbers[_i].is_ok, "%s = '%s' gave %d", numbers[_i].key,
                   numbers[_i].text, result);
     if (numbers[_i].is_ok) {
@@ -286,7 +286,7 @@ START_TEST(says_what_can_be_chosen)
     struct settings settings = {0};
     struct error err = {0};
 
-    ck_assert_int_eq(settings_store(key_of("choice"), &settings, "perhaps", &err), -EINVAL);
+    ck_assert_int_eq(settings_store(key_of("choice"), &settings, "perhaps", NULL, &err), -EINVAL);
     ck_assert_str_eq(error_message(&err), "'perhaps' is none of no, auto, require");
     error_finish(&err);
 }
@@ -337,7 +337,7 @@ START_TEST(stores_a_list)
     set_environment();
     for (size_t i = 0; i < 4 && lists[_i].values[i]; i++) {
         ck_assert_int_eq(result, 0);
-        result = settings_store(key_of(lists[_i].key), &settings, lists[_i].values[i], &err);
+        result = settings_store(key_of(lists[_i].key), &settings, lists[_i].values[i], NULL, &err);
     }
     if (lists[_i].stored) {
         ck_assert_int_eq(result, 0);
@@ -361,7 +361,7 @@ START_TEST(hands_on_nothing_that_is_not_set)
     struct settings settings = {0};
 
     set_environment();
-    settings_store(key_of("environment"), &settings, "UNIT_UNSET", NULL);
+    settings_store(key_of("environment"), &settings, "UNIT_UNSET", NULL, NULL);
     ck_assert_uint_eq(settings.list.count, 0);
     clear_all(&settings);
 }
@@ -371,11 +371,11 @@ START_TEST(replaces_a_single_value)
 {
     struct settings settings = {0};
 
-    ck_assert_int_eq(settings_store(key_of("text"), &settings, "one", NULL), 0);
-    ck_assert_int_eq(settings_store(key_of("text"), &settings, "two", NULL), 0);
+    ck_assert_int_eq(settings_store(key_of("text"), &settings, "one", NULL, NULL), 0);
+    ck_assert_int_eq(settings_store(key_of("text"), &settings, "two", NULL, NULL), 0);
     ck_assert_str_eq(settings.text, "two");
-    ck_assert_int_eq(settings_store(key_of("size"), &settings, "1K", NULL), 0);
-    ck_assert_int_eq(settings_store(key_of("size"), &settings, "2K", NULL), 0);
+    ck_assert_int_eq(settings_store(key_of("size"), &settings, "1K", NULL, NULL), 0);
+    ck_assert_int_eq(settings_store(key_of("size"), &settings, "2K", NULL, NULL), 0);
     ck_assert_uint_eq(settings.number, 2048);
     clear_all(&settings);
     ck_assert_ptr_null(settings.text);
@@ -427,9 +427,9 @@ START_TEST(compares)
     const struct key *key = key_of(pairs[_i].key);
 
     for (size_t i = 0; i < 3 && pairs[_i].a[i]; i++)
-        ck_assert_int_eq(settings_store(key, &a, pairs[_i].a[i], NULL), 0);
+        ck_assert_int_eq(settings_store(key, &a, pairs[_i].a[i], NULL, NULL), 0);
     for (size_t i = 0; i < 3 && pairs[_i].b[i]; i++)
-        ck_assert_int_eq(settings_store(key, &b, pairs[_i].b[i], NULL), 0);
+        ck_assert_int_eq(settings_store(key, &b, pairs[_i].b[i], NULL, NULL), 0);
     ck_assert(settings_equal(key, &a, &b) == pairs[_i].is_equal);
     ck_assert(settings_equal(key, &b, &a) == pairs[_i].is_equal);
     ck_assert(settings_equal(key, &a, &a));

@@ -35,7 +35,7 @@ static inline struct config *world_config(const char *text)
     struct config *config;
 
     world_file(path, text, strlen(text));
-    config = sandbox_load_config(path, &problems);
+    config = sandbox_load_config(path, NULL, &problems);
     unlink(path);
     ck_assert_msg(config != NULL, "%.*s", (int)problems.length, problems.data);
     ck_assert_uint_eq(problems.length, 0);
