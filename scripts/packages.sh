@@ -13,8 +13,8 @@ run_packages=(python3)
 test_packages=(bash busybox-static check coreutils findutils grep jq mount nodejs procps
     perl-base python3 sed tar tcl util-linux valgrind)
 
-# A pod on this machine; podman.
-cluster_packages=(conmon containerd openssl podman protobuf-compiler python3-grpcio
+# A pod on this machine; podman; a Docker engine.
+cluster_packages=(apparmor conmon containerd docker.io openssl podman protobuf-compiler python3-grpcio
     python3-protobuf runc)
 
 # What the measuring programs are, and are compared with.
