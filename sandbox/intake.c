@@ -17,6 +17,9 @@ int intake_take(struct intake *intake, enum job_stream stream, const char *bytes
         buffer_drop(&output->bytes, output->bytes.length - JOB_STDERR_TAIL);
     if (stream == JOB_STDERR && intake->held_back)
         output->held = intake->held_back(output->bytes.data, output->bytes.length);
+    // Once a byte has been seen, the rest is no message.
+    if (stream == JOB_STDOUT && intake->held_back_out && output->total == output->bytes.length)
+        output->held = intake->held_back_out(output->bytes.data, output->bytes.length);
     if (kept < 0)
         return -ENOMEM;
     return (size_t)kept < size ? -EFBIG : 0;

@@ -28,6 +28,7 @@ struct intake {
     uint64_t limit; // max_output
     // See mode.h; NULL: nothing is held back.
     size_t (*held_back)(const char *err, size_t length);
+    size_t (*held_back_out)(const char *out, size_t length);
 };
 
 // Takes SIZE bytes of STREAM. Returns 0, -EFBIG when there was more than the

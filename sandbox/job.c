@@ -200,6 +200,7 @@ static void spawn(struct job *job)
     struct error err = {0};
 
     job->intake.held_back = job_has_client(job) ? job->launch.client->held_back : NULL;
+    job->intake.held_back_out = job_has_client(job) ? job->launch.client->held_back_out : NULL;
     if (job->start_ns == 0)
         job->start_ns = loop_now_ns();
     if (open_channel(job, &err) < 0) {
@@ -231,18 +232,21 @@ static void judge(struct job *job)
         .err = err->data ? err->data : "",
         .err_length = err->length,
         .out = output_bytes(out),
-        .out_length = output_visible(out),
+        .out_length = output_visible(out) + out->held,
         .has_env = job->launch.has_env,
     };
-    size_t stripped = 0;
+    size_t stripped[JOB_STREAMS] = {0};
 
-    if (job->outcome.kind == OUTCOME_NONE && job_has_client(job))
-        stripped = job->launch.client->judge(&ending, &job->outcome);
-    else if (job->outcome.kind == OUTCOME_NONE)
+    if (job->outcome.kind == OUTCOME_NONE && job_has_client(job)) {
+        stripped[JOB_STDERR] = job->launch.client->judge(&ending, &job->outcome);
+        // It is the engine's message then, and not the command's.
+        if (job->outcome.kind == OUTCOME_UNSTARTED || job->outcome.kind == OUTCOME_UNREACHABLE)
+            stripped[JOB_STDOUT] = out->held;
+    } else if (job->outcome.kind == OUTCOME_NONE)
         outcome_set_ending(&job->outcome, job->is_signaled, job->exit_number);
     for (int i = 0; i < JOB_STREAMS; i++)
         if (!job->intake.outputs[i].is_ended)
-            output_end(&job->intake.outputs[i], i == JOB_STDERR ? stripped : 0);
+            output_end(&job->intake.outputs[i], stripped[i]);
 }
 
 static void finish(struct job *job)

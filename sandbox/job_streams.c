@@ -52,9 +52,9 @@ void job_on_end_held(void *data)
 {
     struct job *job = data;
 
-    // The last bytes of a client's stderr may turn out to be its own: judge ends
-    // that stream.
-    if (has_ended(job, JOB_STDOUT))
+    // The last bytes of a client's stderr may turn out to be its own, and all of its
+    // stdout that is held back: judge ends these streams.
+    if (has_ended(job, JOB_STDOUT) && job->intake.outputs[JOB_STDOUT].held == 0)
         output_end(&job->intake.outputs[JOB_STDOUT], 0);
     if (has_ended(job, JOB_STDERR) && !job_has_client(job))
         output_end(&job->intake.outputs[JOB_STDERR], 0);

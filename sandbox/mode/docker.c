@@ -2,7 +2,6 @@
 #include "docker.h"
 
 #include "cleanup.h"
-#include "client.h"
 
 #include <errno.h>
 
@@ -62,91 +61,92 @@ void docker_add_environment(struct argv *argv, const struct command *command, st
 
 // --- Judgement
 
-// The client's own exit codes: 125, 126, 127 (docker-run(1), podman-exec(1)),
-// and 1 and 255 for some failures. Commands end with these too, so that the
-// message has to be one of the client's as well.
-static bool is_client_message(int code, const char *line, size_t length)
-{
-    // Said for any code, and by nothing but the client.
-    static const char *const certain[] = {
-        "Error response from daemon: ",
-        "docker: ",
-        "Cannot connect to the Docker daemon",
-        "Cannot connect to Podman",
-        "error during connect: ",
-        "permission denied while trying to connect to the Docker daemon",
-        "OCI runtime exec failed: ",
-        "Error: No such container: ",
-    };
-    // Said with a code of its own.
-    static const char *const likely[] = {
-        "Error: ", "error: ", "unknown flag: ", "unknown shorthand flag: ", "time=\""};
+// docker/cli: cli/cobra.go and cli/required.go (the hints), cli/command/container/run.go and
+// utils.go. podman: cmd/podman/main.go, root.go, registry/config.go.
+static const char *const ignored[] = {
+    "See 'docker ",                     // 20.10 to 26
+    "Run 'docker ",                     // from 27 on
+    "Usage:  docker ",                  // above it
+    "See 'podman ",                     // 4
+    "Run 'podman ",                     //
+    "Try 'podman ",                     //
+    "Usage:  podman ",                  //
+    ".\n",                              // 20.10, after what ssh says
+    "WARNING: ",                        // of docker, and of its engine
+    "DEPRECATED: ",                     //
+    "Emulate Docker CLI using podman.", // the package podman-docker
+    "time=\"*\" level=debug ",          //
+    "time=\"*\" level=info ",           //
+    "time=\"*\" level=warning ",        // podman 5 of version 1 of the cgroups
+    "time=\"*\" level=error msg=\"*rror waiting for container: context canceled", // 20.10, in
+                                                                                  // a race with the
+                                                                                  // message itself
+    NULL,
+};
 
-    for (size_t i = 0; i < sizeof certain / sizeof certain[0]; i++)
-        if (client_begins(line, length, certain[i]))
-            return true;
-    if (code < CODE_UNREACHABLE || (code > CODE_NOT_FOUND && code != 255))
-        return false;
-    for (size_t i = 0; i < sizeof likely / sizeof likely[0]; i++)
-        if (client_begins(line, length, likely[i]))
-            return true;
-    return false;
-}
+// clang-format off
+static const struct judge_row rows[] = {
+    // The engine's words for an exec that cannot be started come as if the command had
+    // written them to stdout, with 126 also for what is not found (docker/cli issue 2025;
+    // moby's daemon/exec.go and api/server/router/container/exec.go). 20.10, 24 and 28.
+    {JUDGE_STDOUT, JUDGE_OWN, "OCI runtime exec failed: ", JUDGE_RUNTIME},
+    {JUDGE_STDOUT, JUDGE_OWN, "unable to find user ", JUDGE_UNREACHABLE},
+    {JUDGE_STDOUT, JUDGE_OWN, "unable to find group ", JUDGE_UNREACHABLE},
+    JUDGE_INIT_ROWS,
+    // Said with any code, and by nothing but the client.
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "docker: ", JUDGE_RUNTIME},                     // run.go
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "Error response from daemon: ", JUDGE_RUNTIME}, // moby's client/errors.go
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "OCI runtime exec failed: ", JUDGE_RUNTIME},
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "Error: No such container: ", JUDGE_UNREACHABLE}, // 20.10
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "Cannot connect to the Docker daemon", JUDGE_UNREACHABLE}, // client/errors.go
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "Cannot connect to Podman", JUDGE_UNREACHABLE}, // podman's registry/registry.go
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "error during connect: ", JUDGE_UNREACHABLE},   // client/request.go; ssh hosts
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "permission denied while trying to connect to the ", JUDGE_UNREACHABLE},
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "unable to resolve docker endpoint: ", JUDGE_UNREACHABLE}, // cli/command/cli.go, to 24; contexts
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "Failed to initialize: ", JUDGE_UNREACHABLE},   // the same, from 25 on
+    {JUDGE_MESSAGE, JUDGE_FAILURE, "Failed to obtain podman configuration: ", JUDGE_UNREACHABLE}, // podman 5, registry/config.go
+    // Said with 1.
+    {JUDGE_MESSAGE, JUDGE_1, "the input device is not a TTY", JUDGE_UNREACHABLE},  // cli/streams/in.go, to 28
+    {JUDGE_MESSAGE, JUDGE_1, "cannot attach stdin to a TTY-enabled container ", JUDGE_UNREACHABLE}, // from 29 on
+    {JUDGE_MESSAGE, JUDGE_1, "unable to upgrade to ", JUDGE_UNREACHABLE},          // client/hijack.go
+    {JUDGE_MESSAGE, JUDGE_1, "unexpected EOF\n", JUDGE_UNREACHABLE},               // the same, of an answer cut
+    {JUDGE_MESSAGE, JUDGE_1, "EOF\n", JUDGE_UNREACHABLE},
+    {JUDGE_MESSAGE, JUDGE_1, "read unix ", JUDGE_UNREACHABLE},                     // Go's net.OpError
+    {JUDGE_MESSAGE, JUDGE_1, "write unix ", JUDGE_UNREACHABLE},
+    {JUDGE_MESSAGE, JUDGE_1, "read tcp ", JUDGE_UNREACHABLE},
+    {JUDGE_MESSAGE, JUDGE_1, "write tcp ", JUDGE_UNREACHABLE},
+    // podman's log is all that there is when it cannot read its own configuration.
+    {JUDGE_ALONE, JUDGE_1, "time=\"*\" level=error ", JUDGE_UNREACHABLE},
+    {JUDGE_ALONE, JUDGE_1, "time=\"*\" level=fatal ", JUDGE_UNREACHABLE},
+    // Said with a code of the client's own.
+    {JUDGE_MESSAGE, JUDGE_OWN | JUDGE_255, "Error: ", JUDGE_RUNTIME},              // podman's main.go
+    {JUDGE_MESSAGE, JUDGE_OWN | JUDGE_255, "error: ", JUDGE_RUNTIME},
+    {JUDGE_MESSAGE, JUDGE_OWN | JUDGE_255, "time=\"*\" level=error ", JUDGE_RUNTIME},
+    {JUDGE_MESSAGE, JUDGE_OWN | JUDGE_255, "time=\"*\" level=fatal ", JUDGE_RUNTIME},
+    // Other errors in the options.
+    {JUDGE_HINT, JUDGE_1 | JUDGE_OWN, "See 'docker ", JUDGE_UNREACHABLE},
+    {JUDGE_HINT, JUDGE_1 | JUDGE_OWN, "Run 'docker ", JUDGE_UNREACHABLE},
+    {JUDGE_HINT, JUDGE_1 | JUDGE_OWN, "See 'podman ", JUDGE_UNREACHABLE},
+    {JUDGE_HINT, JUDGE_1 | JUDGE_OWN, "Try 'podman ", JUDGE_UNREACHABLE},
+    // The connection that the client learns the exit code by (run.go, utils.go).
+    {JUDGE_LINE, JUDGE_OWN, "time=\"*\" level=error msg=\"*rror waiting for container: ", JUDGE_UNREACHABLE},
+    JUDGE_GO_ROWS,
+};
+// clang-format on
 
-// podman ends with 1, the code of so many commands, when it cannot read its own
-// configuration. Then there is nothing on stderr but lines of its log, and the
-// last one is an error.
-static bool is_client_log(const char *err, size_t size)
-{
-    size_t length;
-    const char *last = client_last_line(err, size, &length);
-
-    for (const char *line = err; line < err + size;) {
-        size_t left = size - (size_t)(line - err);
-        const char *newline = memchr(line, '\n', left);
-        if (!client_begins(line, left, "time=\""))
-            return false;
-        line = newline ? newline + 1 : err + size;
-    }
-    return client_contains(last, length, " level=error ") ||
-           client_contains(last, length, " level=fatal ");
-}
-
-// The client's last line, without the hint that follows a usage error.
-static const char *last_message(const struct ending *ending, size_t *length)
-{
-    const char *line = client_last_line(ending->err, ending->err_length, length);
-
-    if (line > ending->err && (client_begins(line, *length, "See 'docker ") ||
-                               client_begins(line, *length, "See 'podman ")))
-        line = client_last_line(ending->err, (size_t)(line - ending->err), length);
-    return line;
-}
+const struct judge_table docker_table = {
+    .client = "the docker client",
+    .ignored = ignored,
+    .rows = rows,
+    .count = sizeof rows / sizeof rows[0],
+    .otherwise = JUDGE_COMMAND,
+};
 
 size_t docker_judge(const struct ending *ending, struct outcome *outcome)
 {
-    size_t length;
-    const char *line = last_message(ending, &length);
-
-    if (!ending->is_signaled && ending->number == 0) {
+    if (!ending->is_signaled && ending->number == 0)
         outcome_set_unconfirmed(outcome);
-        return 0;
-    }
-    // docker up to 27 passes this one on as if the command had written it to
-    // stdout (docker/cli issue 2025).
-    if (ending->number == CODE_NOT_EXECUTABLE || ending->number == CODE_NOT_FOUND) {
-        size_t out_length;
-        const char *out = client_last_line(ending->out, ending->out_length, &out_length);
-        if (out == ending->out && client_begins(out, out_length, "OCI runtime exec failed: ")) {
-            line = out;
-            length = out_length;
-        }
-    }
-    if (ending->is_signaled || is_client_message(ending->number, line, length) ||
-        client_exec_report(ending->err, ending->err_length) ||
-        (ending->number == 1 && is_client_log(ending->err, ending->err_length)))
-        client_judge_failure("the docker client", ending, line, length, outcome);
     else
-        outcome_set(outcome, OUTCOME_EXITED, ending->number, NULL);
+        judge_by(&docker_table, ending, outcome);
     return 0;
 }

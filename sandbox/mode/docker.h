@@ -4,7 +4,7 @@
 #pragma once
 
 #include "argv.h"
-#include "mode.h"
+#include "judge.h"
 
 // Adds to ARGV what gives the container the variables of the command. The client's own
 // environment in LAUNCH becomes ours and nothing else, whatever the variables are called:
@@ -13,6 +13,9 @@
 // cannot say their value.
 void docker_add_environment(struct argv *argv, const struct command *command,
                             struct launch *launch);
+
+// What docker's and podman's clients write.
+extern const struct judge_table docker_table;
 
 // The judge of both modes.
 size_t docker_judge(const struct ending *ending, struct outcome *outcome);

@@ -76,5 +76,6 @@ const struct mode docker_exec_mode = {
     .agent = agent,
     .prepare = prepare,
     .client = "docker",
+    .held_back_out = judge_held_back_out,
     .judge = docker_judge,
 };

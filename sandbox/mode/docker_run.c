@@ -53,5 +53,6 @@ const struct mode docker_run_mode = {
              .size = sizeof(struct settings)},
     .prepare = prepare,
     .client = "docker",
+    .held_back_out = judge_held_back_out,
     .judge = docker_judge,
 };

@@ -63,6 +63,11 @@ struct mode {
     // the client's that is not the command's to show. NULL: there are none.
     size_t (*held_back)(const char *err, size_t length);
 
+    // Could OUT, all that came of stdout so far, be the beginning of such a message? Then
+    // its LENGTH, otherwise 0. When the outcome is unstarted or unreachable, these bytes
+    // are removed. NULL: there is no such message.
+    size_t (*held_back_out)(const char *out, size_t length);
+
     // Says how the command ended, in OUTCOME. Mandatory. Returns how many bytes at the end
     // of err were the client's message and are to be removed.
     size_t (*judge)(const struct ending *ending, struct outcome *outcome);

@@ -3,7 +3,7 @@
 
 #include "bootstrap.h"
 #include "cleanup.h"
-#include "client.h"
+#include "judge.h"
 #include "inlet.h"
 #include "mode.h"
 #include "outlet.h"
@@ -136,7 +136,7 @@ static void end_before_greeting(struct connection *connection, bool is_signaled,
     size_t stripped = mode_of(connection->config->mode)->judge(&ending, &outcome);
     const char *what = connection->state == CONNECTION_ENTERS ? "the shell" : "the agent";
     size_t length = 0;
-    const char *line = client_last_line(ending.err, ending.err_length - stripped, &length);
+    const char *line = judge_last_line(ending.err, ending.err_length - stripped, &length);
     const char *colon = length > 0 ? ": " : "";
 
     if (outcome.kind == OUTCOME_UNSTARTED)
@@ -154,7 +154,7 @@ static void end_before_greeting(struct connection *connection, bool is_signaled,
 static void end_as_broken(struct connection *connection)
 {
     size_t length;
-    const char *line = client_last_line(connection->err.data ? connection->err.data : "",
+    const char *line = judge_last_line(connection->err.data ? connection->err.data : "",
                                         connection->err.length, &length);
 
     end_with(connection, false, "the connection to the agent broke%s%.*s", length > 0 ? ": " : "",

@@ -46,6 +46,16 @@ static const char *const phrases[] = {
     "unknown flag: ",
     "Cannot connect to the Docker daemon",
     "\n",
+    "unable to find user ",
+    "Run 'docker run --help' for more information",
+    "time=\"2026-11-23T00:00:00Z\" level=warning msg=",
+    "time=\"2026-11-23T00:00:00Z\" level=error msg=\"error waiting for container: context "
+    "canceled\"",
+    "unexpected EOF",
+    "Failed to initialize: ",
+    "getting credentials: exec: ",
+    "fatal error: newosproc",
+    "failed to exec in container: ENOENT: No such file or directory",
 };
 
 static const struct mode *const modes[] = {&direct_mode, &docker_exec_mode, &docker_run_mode,

@@ -558,6 +558,10 @@ static const struct {
     {"@kill -KILL $$", "125 unreachable ", ""},
     {"@exit 0", "0 exited unconfirmed\n", ""},
     {"@exit 1", "125 unreachable ", ""},
+    // An engine's message on stdout, in two pieces, is not the command's answer.
+    {"@printf 'OCI runtime '; sleep 0.1; printf 'exec failed: exec failed: exec: \"x\": executable "
+     "file not found in $PATH: unknown\n'; echo 'command terminated with exit code 126' >&2; exit 126",
+     "127 unstarted OCI runtime exec failed: ", ""},
 };
 // clang-format on
 
@@ -589,6 +593,7 @@ START_TEST(knows_a_client_from_a_command)
     ck_assert_msg(strncmp(line, clients[_i].outcome, strlen(clients[_i].outcome)) == 0, "%.*s",
                   (int)strcspn(line, "\n"), line);
     ck_output(JOB_STDERR, clients[_i].err);
+    ck_output(JOB_STDOUT, "");
     end();
     if (*path)
         unlink(path);

@@ -4,7 +4,7 @@
 // with ports and ids made up.
 #include "world.h"
 
-#include "mode.h"
+#include "kubectl.h"
 
 #include <signal.h>
 
@@ -20,7 +20,7 @@
 #define LOOKUP "dial tcp: lookup nohost.invalid on 10.255.255.53:53: no such host"
 #define KLOG   "E1123 02:15:10.123456   12345 "
 #define CACHE  KLOG "memcache.go:265] "
-#define OCI    "OCI runtime exec failed: exec failed: "
+#define OCI    "OCI runtime exec failed: exec failed: exec: \"x\": "
 
 struct fact {
     const char *what;
@@ -193,6 +193,68 @@ static const struct fact facts[] = {
      127, "sh: 1: x: not found\n", NULL},
     {"no newline at the end", 3, "command terminated with exit code 3", OUTCOME_UNREACHABLE,
      CODE_UNREACHABLE, NULL, NULL},
+    // Credential plugins (client-go's exec.go): nothing of them is the container's
+    {"plugin by path", 1,
+     "Unable to connect to the server: getting credentials: exec: fork/exec /no/plugin: no such file "
+     "or directory\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "getting credentials: exec: fork/exec /no/plugin"},
+    {"plugin that is not executable", 1,
+     "error: getting credentials: exec: fork/exec /etc/passwd: permission denied\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "/etc/passwd: permission denied"},
+    {"plugin by name", 1,
+     "Unable to connect to the server: getting credentials: exec: executable aws not found\n\nIt "
+     "looks like you are trying to use a client-go credential plugin that is not installed.\n\nTo "
+     "learn more about this feature, consult the documentation available at:\n      "
+     "https://kubernetes.io/docs/reference/access-authn-authz/authentication/\n\ninstall it\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "executable aws not found"},
+    {"plugin by name, 1.20", 1,
+     "Unable to connect to the server: getting credentials: exec: exec: \"aws\": executable file not "
+     "found in $PATH\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "aws"},
+    {"a page of a proxy", 1,
+     "error: unable to upgrade connection: <html>\r\n<head><title>414 Request-URI Too "
+     "Large</title></head>\r\n<body>\r\n</body>\r\n</html>\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "414 Request-URI Too Large"},
+    {"Kata: not found", 1,
+     "error: Internal error occurred: error executing command in container: failed to exec in "
+     "container: failed to start exec \"7c\": ENOENT: No such file or directory: unknown\n",
+     OUTCOME_UNSTARTED, 127, NULL, "ENOENT"},
+    {"Kata: not executable", 1,
+     "error: Internal error occurred: error executing command in container: failed to exec in "
+     "container: failed to start exec \"7c\": Permission denied (os error 13): unknown\n",
+     OUTCOME_UNSTARTED, 126, NULL, "os error 13"},
+    {"gVisor: not found", 1,
+     "error: Internal error occurred: error executing command in container: failed to exec in "
+     "container: failed to start exec \"7c\": OCI runtime exec failed: executing processes for "
+     "container: executing command \"nope\" in sandbox: error finding executable \"nope\" in PATH "
+     "[/bin]: no such file or directory: unknown\n",
+     OUTCOME_UNSTARTED, 127, NULL, "nope"},
+    {"no runc", 1,
+     "error: Internal error occurred: error executing command in container: failed to exec in "
+     "container: failed to start exec \"7c\": OCI runtime exec failed: fork/exec /usr/bin/runc: no "
+     "such file or directory: unknown\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "/usr/bin/runc"},
+    {"no container", 1, "error: unable to upgrade connection: container not found (\"hooks\")\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "container not found"},
+    {"go: no thread", 2,
+     "runtime: failed to create new OS thread (have 2 already; errno=11)\nfatal error: newosproc\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "OS thread"},
+    {"go: no thread, cut", 2, "fatal error: newosproc\n\nruntime stack:\n", OUTCOME_UNREACHABLE,
+     CODE_UNREACHABLE, NULL, "newosproc"},
+    {"go: no descriptors", 2, "fatal error: runtime: netpollinit failed\n\ngoroutine 1:\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "netpollinit"},
+    {"go: no memory", 2, "fatal error: failed to reserve page summary memory\n\nruntime stack:\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "page summary"},
+    {"go: the end of a trace", 2, "runtime.goexit()\ncreated by runtime.gcenable\n\tx\n",
+     OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "gcenable"},
+    {"init: interpreter", 1, "exec /tmp/bad: no such file or directory\n" EXIT("1"),
+     OUTCOME_UNSTARTED, 127, "exec /tmp/bad: no such file or directory\n", "/tmp/bad"},
+    {"init: format", 255, "exec /tmp/bad: exec format error\n" EXIT("255"), OUTCOME_UNSTARTED, 126,
+     "exec /tmp/bad: exec format error\n", "/tmp/bad"},
+    {"init: denied", 1, "exec /tmp/bad: permission denied\n" EXIT("1"), OUTCOME_UNSTARTED, 126,
+     "exec /tmp/bad: permission denied\n", "/tmp/bad"},
+    {"init: too long", 1, "exec /x: argument list too long\n" EXIT("1"), OUTCOME_UNSTARTED, 126,
+     "exec /x: argument list too long\n", "too long"},
     {"silent failure", 1, "", OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "kubectl"},
     {"only blanks", 1, "\n \n", OUTCOME_UNREACHABLE, CODE_UNREACHABLE, NULL, "kubectl"},
 };
@@ -221,6 +283,7 @@ START_TEST(judges)
                       fact->what, outcome.detail ? outcome.detail : "not there");
     if (fact->kind == OUTCOME_EXITED)
         ck_assert_ptr_null(outcome.detail);
+    ck_assert_int_eq(outcome.is_unconfirmed, outcome.code == 0);
     outcome_finish(&outcome);
 }
 END_TEST
@@ -404,10 +467,49 @@ START_TEST(knows_what_an_engine_says_on_stdout)
 }
 END_TEST
 
+static void mark(bool *is_used, const struct judge_table *table, const struct ending *ending)
+{
+    struct outcome outcome = {0};
+    const struct judge_row *row = judge_by(table, ending, &outcome);
+
+    if (row)
+        is_used[row - table->rows] = true;
+    outcome_finish(&outcome);
+}
+
+// A row that no fact needs is one that nobody has seen.
+START_TEST(has_a_fact_for_each_row)
+{
+    bool own[100] = {0};
+    bool exits[100] = {0};
+
+    ck_assert(kubectl_table.count <= COUNT(own) && kubectl_exit_table.count <= COUNT(exits));
+    for (size_t i = 0; i < COUNT(facts); i++) {
+        struct ending ending = ending_of(&facts[i]);
+        if (!facts[i].shown && facts[i].exit)
+            mark(own, &kubectl_table, &ending);
+        ending.err_length = strlen(facts[i].shown ? facts[i].shown : "");
+        if (facts[i].shown)
+            mark(exits, &kubectl_exit_table, &ending);
+    }
+    for (size_t i = 0; i < COUNT(engines); i++) {
+        struct ending ending = {.number = engines[i].exit,
+                                .err = "",
+                                .out = engines[i].out,
+                                .out_length = strlen(engines[i].out)};
+        mark(exits, &kubectl_exit_table, &ending);
+    }
+    for (size_t i = 0; i < kubectl_table.count; i++)
+        ck_assert_msg(own[i], "row %zu: %s", i, kubectl_table.rows[i].text);
+    for (size_t i = 0; i < kubectl_exit_table.count; i++)
+        ck_assert_msg(exits[i], "row of exits %zu: %s", i, kubectl_exit_table.rows[i].text);
+}
+END_TEST
+
 int main(void)
 {
     UNIT_RUN("kubectl_exec", EACH(judges, facts), EACH(holds_back_only_the_message, facts),
              EACH(holds_back_exactly, holds), ONCE(is_unreachable_when_kubectl_is_killed),
              EACH(knows_what_env_says, envs), EACH(knows_what_an_engine_says_on_stdout, engines),
-             EACH(judges_whatever_comes, facts));
+             EACH(judges_whatever_comes, facts), ONCE(has_a_fact_for_each_row));
 }
