@@ -25,9 +25,9 @@ int intake_take(struct intake *intake, enum job_stream stream, const char *bytes
     return (size_t)kept < size ? -EFBIG : 0;
 }
 
-// Before its owner has ended stdin a job that streams only stdout cannot be read. Then as
-// much may wait as would be kept, or every answer that is longer than a few pipes
-// would come to a standstill.
+// A job that streams only stdout cannot be read before its owner has ended stdin. Until then
+// max_output may wait; otherwise each answer that is longer than a few pipes would stop the
+// command for ever.
 bool intake_is_full(const struct intake *intake, enum job_stream stream, bool is_stdin_ended)
 {
     bool is_readable = is_stdin_ended || intake->keeping == JOB_STREAMS_BOTH;

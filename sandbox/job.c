@@ -15,7 +15,7 @@ void job_announce(struct job *job)
     loop_defer(job->loop, &job->change);
 }
 
-static void free_job(struct job *job)
+static void job_free(struct job *job)
 {
     loop_undefer(&job->change);
     intake_finish(&job->intake);
@@ -28,7 +28,7 @@ static void free_job(struct job *job)
     free(job);
 }
 
-static void close_channel(struct job *job)
+static void job_close_channel(struct job *job)
 {
     if (job->channel.self)
         job->channel.ops->destroy(take_ptr(&job->channel.self));
@@ -41,7 +41,7 @@ static void on_announced(void *data)
     if (job->owner.on_change)
         job->owner.on_change(job->owner.data);
     else if (job->state == JOB_DONE)
-        free_job(job);
+        job_free(job);
 }
 
 // --- Stops: the reason is set before the event, and stays the outcome
@@ -66,7 +66,7 @@ static void on_timeout(void *data)
 
     duration_format(job->timeout_ms, duration);
     stpcpy(stpcpy(detail, "after "), duration);
-    // It never ran.
+    // The command never ran.
     if (waits_for)
         job_stop(job, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, waits_for);
     else
@@ -90,12 +90,12 @@ static void on_exit_known(void *data, bool is_signaled, int number)
     job->has_exited = true;
     job->is_signaled = is_signaled;
     job->exit_number = number;
-    // What it wrote is in the pipe, and comes before the end, however long the
-    // reader takes: the drain is for what others may still write.
+    // The output of the command is in the pipe, and is read before the end, however long
+    // that takes. The drain is only for bytes that other processes may still write.
     job_read_rest(job);
     if (!job->channel.self)
-        return; // that was too much, and is dealt with
-    // Nobody is left to read it, but perhaps a grandchild that should not.
+        return; // the output was too much, and has ended the job
+    // Only a grandchild could still read stdin, and must not.
     job->channel.ops->end_stdin(job->channel.self);
     job_announce(job);
     job_handle(job, JOB_EXIT);
@@ -113,7 +113,7 @@ static void on_unstarted(void *data, enum channel_stage stage, int errnum)
     int code = stage == STAGE_EXEC && errnum == ENOENT ? CODE_NOT_FOUND : CODE_NOT_EXECUTABLE;
 
     if (job->outcome.kind != OUTCOME_NONE)
-        ; // it was being stopped already
+        ; // the job was being stopped already
     else if (job_has_client(job))
         outcome_set(&job->outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s %s: %s",
                     stages[stage], job->launch.argv.items[0], strerror(errnum));
@@ -130,18 +130,17 @@ static void on_lost(void *data, const char *reason)
 {
     struct job *job = data;
 
-    // What the command said of its end stays true, and all that it wrote came
-    // before.
+    // A known exit stays true, and the whole output of the command came before it.
     if (job->outcome.kind == OUTCOME_NONE && !job->has_exited)
         outcome_set(&job->outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s", reason);
     job_handle(job, JOB_LOST);
 }
 
-static void spawn(struct job *job);
+static void job_spawn(struct job *job);
 
 // Takes the first route at or after FROM, which fills in the launch.
-static int take_route(struct job *job, size_t from, const struct request *request,
-                      const struct caller *caller, struct error *err)
+static int job_take_route(struct job *job, size_t from, const struct request *request,
+                          const struct caller *caller, struct error *err)
 {
     struct route *route;
 
@@ -158,15 +157,15 @@ static void on_declined(void *data)
     struct error err = {0};
 
     log_debug(DEBUG_JOB, "job %" PRIu64 ": route %zu declines", job->id, job->route + 1);
-    close_channel(job);
+    job_close_channel(job);
     launch_finish(&job->launch);
     if (job->outcome.kind == OUTCOME_NONE &&
-        take_route(job, job->route + 1, &job->request, &nobody, &err) < 0)
+        job_take_route(job, job->route + 1, &job->request, &nobody, &err) < 0)
         outcome_set(&job->outcome, OUTCOME_UNSTARTED, CODE_NOT_EXECUTABLE, "%s",
                     error_message(&err));
     error_finish(&err);
     if (job->outcome.kind == OUTCOME_NONE)
-        spawn(job);
+        job_spawn(job);
     else
         job_handle(job, JOB_UNSTARTED);
 }
@@ -183,7 +182,7 @@ static const struct channel_events channel_events = {
 
 // --- What the states ask for
 
-static int open_channel(struct job *job, struct error *err)
+static int job_open_channel(struct job *job, struct error *err)
 {
     struct route *route = routes_at(job->routes, job->route);
     uint64_t last_ms = job->timeout_ms + job->config->kill_grace_ms + JOB_DRAIN_MS;
@@ -195,7 +194,7 @@ static int open_channel(struct job *job, struct error *err)
     return route->ops->open(route, &job->channel, &start, &channel_events, job, err);
 }
 
-static void spawn(struct job *job)
+static void job_spawn(struct job *job)
 {
     struct error err = {0};
 
@@ -203,7 +202,7 @@ static void spawn(struct job *job)
     job->intake.held_back_out = job_has_client(job) ? job->launch.client->held_back_out : NULL;
     if (job->start_ns == 0)
         job->start_ns = loop_now_ns();
-    if (open_channel(job, &err) < 0) {
+    if (job_open_channel(job, &err) < 0) {
         if (job_has_client(job))
             outcome_set(&job->outcome, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, "%s",
                         error_message(&err));
@@ -222,7 +221,7 @@ static void spawn(struct job *job)
     job_announce(job);
 }
 
-static void judge(struct job *job)
+static void job_judge(struct job *job)
 {
     const struct output *out = &job->intake.outputs[JOB_STDOUT];
     const struct buffer *err = &job->intake.outputs[JOB_STDERR].bytes;
@@ -249,17 +248,17 @@ static void judge(struct job *job)
             output_end(&job->intake.outputs[i], stripped[i]);
 }
 
-static void finish(struct job *job)
+static void job_finish(struct job *job)
 {
     loop_disarm(job->loop, &job->timeout);
     loop_disarm(job->loop, &job->stop_timer);
     loop_disarm(job->loop, &job->end_timer);
     job->end_ns = loop_now_ns();
-    // Who was stopped takes its group along, also what closed its streams.
+    // A stop also kills the processes of the group that have closed the streams.
     if (job->channel.self && job->outcome.kind != OUTCOME_NONE)
         job->channel.ops->signal(job->channel.self, SIGKILL);
-    close_channel(job);
-    judge(job);
+    job_close_channel(job);
+    job_judge(job);
     launch_finish(&job->launch);
     request_finish(&job->request);
     routes_unref(take_ptr(&job->routes));
@@ -267,13 +266,13 @@ static void finish(struct job *job)
     job->on_done(job->done_data);
 }
 
-static void begin(struct job *job, int signal, uint64_t wait_ms)
+static void job_begin_wait(struct job *job, int signal, uint64_t wait_ms)
 {
     loop_disarm(job->loop, &job->timeout);
     if (signal)
         job->channel.ops->signal(job->channel.self, signal);
     if (loop_arm(job->loop, &job->stop_timer, wait_ms) < 0)
-        on_stop_timer(job); // no memory: it goes on without the wait
+        on_stop_timer(job); // no memory for a timer: the job goes on without the wait
 }
 
 void job_handle(struct job *job, enum job_event event)
@@ -287,19 +286,19 @@ void job_handle(struct job *job, enum job_event event)
     case JOB_DO_NOTHING:
         break;
     case JOB_DO_SPAWN:
-        spawn(job);
+        job_spawn(job);
         break;
     case JOB_DO_TERM:
-        begin(job, SIGTERM, job->config->kill_grace_ms);
+        job_begin_wait(job, SIGTERM, job->config->kill_grace_ms);
         break;
     case JOB_DO_KILL:
-        begin(job, SIGKILL, JOB_DRAIN_MS);
+        job_begin_wait(job, SIGKILL, JOB_DRAIN_MS);
         break;
     case JOB_DO_DRAIN:
-        begin(job, 0, JOB_DRAIN_MS);
+        job_begin_wait(job, 0, JOB_DRAIN_MS);
         break;
     case JOB_DO_FINISH:
-        finish(job);
+        job_finish(job);
         break;
     }
 }
@@ -307,10 +306,10 @@ void job_handle(struct job *job, enum job_event event)
 // --- The owner's side
 
 // The request is kept only while another route may have to take the job.
-static int prepare(struct job *job, struct request *request, const struct caller *caller,
-                   struct error *err)
+static int job_prepare(struct job *job, struct request *request, const struct caller *caller,
+                       struct error *err)
 {
-    if (take_route(job, 0, request, caller, err) < 0)
+    if (job_take_route(job, 0, request, caller, err) < 0)
         return -1;
     if (job->route + 1 < routes_count(job->routes)) {
         job->request = *request;
@@ -347,8 +346,8 @@ struct job *job_create(const struct job_spec *spec, struct request *request, str
     job->command = strdup(taken.argv.items[0]);
     if (!job->command)
         error_set(err, ENOMEM, "no memory");
-    if (!job->command || prepare(job, &taken, spec->caller, err) < 0) {
-        free_job(job);
+    if (!job->command || job_prepare(job, &taken, spec->caller, err) < 0) {
+        job_free(job);
         return NULL;
     }
     log_debug(DEBUG_JOB, "job %" PRIu64 ": %s, by route %zu of %zu", job->id, job->command,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One run of one request: bytes go in, bytes come out, and an outcome. How the
-// bytes reach the command is the job's own business.
+// A job: one run of one request. Bytes go in, bytes come out, and at the end there is an
+// outcome. The owner does not see which route the bytes take.
 #pragma once
 
 #include "config.h"
@@ -12,8 +12,8 @@
 
 enum { JOB_DRAIN_MS = 500 };
 
-// Who made the job. on_change is called from the loop, never from within a call
-// to the job: something about it is different now, look again.
+// The owner of a job. on_change is called from the loop, never from within a call to the
+// job: something about the job is different, and the owner has to look again.
 struct job_owner {
     void (*on_change)(void *data);
     void *data;
@@ -22,8 +22,8 @@ struct job_owner {
 struct routes;
 struct job;
 
-// Whose job it is, and how it is to be run. All of it is needed only during the call,
-// except that the job has references to CONFIG and ROUTES, and LOOP outlives it.
+// The parameters of a new job. They are needed only during the call; but the job takes
+// references to CONFIG and ROUTES, and LOOP must outlive it.
 struct job_spec {
     struct loop *loop;
     struct sandbox_config *config;
@@ -48,23 +48,23 @@ void job_start(struct job *job);
 // and dropped.
 size_t job_write(struct job *job, const char *bytes, size_t size);
 
-// Could job_write take something now?
+// Would job_write take a byte now?
 bool job_is_writable(const struct job *job);
 
-// There will be no more job_write. Harmless when said already.
+// No job_write will follow. A second call does nothing.
 void job_end_stdin(struct job *job);
 
 // Ends the job, unless it has ended; its outcome is `cancelled`.
 void job_cancel(struct job *job);
 
-// The first SIZE bytes of a STREAM that is streamed are not needed any more.
+// The first SIZE bytes of STREAM, which is streamed, are not needed any more.
 void job_consume(struct job *job, enum job_stream stream, size_t size);
 
 const struct output *job_output(const struct job *job, enum job_stream stream);
 
 bool job_is_done(const struct job *job);
 
-// Once it is done.
+// Only for a job that is done.
 const struct outcome *job_outcome(const struct job *job);
 
 // For the log: the command's first word, bytes of stdin taken, and the time
@@ -73,7 +73,6 @@ const char *job_command(const struct job *job);
 uint64_t job_input_bytes(const struct job *job);
 uint64_t job_duration_ms(const struct job *job);
 
-// The owner wants nothing more of it: it is cancelled if it has not ended, and
-// freed when it has. on_change is not called any more; on_done still is. May be
-// NULL.
+// The owner gives the job up. The job is cancelled if it has not ended, and frees itself
+// after its end. on_change is not called any more; on_done still is. JOB may be NULL.
 void job_release(struct job *job);

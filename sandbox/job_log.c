@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// A line that is put together without memory of its own: when there is none, what
-// is logged matters most.
+// A line on the stack, without an allocation: the log matters most when there is no memory.
 struct line {
     char text[2048];
     size_t length;
@@ -67,7 +66,7 @@ void job_log_refusal(const struct job_log *log, const struct error *err)
 {
     struct line line = {0};
 
-    // Not the message of ERR: that may quote the command line.
+    // Without the message of ERR, which may quote the command line.
     append(&line, "refused sandbox=");
     append_quoted(&line, log->sandbox);
     append(&line, " slot=");

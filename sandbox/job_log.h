@@ -4,7 +4,7 @@
 
 #include "job.h"
 
-// For whom a job ran; as the line shows it.
+// The fields of the line that do not come from the job.
 struct job_log {
     const char *sandbox;
     const char *slot;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A job as job.c (its life) and job_streams.c (the bytes that pass through it) share it.
-// Everybody else uses job.h.
+// The struct that job.c (the life of a job) and job_streams.c (the bytes that pass through
+// it) share. All other files use job.h.
 #pragma once
 
 #include "job.h"
@@ -15,7 +15,7 @@ struct job {
     struct loop *loop;
     struct sandbox_config *config;
     struct routes *routes; // a reference; NULL once the job is done
-    size_t route;          // the place in routes of the one that was taken
+    size_t route;          // the place in routes of the route that was taken
     struct launch launch;
     struct request request; // while another route may have to be taken
     char *command;
@@ -29,7 +29,7 @@ struct job {
     bool has_exited;
     bool is_signaled; // how
     int exit_number;
-    struct outcome outcome; // also the reason for a stop, while it stops
+    struct outcome outcome; // while the job is being stopped: the reason
     uint64_t start_ns;      // 0: not started
     uint64_t end_ns;
     struct timer timeout;

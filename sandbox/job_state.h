@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The states of a job, as a table: what each event leads to, and what is to be
-// done then. It knows neither processes nor time, so that every cell of it can
-// be tested.
+// The states of a job as a table: each event leads to a next state and to an action. The
+// table knows neither processes nor time, so that every cell can be tested.
 #pragma once
 
 enum job_state {
@@ -9,9 +8,9 @@ enum job_state {
     // The command runs; its streams are open, or have both ended.
     JOB_RUNNING,
     JOB_RUNNING_CLOSED,
-    // It exited by itself and a stream is still open: somebody else holds it.
+    // The command exited by itself, and another process still holds a stream open.
     JOB_DRAINING,
-    // It was sent SIGTERM: it runs, with streams open or ended, or it exited
+    // The command was sent SIGTERM. It runs with streams open or ended, or it has exited
     // and a stream is open.
     JOB_STOPPING,
     JOB_STOPPING_CLOSED,
@@ -25,12 +24,12 @@ enum job_state {
 };
 
 enum job_event {
-    JOB_START,      // its turn has come
+    JOB_START,      // the turn of the job has come
     JOB_UNSTARTED,  // the command could not be executed
     JOB_EXIT,       // the command, or its client, ended
     JOB_CLOSE,      // both streams have ended
     JOB_STOP,       // a cancel or the timeout
-    JOB_OVERFLOW,   // it wrote more than may be kept
+    JOB_OVERFLOW,   // there is more output than may be kept
     JOB_GRACE_OVER, // the time between SIGTERM and SIGKILL has passed
     JOB_DRAIN_OVER, // the time for reading what is left has passed
     JOB_LOST,       // the connection broke: nothing more will come
@@ -55,6 +54,6 @@ struct job_transition {
 const char *job_state_name(enum job_state state);
 const char *job_event_name(enum job_event event);
 
-// What EVENT leads to in STATE. An event that means nothing there keeps the
-// state and asks for nothing.
+// The transition for EVENT in STATE. An event without a meaning there keeps the state and
+// asks for nothing.
 struct job_transition job_state_next(enum job_state state, enum job_event event);

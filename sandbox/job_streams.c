@@ -9,9 +9,9 @@
 
 enum {
     CHUNK = 256 * 1024, // bytes read from a stream at once
-    // How long the end of a stream is kept from readers when the command has not
-    // exited yet. It nearly always does so at once, and a reader that has seen
-    // the end may then count on the job's being done.
+    // For so long the end of a stream is kept from readers when the command has not exited
+    // yet. Commands nearly always exit at once, and a reader that has seen the end can then
+    // rely on the job being done.
     END_HOLD_MS = 100,
 };
 
@@ -25,7 +25,7 @@ static bool has_ended(const struct job *job, enum job_stream stream)
     return job->channel.ops->has_ended(job->channel.self, stream);
 }
 
-// Not a stop like the others: it counts even when the command has exited.
+// Unlike other stops, an overflow counts even when the command has exited.
 static void overflow(struct job *job, enum job_stream stream, int why)
 {
     const char *name = stream == JOB_STDOUT ? "stdout" : "stderr";
@@ -52,8 +52,8 @@ void job_on_end_held(void *data)
 {
     struct job *job = data;
 
-    // The last bytes of a client's stderr may turn out to be its own, and all of its
-    // stdout that is held back: judge ends these streams.
+    // The last bytes of a client's stderr, and all of its stdout that is held back, may turn
+    // out to be the client's own message: job_judge ends these streams.
     if (has_ended(job, JOB_STDOUT) && job->intake.outputs[JOB_STDOUT].held == 0)
         output_end(&job->intake.outputs[JOB_STDOUT], 0);
     if (has_ended(job, JOB_STDERR) && !job_has_client(job))
@@ -78,7 +78,7 @@ static void keep_output(struct job *job, enum job_stream stream, const char *byt
 
     pause_or_resume(job, stream);
     job_announce(job);
-    // A job whose output is not whole must not look like one.
+    // A job whose output is not whole must not look like a success.
     if (result < 0)
         overflow(job, stream, result);
 }

@@ -16,7 +16,7 @@ ssize_t output_append(struct output *output, const char *bytes, size_t size, uin
         return -ENOMEM;
     if (size > room)
         size = (size_t)room;
-    // Consumed bytes are moved away only when that makes half of the room.
+    // Consumed bytes are dropped only when they are half of the buffer or more.
     if (output->start > output->tail && output->start - output->tail >= buffer->length / 2) {
         buffer_drop(buffer, output->start - output->tail);
         output->start = output->tail;
@@ -37,7 +37,7 @@ void output_end(struct output *output, size_t stripped)
     output->total -= stripped;
     output->held = 0;
     output->is_ended = true;
-    // Results are kept until the next request: give back what growth took.
+    // Results stay until the next request: give back the memory that growth left unused.
     exact = bytes->length > 0 ? realloc(bytes->data, bytes->length) : NULL;
     if (exact) {
         bytes->data = exact;

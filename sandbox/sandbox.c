@@ -29,7 +29,7 @@ struct sandbox {
     struct routes *routes; // NULL: there is no need for them now
     bool is_retired;
     struct queue queue; // of struct entry
-    bool is_starting;   // start_next is at work
+    bool is_starting;   // sandbox_start_next is at work
     unsigned references;
 };
 
@@ -66,13 +66,13 @@ unsigned sandboxes_busy_count(const struct sandboxes *sandboxes)
     return sandboxes->busy_count;
 }
 
-static void cancel_all(struct sandbox *sandbox)
+static void sandbox_cancel_all(struct sandbox *sandbox)
 {
     struct list *running = &sandbox->queue.running;
     struct queue_entry *last;
 
-    // The queue first, and from its end: a place that becomes free must not
-    // start one that is about to be cancelled.
+    // The queue first, and from its end: otherwise each cancelled job would let another one
+    // start that is about to be cancelled.
     while ((last = queue_last_waiting(&sandbox->queue)))
         job_cancel(entry_of(last)->job);
     for (struct list *link = running->next, *next; link != running; link = next) {
@@ -85,8 +85,8 @@ void sandboxes_cancel_all(struct sandboxes *sandboxes)
 {
     for (struct list *link = sandboxes->all.next, *next; link != &sandboxes->all; link = next) {
         struct sandbox *sandbox = LIST_ENTRY(link, struct sandbox, link);
-        sandbox_ref(sandbox); // its last job may be its last use
-        cancel_all(sandbox);
+        sandbox_ref(sandbox); // the last job may hold the last reference
+        sandbox_cancel_all(sandbox);
         next = link->next;
         sandbox_unref(sandbox);
     }
@@ -122,7 +122,7 @@ struct sandbox *sandbox_create(struct sandboxes *sandboxes, struct sandbox_confi
     return sandbox;
 }
 
-static void free_if_unused(struct sandbox *sandbox)
+static void sandbox_free_if_unused(struct sandbox *sandbox)
 {
     if (sandbox->references > 0 || sandbox->is_starting || !queue_is_empty(&sandbox->queue))
         return;
@@ -143,7 +143,7 @@ void sandbox_unref(struct sandbox *sandbox)
     if (!sandbox)
         return;
     sandbox->references--;
-    free_if_unused(sandbox);
+    sandbox_free_if_unused(sandbox);
 }
 
 const struct sandbox_config *sandbox_config(const struct sandbox *sandbox)
@@ -153,17 +153,18 @@ const struct sandbox_config *sandbox_config(const struct sandbox *sandbox)
 
 // --- The queue
 
-static void free_entry(struct entry *entry)
+static void entry_free(struct entry *entry)
 {
     free(entry->slot);
     free(entry);
 }
 
-static void start_next(struct sandbox *sandbox)
+static void sandbox_start_next(struct sandbox *sandbox)
 {
     struct queue_entry *next;
 
-    // A job may end as it is started, and come here again: not deeper and deeper.
+    // A job may end as it is started and call this again. The loop below goes on then;
+    // otherwise the calls would nest without end.
     if (sandbox->is_starting)
         return;
     sandbox->is_starting = true;
@@ -189,15 +190,15 @@ static void on_done(void *data)
     job_log_end(&log, entry->job);
     sandboxes->busy_count--;
     queue_remove(&sandbox->queue, &entry->place);
-    free_entry(entry);
-    start_next(sandbox);
-    free_if_unused(sandbox);
+    entry_free(entry);
+    sandbox_start_next(sandbox);
+    sandbox_free_if_unused(sandbox);
     if (sandboxes->busy_count == 0 && sandboxes->on_idle)
         sandboxes->on_idle(sandboxes->idle_data);
 }
 
-// Jobs that are under way stay with the routes that they have.
-static void give_up_routes(struct sandbox *sandbox)
+// Jobs that are under way keep their references to the routes.
+static void sandbox_give_up_routes(struct sandbox *sandbox)
 {
     if (sandbox->routes)
         routes_retire(sandbox->routes);
@@ -207,7 +208,7 @@ static void give_up_routes(struct sandbox *sandbox)
 void sandbox_retire(struct sandbox *sandbox)
 {
     sandbox->is_retired = true;
-    give_up_routes(sandbox);
+    sandbox_give_up_routes(sandbox);
 }
 
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
@@ -215,26 +216,27 @@ void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
     struct sandbox_config *old = sandbox->config;
 
     if (!sandbox_config_same_place(old, config))
-        give_up_routes(sandbox);
+        sandbox_give_up_routes(sandbox);
     sandbox->config = sandbox_config_ref(config);
     sandbox_config_unref(old);
     if (!sandbox->routes)
-        sandbox->routes = routes_create(sandbox->sandboxes->loop, config); // else with a request
+        sandbox->routes = routes_create(sandbox->sandboxes->loop,
+                                        config); // without memory: with the next request
     queue_set_limits(&sandbox->queue, config->max_running, config->max_queued);
-    start_next(sandbox);
+    sandbox_start_next(sandbox);
 }
 
 // --- Acceptance
 
-static int check_routes(struct sandbox *sandbox, struct error *err)
+static int sandbox_check_routes(struct sandbox *sandbox, struct error *err)
 {
     if (!sandbox->routes)
         sandbox->routes = routes_create(sandbox->sandboxes->loop, sandbox->config);
     return sandbox->routes ? 0 : error_set(err, ENOMEM, "no memory for the way to the commands");
 }
 
-static int check_request(const struct sandbox *sandbox, const struct request *request,
-                         struct error *err)
+static int sandbox_check_request(const struct sandbox *sandbox, const struct request *request,
+                                 struct error *err)
 {
     const struct sandbox_config *config = sandbox->config;
     const char *command = request->argv.items[0];
@@ -258,8 +260,8 @@ static int check_request(const struct sandbox *sandbox, const struct request *re
     return 0;
 }
 
-// Makes the job of REQUEST, which is taken over, with an entry in the queue's terms.
-static struct entry *make_entry(struct sandbox *sandbox, struct request *request,
+// Makes the job of REQUEST, which is taken over, and an entry for the queue.
+static struct entry *entry_make(struct sandbox *sandbox, struct request *request,
                                 const struct caller *caller, const char *slot,
                                 enum job_keeping keeping, const struct job_owner *owner,
                                 struct error *err)
@@ -286,7 +288,7 @@ static struct entry *make_entry(struct sandbox *sandbox, struct request *request
     entry->pid = caller->pid;
     entry->job = job_create(&spec, request, err);
     if (!entry->job) {
-        free_entry(entry);
+        entry_free(entry);
         return NULL;
     }
     return entry;
@@ -301,13 +303,13 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
     struct job *job;
 
     *request = (struct request){0};
-    if (check_request(sandbox, &taken, err) == 0 && check_routes(sandbox, err) == 0)
-        entry = make_entry(sandbox, &taken, caller, slot, keeping, owner, err);
+    if (sandbox_check_request(sandbox, &taken, err) == 0 && sandbox_check_routes(sandbox, err) == 0)
+        entry = entry_make(sandbox, &taken, caller, slot, keeping, owner, err);
     if (!entry)
         return NULL;
     job = entry->job;
     if (sandbox->is_retired)
-        give_up_routes(sandbox); // the job has them
+        sandbox_give_up_routes(sandbox); // the job has a reference
     sandbox->sandboxes->busy_count++;
     if (queue_add(&sandbox->queue, &entry->place))
         job_start(job); // may end it at once, and free the entry

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A place where requests are run: what the file system sees of one section of
-// the configuration. It decides whether a request is accepted, keeps the limits
-// and the queue, and logs each job.
+// A sandbox: one section of the configuration, as the file system sees it. It decides
+// whether a request is accepted, keeps the limits and the queue, and logs each job.
 #pragma once
 
 #include "job.h"
@@ -32,28 +31,29 @@ void sandboxes_destroy(struct sandboxes *sandboxes);
 // The caller gets a reference. NULL when there is no memory.
 struct sandbox *sandbox_create(struct sandboxes *sandboxes, struct sandbox_config *config);
 
-// A reference more, or less; may be NULL. It is freed when there is none left and
-// its last job has been done: jobs run on.
+// One reference more, or less; SANDBOX of sandbox_unref may be NULL. A sandbox is freed
+// when it has no reference and its last job has ended: jobs run on.
 struct sandbox *sandbox_ref(struct sandbox *sandbox);
 void sandbox_unref(struct sandbox *sandbox);
 
-// The configuration that the next job gets; the running ones keep theirs.
+// Sets the configuration for the next jobs. Running jobs keep the one they have.
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config);
 const struct sandbox_config *sandbox_config(const struct sandbox *sandbox);
 
-// It was removed: connections for its jobs are kept only as long as there are such.
+// The sandbox was removed from the configuration. Its routes are kept only for the jobs
+// that it has.
 void sandbox_retire(struct sandbox *sandbox);
 
 // Accepts REQUEST, which is taken over and empty afterwards, whatever happens.
 // SLOT is the slot's name for the log. Returns the job, which the caller gives
-// back with job_release, or NULL with ERR set: EINVAL (the command line asks for
-// what cannot be), EACCES (not allowed), EAGAIN (the queue is full), EMFILE,
-// ENFILE, ENOMEM.
+// back with job_release, or NULL with ERR set: EINVAL (the mode cannot run such a
+// command line), EACCES (not allowed), EAGAIN (the queue is full), EMFILE, ENFILE,
+// ENOMEM.
 struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
                            const struct caller *caller, const char *slot, enum job_keeping keeping,
                            const struct job_owner *owner, struct error *err);
 
-// For the log: a request that was refused with ERR.
+// Logs that a request was refused with ERR.
 void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,
                          const char *slot, const struct error *err);
 
@@ -64,7 +64,7 @@ int sandbox_raise_descriptor_limit(void);
 // Loads the configuration at PATH, as config_load does, with every mode.
 struct config *sandbox_load_config(const char *path, struct users *users, struct buffer *problems);
 
-// Works out what a request with the command line WORDS would start, into ARGV.
+// Fills ARGV with the argument list that a request with the command line WORDS would start.
 // 0 or -errno with ERR set.
 int sandbox_show_argv(struct sandbox_config *config, char *const *words, struct words *argv,
                       struct error *err);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who a process runs as, and who made a request.
+// The identity that a process runs with, and the caller of a request.
 #pragma once
 
 #include "error.h"
@@ -18,7 +18,7 @@ struct identity {
 
 struct caller {
     struct identity identity;
-    pid_t pid; // 0: in a process namespace that we cannot see
+    pid_t pid; // 0: in a process namespace that the daemon cannot see
 };
 
 // Looks up USER, a name or a number of this machine's user database, with the

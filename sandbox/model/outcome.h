@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a request ended: the typed result that `status` shows as one line.
+// The outcome of a request: the typed result that `status` shows as one line.
 #pragma once
 
 #include <stdbool.h>
@@ -34,7 +34,7 @@ struct outcome {
     enum outcome_kind kind;
     int code;
     char *detail;        // owned; NULL: none
-    bool is_unconfirmed; // 0 exited, and nobody but a client says so
+    bool is_unconfirmed; // 0 exited, and only a client says so
 };
 
 // Sets OUTCOME, freeing what it held. FORMAT may be NULL for no detail. Of the
@@ -47,11 +47,11 @@ void outcome_set(struct outcome *outcome, enum outcome_kind kind, int code, cons
 // signal NUMBER.
 void outcome_set_ending(struct outcome *outcome, bool is_signaled, int number);
 
-// Sets OUTCOME for a client that ended with 0. That is no proof that the command
-// did: clients also end so when their connection is cut.
+// Sets OUTCOME for a client that ended with 0. The command did not necessarily end with 0:
+// a client does so too when its connection is cut.
 void outcome_set_unconfirmed(struct outcome *outcome);
 
-// What follows the kind: "" when there is nothing. Valid until OUTCOME changes.
+// The text after the kind; "" when there is none. Valid until OUTCOME changes.
 const char *outcome_detail(const struct outcome *outcome);
 
 // "CODE KIND[ DETAIL]\n" into LINE. Returns its length.
