@@ -8,7 +8,7 @@
 
 struct agents_route {
     struct route route;
-    struct agents *agents; // a reference
+    struct agents *agents; // owned
 };
 
 static struct agents *agents_of(struct route *route)
@@ -52,7 +52,7 @@ static void retire(struct route *route)
 
 static void destroy(struct route *route)
 {
-    agents_unref(agents_of(route));
+    agents_destroy(agents_of(route));
     free(route);
 }
 

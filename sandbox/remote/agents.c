@@ -5,56 +5,61 @@
 #include "connection.h"
 #include "log.h"
 #include "mode.h"
-#include "remote.h"
 
 #include <errno.h>
 
 enum {
-    FIRST_PAUSE_MS = 100, // before a connection that broke is opened again; then doubled
+    FIRST_PAUSE_MS = 100, // before a broken connection is opened again; then it doubles
     LONGEST_PAUSE_MS = 30000,
-    WANTED_PAUSE_MS = 1000, // the most while a job waits for it
-    DECLINED_MS = 60000,    // until a container that cannot take an agent is asked again
+    WANTED_PAUSE_MS = 1000, // the longest pause while a job waits
+    DECLINED_MS = 60000,    // until a container that cannot take an agent is tried again
 };
 
-// Where a connection is, or will be.
-struct place {
+// A seat has one connection, or waits to open the next.
+struct seat {
     struct agents *agents;
     struct connection *connection; // NULL: none now
-    uint64_t pause_ms;             // the last one; 0: there was no need
+    uint64_t pause_ms;             // the last pause; 0: none was needed
     uint64_t opened_ns;
     struct timer retry;
 };
 
 struct agents {
-    unsigned references;
+    struct lines lines; // the first member
     struct loop *loop;
     struct sandbox_config *config;
     const struct agent_settings *settings; // of config
-    struct place *places;                  // settings->connections
+    struct seat *seats;                    // settings->connections
     struct list waiting;                   // of remotes, in order
-    char *reason;                          // why there is no connection; NULL: nothing was tried
+    char *reason;                          // why there is no connection; NULL: none was tried
     bool is_retired;
     bool is_declined;
-    bool is_decline_logged; // since there was a connection
+    bool is_decline_logged; // since the last connection
     uint64_t declined_ns;
     struct task end;
 };
 
-static void open_place(struct place *place);
+static void seat_open(struct seat *seat);
 
-static const char *name(const struct agents *agents)
+static const char *agents_name(const struct agents *agents)
 {
     return agents->config->name;
 }
 
+// For the log: seats are counted from 1.
+static unsigned seat_number(const struct seat *seat)
+{
+    return (unsigned)(seat - seat->agents->seats) + 1;
+}
+
 // --- Jobs to connections
 
-static struct connection *least_loaded(const struct agents *agents)
+static struct connection *agents_least_loaded(const struct agents *agents)
 {
     struct connection *best = NULL;
 
     for (unsigned i = 0; i < agents->settings->connections; i++) {
-        struct connection *connection = agents->places[i].connection;
+        struct connection *connection = agents->seats[i].connection;
         if (connection && connection_is_ready(connection) &&
             (!best || connection_load(connection) < connection_load(best)))
             best = connection;
@@ -62,99 +67,101 @@ static struct connection *least_loaded(const struct agents *agents)
     return best;
 }
 
-static void serve_waiting(struct agents *agents)
+static void agents_serve_waiting(struct agents *agents)
 {
     struct connection *connection;
 
-    while (!list_is_empty(&agents->waiting) && (connection = least_loaded(agents)))
+    while (!list_is_empty(&agents->waiting) && (connection = agents_least_loaded(agents)))
         connection_add(connection, LIST_ENTRY(agents->waiting.next, struct remote, link));
 }
 
 // --- Opening again
 
-static bool is_wanted(const struct agents *agents)
+static bool agents_is_wanted(const struct agents *agents)
 {
     return !list_is_empty(&agents->waiting);
 }
 
-static void retry_later(struct place *place)
+static void seat_retry_later(struct seat *seat)
 {
-    uint64_t pause = place->pause_ms ? 2 * place->pause_ms : FIRST_PAUSE_MS;
+    uint64_t pause = seat->pause_ms ? 2 * seat->pause_ms : FIRST_PAUSE_MS;
 
     if (pause > LONGEST_PAUSE_MS)
         pause = LONGEST_PAUSE_MS;
-    place->pause_ms = pause;
-    if (place->agents->is_retired && !is_wanted(place->agents))
+    seat->pause_ms = pause;
+    if (seat->agents->is_retired && !agents_is_wanted(seat->agents))
         return;
-    if (is_wanted(place->agents) && pause > WANTED_PAUSE_MS)
+    if (agents_is_wanted(seat->agents) && pause > WANTED_PAUSE_MS)
         pause = WANTED_PAUSE_MS;
-    if (loop_arm(place->agents->loop, &place->retry, pause) < 0)
-        log_error("sandbox %s: no memory to open a connection again", name(place->agents));
+    log_debug(DEBUG_CONNECTION, "sandbox %s: connection %u: is opened again in %ju ms",
+              agents_name(seat->agents), seat_number(seat), (uintmax_t)pause);
+    if (loop_arm(seat->agents->loop, &seat->retry, pause) < 0)
+        log_error("sandbox %s: no memory to open a connection again", agents_name(seat->agents));
 }
 
 static void on_retry(void *data)
 {
-    open_place(data);
+    seat_open(data);
 }
 
-// A job waits: no pause may be longer than WANTED_PAUSE_MS now.
-static void hurry(struct agents *agents)
+// A job waits: from now on no pause may be longer than WANTED_PAUSE_MS.
+static void agents_hurry(struct agents *agents)
 {
     uint64_t now = loop_now_ns();
 
     for (unsigned i = 0; i < agents->settings->connections; i++) {
-        struct place *place = &agents->places[i];
-        uint64_t age_ms = (now - place->opened_ns) / 1000000;
+        struct seat *seat = &agents->seats[i];
+        uint64_t age_ms = (now - seat->opened_ns) / 1000000;
 
-        if (place->connection)
+        if (seat->connection)
             continue;
-        if (place->opened_ns == 0 || age_ms >= WANTED_PAUSE_MS)
-            open_place(place);
-        else if (!place->retry.place || place->pause_ms > WANTED_PAUSE_MS)
-            loop_arm(agents->loop, &place->retry, WANTED_PAUSE_MS - age_ms);
+        if (seat->opened_ns == 0 || age_ms >= WANTED_PAUSE_MS)
+            seat_open(seat);
+        else if (!seat->retry.place || seat->pause_ms > WANTED_PAUSE_MS)
+            loop_arm(agents->loop, &seat->retry, WANTED_PAUSE_MS - age_ms);
     }
 }
 
-static void set_reason(struct agents *agents, const char *reason)
+static void agents_set_reason(struct agents *agents, const char *reason)
 {
     free(agents->reason);
     agents->reason = strdup(reason);
 }
 
-static bool is_news(const struct agents *agents, const char *reason)
+static bool agents_is_news(const struct agents *agents, const char *reason)
 {
     return !agents->reason || strcmp(agents->reason, reason) != 0;
 }
 
-// --- What becomes of connections
+// --- The connections' events
 
 static void on_ready(void *data, const char *version)
 {
-    struct place *place = data;
-    struct agents *agents = place->agents;
+    struct seat *seat = data;
+    struct agents *agents = seat->agents;
 
-    place->pause_ms = 0;
+    seat->pause_ms = 0;
     agents->is_declined = false;
     agents->is_decline_logged = false;
-    free(take_ptr(&agents->reason)); // the next one is news, whatever it is
-    log_info("sandbox %s: connection %d of %u to the agent is open (%.64s)", name(agents),
-             (int)(place - agents->places) + 1, agents->settings->connections, version);
-    serve_waiting(agents);
-    // Those that were declined before have another try.
+    free(take_ptr(&agents->reason)); // so the next reason is logged, even the same
+    log_info("sandbox %s: connection %u of %u to the agent is open (%.64s)", agents_name(agents),
+             seat_number(seat), agents->settings->connections, version);
+    agents_serve_waiting(agents);
+    // The seats that were declined before try again.
     for (unsigned i = 0; i < agents->settings->connections; i++)
-        if (!agents->places[i].connection && !agents->places[i].retry.place)
-            retry_later(&agents->places[i]);
+        if (!agents->seats[i].connection && !agents->seats[i].retry.place)
+            seat_retry_later(&agents->seats[i]);
 }
 
-static void decline(struct agents *agents, const char *reason)
+static void agents_decline(struct agents *agents, const char *reason)
 {
     if (!agents->is_decline_logged)
-        log_warning("sandbox %s: no agent in the container: %s%s", name(agents), reason,
+        log_warning("sandbox %s: no agent in the container: %s%s", agents_name(agents), reason,
                     agents_may_decline(agents) ? "; each job has a client of its own" : "");
     agents->is_decline_logged = true;
     agents->is_declined = true;
     agents->declined_ns = loop_now_ns();
-    set_reason(agents, reason);
+    agents_set_reason(agents, reason);
     while (!list_is_empty(&agents->waiting)) {
         struct remote *remote = LIST_ENTRY(agents->waiting.next, struct remote, link);
         if (agents_may_decline(agents))
@@ -166,96 +173,98 @@ static void decline(struct agents *agents, const char *reason)
 
 static void on_end(void *data, const char *reason, bool is_declined, struct list *unsent)
 {
-    struct place *place = data;
-    struct agents *agents = place->agents;
+    struct seat *seat = data;
+    struct agents *agents = seat->agents;
 
-    place->connection = NULL;
+    seat->connection = NULL;
     list_move_all(&agents->waiting, unsent);
-    if (is_declined && !least_loaded(agents)) {
-        decline(agents, reason);
+    if (is_declined && !agents_least_loaded(agents)) {
+        agents_decline(agents, reason);
         return;
     }
-    if (is_news(agents, reason))
-        log_warning("sandbox %s: connection %d of %u: %s", name(agents),
-                    (int)(place - agents->places) + 1, agents->settings->connections, reason);
-    set_reason(agents, reason);
-    retry_later(place);
-    serve_waiting(agents);
+    if (agents_is_news(agents, reason))
+        log_warning("sandbox %s: connection %u of %u: %s", agents_name(agents), seat_number(seat),
+                    agents->settings->connections, reason);
+    agents_set_reason(agents, reason);
+    seat_retry_later(seat);
+    agents_serve_waiting(agents);
 }
 
 static const struct connection_events events = {.on_ready = on_ready, .on_end = on_end};
 
-static void open_place(struct place *place)
+static void seat_open(struct seat *seat)
 {
-    struct agents *agents = place->agents;
+    struct agents *agents = seat->agents;
     struct error err = {0};
 
-    loop_disarm(agents->loop, &place->retry);
-    place->opened_ns = loop_now_ns();
-    place->connection = connection_create(agents->loop, agents->config, &events, place, &err);
-    if (!place->connection) {
-        log_warning("sandbox %s: cannot open a connection: %s", name(agents), error_message(&err));
-        set_reason(agents, error_message(&err));
-        retry_later(place);
+    loop_disarm(agents->loop, &seat->retry);
+    seat->opened_ns = loop_now_ns();
+    log_debug(DEBUG_CONNECTION, "sandbox %s: connection %u: opens", agents_name(agents),
+              seat_number(seat));
+    seat->connection =
+        connection_create(agents->loop, agents->config, seat_number(seat), &events, seat, &err);
+    if (!seat->connection) {
+        log_warning("sandbox %s: cannot open a connection: %s", agents_name(agents),
+                    error_message(&err));
+        agents_set_reason(agents, error_message(&err));
+        seat_retry_later(seat);
     }
     error_finish(&err);
 }
 
 // --- For the sandbox
 
-static void on_unused(void *data)
+static void on_agents_end(void *data)
 {
     struct agents *agents = data;
 
     for (unsigned i = 0; i < agents->settings->connections; i++) {
-        loop_disarm(agents->loop, &agents->places[i].retry);
-        connection_close(agents->places[i].connection);
+        loop_disarm(agents->loop, &agents->seats[i].retry);
+        connection_close(agents->seats[i].connection);
     }
     free(agents->reason);
-    free(agents->places);
+    free(agents->seats);
     sandbox_config_unref(agents->config);
     free(agents);
+}
+
+static const char *agents_why_none(const struct lines *lines)
+{
+    return agents_reason((const struct agents *)(const void *)lines);
 }
 
 struct agents *agents_create(struct loop *loop, struct sandbox_config *config)
 {
     const struct agent_settings *settings = mode_agent_settings(config);
     struct agents *agents = calloc(1, sizeof *agents);
-    struct place *places = calloc(settings->connections, sizeof *places);
+    struct seat *seats = calloc(settings->connections, sizeof *seats);
 
-    if (!agents || !places) {
+    if (!agents || !seats) {
         free(agents);
-        free(places);
+        free(seats);
         return NULL;
     }
     *agents = (struct agents){
-        .references = 1,
+        .lines = {.may_decline = settings->use == AGENT_AUTO, .why_none = agents_why_none},
         .loop = loop,
         .config = sandbox_config_ref(config),
         .settings = settings,
-        .places = places,
+        .seats = seats,
     };
     list_init(&agents->waiting);
-    task_init(&agents->end, on_unused, agents);
+    task_init(&agents->end, on_agents_end, agents);
     for (unsigned i = 0; i < settings->connections; i++) {
-        places[i] = (struct place){.agents = agents};
-        places[i].retry = (struct timer){.on_time = on_retry, .data = &places[i]};
+        seats[i] = (struct seat){.agents = agents};
+        seats[i].retry = (struct timer){.on_time = on_retry, .data = &seats[i]};
         if (settings->connect == AGENT_AT_START)
-            open_place(&places[i]);
+            seat_open(&seats[i]);
     }
     return agents;
 }
 
-struct agents *agents_ref(struct agents *agents)
+void agents_destroy(struct agents *agents)
 {
-    agents->references++;
-    return agents;
-}
-
-void agents_unref(struct agents *agents)
-{
-    if (agents && --agents->references == 0)
-        loop_defer(agents->loop, &agents->end);
+    loop_defer(agents->loop, &agents->end);
 }
 
 void agents_retire(struct agents *agents)
@@ -265,7 +274,7 @@ void agents_retire(struct agents *agents)
 
 bool agents_may_decline(const struct agents *agents)
 {
-    return agents->settings->use == AGENT_AUTO;
+    return agents->lines.may_decline;
 }
 
 bool agents_is_declined(struct agents *agents)
@@ -284,7 +293,7 @@ const char *agents_reason(const struct agents *agents)
 int agents_open(struct agents *agents, struct channel *channel, const struct remote_spec *spec,
                 const struct channel_events *channel_events, void *data, struct error *err)
 {
-    struct remote *remote = remote_create(agents->loop, agents, spec, channel_events, data);
+    struct remote *remote = remote_create(agents->loop, &agents->lines, spec, channel_events, data);
 
     if (!remote)
         return error_set(err, ENOMEM, "no memory");
@@ -295,9 +304,9 @@ int agents_open(struct agents *agents, struct channel *channel, const struct rem
         remote_lose(remote, agents_reason(agents));
     else {
         list_append(&agents->waiting, &remote->link);
-        serve_waiting(agents);
-        if (is_wanted(agents))
-            hurry(agents);
+        agents_serve_waiting(agents);
+        if (agents_is_wanted(agents))
+            agents_hurry(agents);
     }
     return 0;
 }

@@ -7,14 +7,14 @@
 #include <sys/random.h>
 
 enum {
-    MAX_LINE = 1024,     // bytes of one line of the script's
-    MAX_IGNORED = 16384, // bytes that others may say before it
+    MAX_LINE = 1024,     // bytes in a line of the script
+    MAX_IGNORED = 16384, // bytes that other programs may write before the script
     MAX_SENDS = 8,       // the script knows seven directories
 };
 
-// Plain sh, with uname, head, wc, chmod and rm of any make. `read` and `head -c` take
-// no byte too many; what head leaves of an agent that did not fit is read to the
-// line with the file's name. noclobber makes > open exclusively.
+// For any sh, with any make of uname, head, wc, chmod and rm. `read` and `head -c` read no
+// byte too many. If the agent does not fit into a directory, head leaves a part of it unread:
+// the script reads on to the line with the file's name. noclobber makes > open exclusively.
 static const char script[] =
     "k=$1; u=$(umask); set -fC; umask 077; exec 4>&1\n"
     "for c in head wc chmod rm uname; do\n"
@@ -43,7 +43,7 @@ static const char script[] =
     "done\n"
     "echo \"$k none $why\"\n";
 
-static int draw(char text[WIRE_KEY + 1], struct error *err)
+static int draw_word(char text[WIRE_KEY + 1], struct error *err)
 {
     unsigned char bytes[WIRE_KEY / 2];
 
@@ -57,7 +57,7 @@ static int draw(char text[WIRE_KEY + 1], struct error *err)
 int bootstrap_init(struct bootstrap *bootstrap, struct error *err)
 {
     *bootstrap = (struct bootstrap){0};
-    return draw(bootstrap->key, err) < 0 ? -EIO : draw(bootstrap->name, err);
+    return draw_word(bootstrap->key, err) < 0 ? -EIO : draw_word(bootstrap->name, err);
 }
 
 int bootstrap_add_argv(const struct bootstrap *bootstrap, struct words *argv)
@@ -111,8 +111,8 @@ static int answer(struct bootstrap *bootstrap, const char *line, struct buffer *
     return error_set(err, EPROTO, "its shell says '%.64s'", line);
 }
 
-// A whole line, without its newline, NUL at its end. Whatever else the container
-// says, at the start of a shell for example, is passed over.
+// Takes a whole line, which has a NUL in the place of its newline. A line without the key is
+// not the script's and is skipped: a shell may greet when it starts, for example.
 static int take_line(struct bootstrap *bootstrap, struct buffer *out, struct error *err)
 {
     const char *line = bootstrap->line.data;

@@ -3,9 +3,9 @@
 
 #include <errno.h>
 
-// Finds the next frame, or what there is of one with output. Returns how many of SIZE > 0
-// bytes it is, 0 when more is needed, or -EBADMSG. FRAME's type is FRAME_NONE when there is
-// nothing to hand on yet.
+// Finds the next frame, or the part of a frame of output that has come. SIZE is more than 0.
+// Returns the number of bytes that it takes, 0 if more bytes are needed, or -EBADMSG. FRAME
+// gets the type FRAME_NONE if there is nothing to hand on yet.
 static ssize_t find_next(struct inlet *inlet, const char *bytes, size_t size, struct frame *frame)
 {
     struct frame *passing = &inlet->passing;
@@ -27,7 +27,7 @@ static ssize_t find_next(struct inlet *inlet, const char *bytes, size_t size, st
     return length;
 }
 
-// Adds to *DONE how many bytes were used. Returns as inlet_receive.
+// Adds the number of bytes that were used to *DONE. Returns as inlet_receive.
 static int take_all(struct inlet *inlet, const char *bytes, size_t size, size_t *done,
                     int (*take)(void *data, const struct frame *frame), void *data)
 {
@@ -53,7 +53,7 @@ int inlet_receive(struct inlet *inlet, const char *bytes, size_t size,
     size_t done = 0;
     int result;
 
-    // Frames are taken from where they were read to, unless one has begun before.
+    // Without a frame from before, no byte needs to be copied.
     if (begun->length == 0) {
         result = take_all(inlet, bytes, size, &done, take, data);
         return result == 0 && done < size ? buffer_append(begun, bytes + done, size - done)

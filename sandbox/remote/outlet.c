@@ -4,16 +4,17 @@
 #include <errno.h>
 
 enum {
-    LATER_MS = 5,        // at most, for what can wait
-    ENOUGH = 128 * 1024, // bytes framed ahead of what the client takes
+    LATER_MS = 5,        // the longest wait of a frame that may wait
+    ENOUGH = 128 * 1024, // no more is framed while so many bytes wait for the client
 };
 
-static size_t waiting(const struct outlet *outlet)
+static size_t outlet_waiting(const struct outlet *outlet)
 {
     return outlet->bytes.length - outlet->done;
 }
 
-// The agent wants a START for each number: one that leaves before has none.
+// A remote gets its number as late as this, because the agent wants a START for each number:
+// a remote that leaves before it has one must not use one up.
 static void give_number(struct outlet *outlet, struct remote *remote)
 {
     remote->id = outlet->next_job;
@@ -21,11 +22,11 @@ static void give_number(struct outlet *outlet, struct remote *remote)
     outlet->events->on_number(outlet->data, remote);
 }
 
-// Frames what remotes have, as long as that is not far ahead of what the client
-// takes: so nothing of a job is sent that could still go elsewhere.
-static int fill(struct outlet *outlet)
+// Frames the bytes of the remotes, but no more than the client will take soon: so the other
+// jobs can still go to another connection.
+static int outlet_fill(struct outlet *outlet)
 {
-    while (waiting(outlet) < ENOUGH && !list_is_empty(&outlet->senders)) {
+    while (outlet_waiting(outlet) < ENOUGH && !list_is_empty(&outlet->senders)) {
         struct remote *remote = LIST_ENTRY(outlet->senders.next, struct remote, turn);
         bool is_start = remote->phase == REMOTE_CHOSEN;
         int more;
@@ -45,7 +46,7 @@ static int fill(struct outlet *outlet)
     return 0;
 }
 
-static void note_sent(struct outlet *outlet)
+static void outlet_note_sent(struct outlet *outlet)
 {
     uint64_t sent = outlet->offset + outlet->done;
 
@@ -58,23 +59,23 @@ static void note_sent(struct outlet *outlet)
     }
 }
 
-// As process_write; but also what was written before an error counts as sent.
-static ssize_t write_out(struct outlet *outlet)
+// Like process_write. The bytes that were written before an error count as sent too.
+static ssize_t outlet_write(struct outlet *outlet)
 {
     uint64_t before = process_written(outlet->process);
     ssize_t count =
-        process_write(outlet->process, outlet->bytes.data + outlet->done, waiting(outlet));
+        process_write(outlet->process, outlet->bytes.data + outlet->done, outlet_waiting(outlet));
 
     outlet->done += (size_t)(process_written(outlet->process) - before);
-    note_sent(outlet);
+    outlet_note_sent(outlet);
     return count;
 }
 
-// Drops the bytes that have left, as soon as they are more than those that wait: so each
-// byte is moved once at most, and the buffer stays short though it is never empty.
-static void drop_sent(struct outlet *outlet)
+// Drops the bytes that were sent, as soon as they are more than the bytes that wait: so each
+// byte is moved once at most, and the buffer stays short even if it is never empty.
+static void outlet_drop_sent(struct outlet *outlet)
 {
-    size_t left = waiting(outlet);
+    size_t left = outlet_waiting(outlet);
 
     if (outlet->done <= left)
         return;
@@ -87,20 +88,20 @@ static void drop_sent(struct outlet *outlet)
 }
 
 // Returns 0, or -EPIPE or -ENOMEM.
-static int fill_and_write(struct outlet *outlet)
+static int outlet_fill_and_write(struct outlet *outlet)
 {
     while (!outlet->has_lost && !outlet->is_blocked) {
         ssize_t count;
 
-        if (fill(outlet) < 0)
+        if (outlet_fill(outlet) < 0)
             return -ENOMEM;
         if (outlet->bytes.length == 0)
             break;
-        count = write_out(outlet);
+        count = outlet_write(outlet);
         if (count < 0)
             return count == -EPIPE ? -EPIPE : -ENOMEM;
-        outlet->is_blocked = waiting(outlet) > 0;
-        drop_sent(outlet);
+        outlet->is_blocked = outlet_waiting(outlet) > 0;
+        outlet_drop_sent(outlet);
     }
     return outlet->has_lost ? -ENOMEM : 0;
 }
@@ -111,7 +112,7 @@ static void on_flush(void *data)
     int result;
 
     loop_disarm(outlet->loop, &outlet->later);
-    result = fill_and_write(outlet);
+    result = outlet_fill_and_write(outlet);
     if (result < 0)
         outlet->events->on_failure(outlet->data, -result);
 }
@@ -129,7 +130,7 @@ void outlet_init(struct outlet *outlet, struct loop *loop, const struct outlet_e
     task_init(&outlet->flush, on_flush, outlet);
 }
 
-static void stop(struct outlet *outlet)
+static void outlet_stop(struct outlet *outlet)
 {
     loop_disarm(outlet->loop, &outlet->later);
     loop_undefer(&outlet->flush);
@@ -137,7 +138,7 @@ static void stop(struct outlet *outlet)
 
 void outlet_finish(struct outlet *outlet)
 {
-    stop(outlet);
+    outlet_stop(outlet);
     buffer_finish(&outlet->bytes);
 }
 
@@ -177,7 +178,7 @@ void outlet_go_on(struct outlet *outlet)
 
 void outlet_close(struct outlet *outlet, bool has_agent)
 {
-    if (has_agent && waiting(outlet) > 0)
-        process_write(outlet->process, outlet->bytes.data + outlet->done, waiting(outlet));
-    stop(outlet);
+    if (has_agent && outlet_waiting(outlet) > 0)
+        process_write(outlet->process, outlet->bytes.data + outlet->done, outlet_waiting(outlet));
+    outlet_stop(outlet);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What leaves for an agent: the bytes that wait for the client to take them, and the
-// remotes that take turns at framing more of them.
+// The sending end of a connection: bytes that wait until the client takes them, and the
+// remotes that take turns to frame more.
 #pragma once
 
 #include "process.h"
@@ -8,10 +8,10 @@
 
 // Called from the loop.
 struct outlet_events {
-    // REMOTE, whose START is framed next, has a number now.
+    // REMOTE has just got a number: its START is framed next.
     void (*on_number)(void *data, struct remote *remote);
-    // EPIPE: the client has closed its stdin. ENOMEM: something that must be sent is lost.
-    // Last of all; the outlet may be finished by it.
+    // EPIPE: the client has closed its stdin. ENOMEM: a frame that must be sent was lost.
+    // Called last, because it may finish the outlet.
     void (*on_failure)(void *data, int errnum);
 };
 
@@ -21,39 +21,39 @@ struct outlet {
     const struct outlet_events *events;
     void *data;
     struct buffer bytes; // to be sent
-    size_t done;         // of them, that were
-    uint64_t offset;     // where in all that was sent BYTES begins
+    size_t done;         // bytes of BYTES that were sent
+    uint64_t offset;     // of the first byte of BYTES, in all bytes of the connection
     bool is_blocked;     // the client takes no more now
-    bool has_lost;       // no memory for what must be sent
+    bool has_lost;       // there was no memory for a frame that must be sent
     uint32_t next_job;   // the number of the next START
-    struct list framed;  // remotes, through turn: in the order of their STARTs
-    struct list senders; // through turn
+    struct list framed;  // remotes whose START is framed, in its order (member turn)
+    struct list senders; // remotes with something to send (member turn)
     struct timer later;  // of a flush that can wait
     struct task flush;
 };
 
-// Sets up an outlet that is all zero and stays where it is. Its process is set before
-// anything is sent.
+// Sets up an OUTLET that is all zero, and that stays where it is in memory. The caller sets
+// its process before anything is sent.
 void outlet_init(struct outlet *outlet, struct loop *loop, const struct outlet_events *events,
                  void *data);
 void outlet_finish(struct outlet *outlet);
 
-// REMOTE has something to send, and is given turns until it has no more.
+// REMOTE has something to send. It gets turns until nothing is left.
 void outlet_add(struct outlet *outlet, struct remote *remote);
 
-// Sends a frame without a payload, or with NUMBER if it is not 0, after what has been
-// framed already.
+// Sends a frame behind the frames that already wait. Its payload is NUMBER, or empty if
+// NUMBER is 0.
 void outlet_send(struct outlet *outlet, uint32_t job, enum frame_type type, uint32_t number);
 
-// The same for a frame that can wait a little for others to go with.
+// Sends a frame without a payload, which may wait a little and leave with others.
 void outlet_send_later(struct outlet *outlet, uint32_t job, enum frame_type type);
 
-// Sends what was appended to its bytes.
+// Sends the bytes that the caller has appended to its bytes.
 void outlet_flush(struct outlet *outlet);
 
-// From the loop: the client takes more.
+// The client takes bytes again. To be called from the loop.
 void outlet_go_on(struct outlet *outlet);
 
-// Sends what the client takes at once, if there is an agent to hear it. Nothing may be
-// sent afterwards.
+// Sends as many bytes as the client takes at once, if there is an agent to hear them.
+// Nothing may be sent afterwards.
 void outlet_close(struct outlet *outlet, bool has_agent);

@@ -5,6 +5,7 @@
 
 #include "agents.h"
 #include "frame.h"
+#include "log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -630,6 +631,50 @@ START_TEST(breaks_one_of_two)
 }
 END_TEST
 
+// --- The debug log
+
+// Every state of a connection is one line, with the reason of its end.
+START_TEST(logs_each_state)
+{
+    static const char *const lines[] = {
+        "connection: sandbox s: connection 1: opens\n",
+        "connection: sandbox s: connection 1: the greeting of the agent is awaited\n",
+        "connection: sandbox s: connection 1: is ready\n",
+        "connection: sandbox s: connection 1: ends: the connection to the agent broke: so it is\n",
+        "connection: sandbox s: connection 1: is opened again in 100 ms\n",
+        "connection: sandbox s: connection 1: opens\n",
+        "connection: sandbox s: connection 1: the greeting of the agent is awaited\n",
+        "connection: sandbox s: connection 1: is ready\n",
+        "connection: sandbox s: connection 1: is closed\n",
+    };
+    char path[PATH_MAX];
+    char text[8192] = "";
+    FILE *file;
+
+    setup();
+    plan(1, STARTED "err=so_it_is exit=0");
+    snprintf(path, sizeof path, "%s/log", folder);
+    ck_assert_ptr_nonnull(freopen(path, "w", stderr));
+    log_init(1U << DEBUG_CONNECTION);
+    begin("agent = require\n");
+    ck_ends(ask("cat", "hello"), BROKE, "");
+    ck_ends(ask("cat", "again"), "0 exited", "again");
+    file = fopen(path, "r");
+    sandbox_unref(sandbox);
+    sandbox = NULL;
+    pass(50);
+    ck_assert_uint_gt(fread(text, 1, sizeof text - 1, file), 0);
+    fclose(file);
+    const char *at = text;
+    for (size_t i = 0; i < COUNT(lines); i++) {
+        const char *found = strstr(at, lines[i]);
+        ck_assert_msg(found != NULL, "no line '%s' in\n%s", lines[i], at);
+        at = found + strlen(lines[i]);
+    }
+    finish();
+}
+END_TEST
+
 // --- The beat; these take their time
 
 // What counts is when it was last heard, and not the beat.
@@ -677,5 +722,5 @@ int main(void)
              ONCE(lets_a_released_job_be_spoken_of), ONCE(closes_the_connection_at_the_end),
              ONCE(holds_the_agent_to_its_window), EACH(says_that_output_is_missing, scarcities),
              ONCE(spreads_jobs), ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two),
-             ONCE(notices_silence), ONCE(gives_up_an_attempt));
+             ONCE(logs_each_state), ONCE(notices_silence), ONCE(gives_up_an_attempt));
 }

@@ -144,7 +144,7 @@ static void make_remotes(size_t length)
     ck_assert_int_eq(words_append_owned(&launch.argv, word), 0);
     for (int i = 0; i < REMOTES; i++) {
         remotes[i] = remote_create(loop, NULL, &spec, &none, NULL);
-        remote_on_chosen(remotes[i]);
+        remote_on_chosen(remotes[i], NULL);
         outlet_add(&outlet, remotes[i]);
     }
 }

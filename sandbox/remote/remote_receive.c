@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Frames from the agent about one job. frame_parse has checked the shape of each frame;
+// here it is checked that the frame may come now.
+#include "remote_parts.h"
+
+#include <errno.h>
+
+enum { HIGHEST_SIGNAL = 64, HIGHEST_ERRNO = 4095 };
+
+// Bytes that are dropped count as read: otherwise the window would fill up, and the agent
+// could not send the end of the command.
+static void drop_output(struct remote *remote, enum job_stream which, size_t size)
+{
+    remote_count_read(remote, which, size);
+    remote_tell_later(remote, which);
+}
+
+static int receive_output(struct remote *remote, const struct frame *frame)
+{
+    enum job_stream which =
+        frame->type == FRAME_STDOUT || frame->type == FRAME_STDOUT_END ? JOB_STDOUT : JOB_STDERR;
+    struct remote_stream *stream = &remote->streams[which];
+
+    if (stream->is_ended || frame->length > stream->window ||
+        (remote->is_over && !remote->has_ended))
+        return -EBADMSG;
+    stream->window -= (uint32_t)frame->length;
+    stream->is_ended = frame->length == 0;
+    if (stream->is_cut) {
+        drop_output(remote, which, frame->length);
+    } else if (buffer_append(&stream->bytes, frame->payload, frame->length) < 0) {
+        stream->is_cut = true;
+        drop_output(remote, which, frame->length);
+        remote->events->on_output_lost(remote->data, which);
+    } else if (remote_is_readable(stream)) {
+        remote->events->on_output(remote->data, which);
+    }
+    return 0;
+}
+
+static int receive_credit(struct remote *remote, uint32_t count)
+{
+    if (count > WIRE_STDIN_WINDOW - remote->credit)
+        return -EBADMSG;
+    remote->credit += count;
+    if (remote->in.length > 0)
+        remote_send(remote);
+    return 0;
+}
+
+static void receive_stdin_closed(struct remote *remote)
+{
+    remote->is_stdin_closed = true;
+    buffer_finish(&remote->in);
+    remote_make_room(remote);
+}
+
+static int receive_start(struct remote *remote)
+{
+    if (remote->is_started || remote->is_over)
+        return -EBADMSG;
+    remote->is_started = true;
+    return 0;
+}
+
+static int receive_failure(struct remote *remote, const struct frame *frame)
+{
+    static const enum channel_stage stages[] = {
+        [FRAME_AT_RESOURCES] = STAGE_RESOURCES,
+        [FRAME_AT_WORKDIR] = STAGE_WORKDIR,
+        [FRAME_AT_EXEC] = STAGE_EXEC,
+    };
+    unsigned stage = (unsigned char)frame->payload[0];
+    uint32_t errnum = frame_number(frame->payload + 1);
+
+    if (remote->is_started || remote->is_over || stage < FRAME_AT_RESOURCES ||
+        stage > FRAME_AT_EXEC || errnum == 0 || errnum > HIGHEST_ERRNO)
+        return -EBADMSG;
+    remote->is_over = true;
+    remote->events->on_unstarted(remote->data, stages[stage], (int)errnum);
+    return 0;
+}
+
+static int receive_end(struct remote *remote, const struct frame *frame)
+{
+    unsigned kind = (unsigned char)frame->payload[0];
+    unsigned number = (unsigned char)frame->payload[1];
+
+    if (!remote->is_started || remote->is_over || kind > 1 ||
+        (kind == 1 && (number == 0 || number > HIGHEST_SIGNAL)))
+        return -EBADMSG;
+    remote->is_over = true;
+    remote->has_ended = true;
+    remote->events->on_exit(remote->data, kind == 1, (int)number);
+    return 0;
+}
+
+static int receive_loss(struct remote *remote)
+{
+    if (remote->is_over)
+        return -EBADMSG;
+    remote->is_over = true;
+    remote->events->on_lost(remote->data, "the agent lost its hold on the command");
+    return 0;
+}
+
+// GONE is the last frame about a job: the ends that it stands for must have come before.
+static int receive_gone(struct remote *remote)
+{
+    bool is_complete = remote->streams[JOB_STDOUT].is_ended && remote->streams[JOB_STDERR].is_ended;
+
+    if (!remote->is_over || (remote->has_ended && !is_complete))
+        return -EBADMSG;
+    remote->is_gone = true;
+    return 0;
+}
+
+int remote_receive(struct remote *remote, const struct frame *frame)
+{
+    if (remote->phase != REMOTE_SENT || remote->is_gone)
+        return -EBADMSG;
+    switch (frame->type) {
+    case FRAME_STARTED:
+        return receive_start(remote);
+    case FRAME_FAILED:
+        return receive_failure(remote, frame);
+    case FRAME_STDOUT:
+    case FRAME_STDERR:
+    case FRAME_STDOUT_END:
+    case FRAME_STDERR_END:
+        return receive_output(remote, frame);
+    case FRAME_STDIN_CREDIT:
+        return receive_credit(remote, frame_number(frame->payload));
+    case FRAME_STDIN_CLOSED:
+        receive_stdin_closed(remote);
+        return 0;
+    case FRAME_ENDED:
+        return receive_end(remote, frame);
+    case FRAME_LOST:
+        return receive_loss(remote);
+    case FRAME_GONE:
+        return receive_gone(remote);
+    default:
+        return -EBADMSG;
+    }
+}
