@@ -4,6 +4,6 @@
 
 #include "process.h"
 
-// process_start, with its result in CHANNEL. Returns 0, or -errno with ERR set.
+// Calls process_start, and makes CHANNEL of its result. Returns 0, or -errno with ERR set.
 int local_open(struct channel *channel, struct loop *loop, const struct process_spec *spec,
                const struct channel_events *events, void *data, struct error *err);

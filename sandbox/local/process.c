@@ -3,6 +3,7 @@
 
 #include "child.h"
 #include "cleanup.h"
+#include "pipes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,17 +23,17 @@ struct stream {
 };
 
 struct process {
-    struct list link; // in `ending` once it was destroyed
+    struct list link; // in `ending` after process_destroy
     struct loop *loop;
     const struct channel_events *events; // NULL: destroyed, and only to be reaped
     void *data;
     pid_t pid;
     int pid_fd;
-    struct child *child; // NULL once it has left our memory
+    struct child *child; // NULL after it has left the daemon's memory
     struct timer settling;
     unsigned settle_ms;
     int stdin_fd;
-    uint64_t written; // to it
+    uint64_t written; // bytes, to its stdin
     bool is_stdin_wide;
     bool is_stdin_full;
     struct stream streams[JOB_STREAMS];
@@ -41,17 +42,11 @@ struct process {
     bool is_reaped;
 };
 
-// How long a command takes, usually, to begin; then what its child was given can
-// be freed. One that takes longer is looked at again, after twice the time.
+// Most commands have begun after SETTLE_MS, and the memory that was prepared for the child
+// can be freed. A child that takes longer is looked at again, after twice the time.
 enum { SETTLE_MS = 10, MAX_SETTLE_MS = 10 * 1000 };
 
-struct pipes {
-    int in[2];
-    int out[2];
-    int err[2];
-};
-
-// Those destroyed before they had ended.
+// Processes that were destroyed before they had ended.
 static struct list ending = {&ending, &ending};
 
 static struct rlimit given_limit; // of descriptors; rlim_max 0: not raised
@@ -75,14 +70,14 @@ static void on_settled(void *data)
     enum channel_stage stage;
 
     if (child_has_left(process->child)) {
-        // What it says of its failure is asked for with its end.
+        // A failure of the child is reported with its end.
         if (!child_failure(process->child, &stage))
             child_destroy(take_ptr(&process->child));
         return;
     }
     if (process->settle_ms < MAX_SETTLE_MS)
         process->settle_ms *= 2;
-    // Without the memory for a timer its end will do.
+    // Without memory for the timer, the end of the child frees everything.
     loop_arm(process->loop, &process->settling, process->settle_ms);
 }
 
@@ -92,7 +87,7 @@ static void on_stdin(void *data, uint32_t events)
 
     (void)events;
     if (!process->is_stdin_full)
-        return; // its reader has gone, which the next write will find
+        return; // the reader of stdin has gone; the next write returns EPIPE
     process->is_stdin_full = false;
     process->events->on_stdin(process->data);
 }
@@ -106,14 +101,14 @@ static void on_output(void *data, uint32_t events)
     process->events->on_output(process->data, (enum job_stream)(stream - process->streams));
 }
 
-static bool reap(struct process *process)
+static bool process_reap(struct process *process)
 {
     siginfo_t info = {0};
     return waitid(P_PIDFD, (id_t)process->pid_fd, &info, WEXITED | WNOHANG) == 0 &&
            info.si_pid != 0;
 }
 
-static void free_process(struct process *process)
+static void process_free(struct process *process)
 {
     list_remove(&process->link);
     loop_unwatch(process->loop, &process->exit_watch);
@@ -123,8 +118,8 @@ static void free_process(struct process *process)
     free(process);
 }
 
-// The child stays a zombie until process_destroy: as long as it does, its
-// process group's number cannot be given to another, and signalling is safe.
+// The child stays a zombie until process_destroy. So long the number of its process group
+// cannot be given to another group, and signalling it is safe.
 static void on_exit_ready(void *data, uint32_t events)
 {
     struct process *process = data;
@@ -137,8 +132,8 @@ static void on_exit_ready(void *data, uint32_t events)
         info.si_pid == 0)
         return;
     if (!process->events) {
-        if (reap(process))
-            free_process(process);
+        if (process_reap(process))
+            process_free(process);
         return;
     }
     loop_change(process->loop, &process->exit_watch, 0);
@@ -151,92 +146,37 @@ static void on_exit_ready(void *data, uint32_t events)
 
 // --- Start
 
-static void close_pair(int pair[2])
-{
-    close_fd(&pair[0]);
-    close_fd(&pair[1]);
-}
-
-static void pipes_close(struct pipes *pipes)
-{
-    close_pair(pipes->in);
-    close_pair(pipes->out);
-    close_pair(pipes->err);
-}
-
-static int pipes_open(struct pipes *pipes)
-{
-    *pipes = (struct pipes){
-        {-1, -1},
-        {-1, -1},
-        {-1, -1}
-    };
-    if (pipe2(pipes->in, O_CLOEXEC) < 0 || pipe2(pipes->out, O_CLOEXEC) < 0 ||
-        pipe2(pipes->err, O_CLOEXEC) < 0)
-        return -errno;
-    // Only our ends: the flag belongs to the open file, and the child's ends
-    // must block.
-    if (fcntl(pipes->in[1], F_SETFL, O_NONBLOCK) < 0 ||
-        fcntl(pipes->out[0], F_SETFL, O_NONBLOCK) < 0 ||
-        fcntl(pipes->err[0], F_SETFL, O_NONBLOCK) < 0)
-        return -errno;
-    return 0;
-}
-
-static void setup_watch(struct watch *watch, void (*on_ready)(void *, uint32_t), void *data)
+static void process_setup_watch(struct watch *watch, void (*on_ready)(void *, uint32_t), void *data)
 {
     *watch = (struct watch){.fd = -1, .on_ready = on_ready, .data = data};
 }
 
-static int watch_all(struct process *process)
+static int process_watch_all(struct process *process)
 {
     struct loop *loop = process->loop;
     int result;
 
-    setup_watch(&process->exit_watch, on_exit_ready, process);
-    setup_watch(&process->stdin_watch, on_stdin, process);
+    process_setup_watch(&process->exit_watch, on_exit_ready, process);
+    process_setup_watch(&process->stdin_watch, on_stdin, process);
     result = loop_watch(loop, &process->exit_watch, process->pid_fd, EPOLLIN);
     if (result == 0)
         result = loop_watch(loop, &process->stdin_watch, process->stdin_fd, 0);
     for (int i = 0; i < JOB_STREAMS; i++) {
         struct stream *stream = &process->streams[i];
         stream->process = process;
-        setup_watch(&stream->watch, on_output, stream);
+        process_setup_watch(&stream->watch, on_output, stream);
         if (result == 0)
             result = loop_watch(loop, &stream->watch, stream->fd, EPOLLIN);
     }
     return result;
 }
 
-// A file in memory with SPEC's bytes, or -errno; -1 in *FD when there are none. Its
-// reader opens it by /proc/self/fd, and so begins at its start. Nothing can change it.
-static int make_file(const struct process_spec *spec, int *fd)
-{
-    size_t done = 0;
-
-    *fd = -1;
-    if (spec->file_size == 0)
-        return 0;
-    *fd = memfd_create("hooksfs", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (*fd < 0)
-        return -errno;
-    while (done < spec->file_size) {
-        ssize_t count = write(*fd, spec->file + done, spec->file_size - done);
-        if (count < 0)
-            return -errno;
-        done += (size_t)count;
-    }
-    return fcntl(*fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0
-               ? -errno
-               : 0;
-}
-
-// Makes the child, with its ends of PIPES, and takes ours. Returns 0 or -errno.
-static int start_child(struct process *process, const struct process_spec *spec,
-                       struct pipes *pipes)
+// Makes the child with its ends of PIPES, and takes the daemon's ends. Returns 0 or -errno.
+static int process_start_child(struct process *process, const struct process_spec *spec,
+                               struct pipes *pipes)
 {
     AUTO_CLOSE int file = -1;
-    int result = make_file(spec, &file);
+    int result = pipes_memory_file(spec->file, spec->file_size, &file);
     struct child_gift gift = {
         .in = pipes->in[0],
         .out = pipes->out[1],
@@ -275,20 +215,20 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
     process->data = data;
     process->settling = (struct timer){.on_time = on_settled, .data = process};
     process->settle_ms = SETTLE_MS;
-    result = start_child(process, spec, &pipes);
+    result = process_start_child(process, spec, &pipes);
     if (result < 0) {
         error_set(err, -result, "cannot make a process: %s", strerror(-result));
         goto fail;
     }
     pipes_close(&pipes);
-    result = watch_all(process);
+    result = process_watch_all(process);
     if (result == 0)
         result = loop_arm(loop, &process->settling, process->settle_ms);
     if (result == 0)
         return process;
     error_set(err, -result, "cannot watch a process: %s", strerror(-result));
-    // Out of memory in the kernel. The wait is short: nothing can keep a process
-    // this young from dying.
+    // The kernel is out of memory. The wait is short: nothing can keep so young a process
+    // from dying.
     kill(process->pid, SIGKILL);
     waitpid(process->pid, NULL, 0);
     process->is_reaped = true;
@@ -305,24 +245,8 @@ fail:
 
 // --- Streams
 
-enum {
-    USUAL_WIDTH = 64 * 1024, // of a pipe
-    WIDTH = 1024 * 1024,     // of one through which much goes
-};
-
-// Makes a pipe that was full wider, once: the command and we take turns with each
-// of its fillings. A user with many wide pipes is given narrow ones later on
-// (pipe(7)): only root takes them. Returns whether it was done now.
-static bool widen(int fd, bool *is_wide)
-{
-    bool was_wide = *is_wide;
-
-    *is_wide = true;
-    return !was_wide && geteuid() == 0 && fcntl(fd, F_SETPIPE_SZ, WIDTH) >= 0;
-}
-
-// With EPOLLET epoll tells of room once after it was full, and is asked only once.
-static int await_room(struct process *process)
+// With EPOLLET epoll reports once that a full pipe has room again.
+static int process_await_room(struct process *process)
 {
     process->is_stdin_full = true;
     return loop_change(process->loop, &process->stdin_watch, EPOLLOUT | EPOLLET);
@@ -332,19 +256,19 @@ ssize_t process_write(struct process *process, const char *bytes, size_t size)
 {
     size_t done = 0;
 
-    // Until it is full: only then does epoll have something to tell.
+    // Until the pipe is full: only then does epoll have an event to report.
     while (process->stdin_fd >= 0 && done < size) {
         ssize_t count = write(process->stdin_fd, bytes + done, size - done);
         if (count >= 0) {
             done += (size_t)count;
             process->written += (size_t)count;
-        } else if (errno == EAGAIN && widen(process->stdin_fd, &process->is_stdin_wide))
+        } else if (errno == EAGAIN && pipe_widen(process->stdin_fd, &process->is_stdin_wide))
             continue;
         else if (errno == EAGAIN)
-            return await_room(process) < 0 ? -ENOMEM : (ssize_t)done;
+            return process_await_room(process) < 0 ? -ENOMEM : (ssize_t)done;
         else if (errno == EPIPE)
             process_end_stdin(process);
-        else if (errno != EINTR) // the kernel had no page for it
+        else if (errno != EINTR) // the kernel had no page for the bytes
             return -ENOMEM;
     }
     return process->stdin_fd >= 0 || size == 0 ? (ssize_t)done : -EPIPE;
@@ -375,8 +299,8 @@ ssize_t process_read(struct process *process, enum job_stream which, char *bytes
     if (stream->fd < 0)
         return 0;
     count = read(stream->fd, bytes, size);
-    if (count >= USUAL_WIDTH)
-        widen(stream->fd, &stream->is_wide);
+    if (count >= PIPE_USUAL_WIDTH)
+        pipe_widen(stream->fd, &stream->is_wide);
     if (count > 0)
         return count;
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
@@ -412,7 +336,7 @@ bool process_has_ended(const struct process *process, enum job_stream which)
 
 void process_signal(struct process *process, int signal)
 {
-    // Right after the fork there is no group of that number yet.
+    // Right after the fork the process group does not exist yet.
     if (kill(-process->pid, signal) < 0 && errno == ESRCH)
         kill(process->pid, signal);
 }
@@ -425,10 +349,10 @@ void process_destroy(struct process *process)
         close_fd(&process->streams[i].fd);
     }
     process->events = NULL;
-    if (process->is_reaped || reap(process))
-        free_process(process);
+    if (process->is_reaped || process_reap(process))
+        process_free(process);
     else {
-        // It may have been seen to exit, and not be asked for any more.
+        // on_exit_ready may have switched the watch off when it saw the exit.
         loop_change(process->loop, &process->exit_watch, EPOLLIN);
         list_append(&ending, &process->link);
     }
@@ -439,8 +363,8 @@ void process_finish_all(void)
     for (struct list *link = ending.next, *next; link != &ending; link = next) {
         struct process *process = LIST_ENTRY(link, struct process, link);
         next = link->next;
-        // The child may still need what it was given.
-        if (reap(process) || !process->child || child_has_left(process->child))
-            free_process(process);
+        // A child that has not left still needs the memory that was prepared for it.
+        if (process_reap(process) || !process->child || child_has_left(process->child))
+            process_free(process);
     }
 }

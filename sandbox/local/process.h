@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A local child process with three pipes, in a session and process group of its
-// own. Nothing here waits: that the child could be executed is learned through
-// the loop as well, because executing it may need an answer from ourselves.
+// own. No function waits. The loop also reports whether the command could be executed,
+// because its exec may need an answer from the daemon itself.
 #pragma once
 
 #include "channel.h"
@@ -15,58 +15,59 @@ struct process_spec {
     char *const *argv;
     char *const *env;
     const char *workdir;             // NULL: "/"
-    const struct identity *identity; // NULL: our own
-    const char *file;                // bytes that it can read from its descriptor 3
-    size_t file_size;                // 0: it has none
+    const struct identity *identity; // NULL: the daemon's own
+    const char *file;                // bytes that the child can read from its descriptor 3
+    size_t file_size;                // 0: the child has no such file
 };
 
 struct process;
 
 // Starts a child. SPEC is needed only during the call; EVENTS and LOOP outlive
-// the process; it has no use for on_lost and on_declined. NULL with ERR set: EMFILE,
+// the process. It never calls on_lost and on_declined. NULL with ERR set: EMFILE,
 // ENFILE, EAGAIN, ENOMEM.
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
                               const struct channel_events *events, void *data, struct error *err);
 
 // Writes to the child's stdin. Returns how many bytes it took, -EPIPE when it has
-// closed it, or -ENOMEM when there is no memory for them, or to wait for it. When
-// they are fewer than SIZE, on_stdin follows.
+// closed it, or -ENOMEM when there is no memory for the bytes or for the wait. When the
+// number is lower than SIZE, on_stdin follows.
 ssize_t process_write(struct process *process, const char *bytes, size_t size);
 
-// How many bytes it has taken in all; also of a write that then failed.
+// The number of bytes that the child's stdin has taken in all, also in a write that then
+// failed.
 uint64_t process_written(const struct process *process);
 
 // False from a process_write that took fewer bytes than it was given until
 // on_stdin.
 bool process_is_writable(const struct process *process);
 
-// The child reads the end of its stdin. Harmless when done already.
+// The child reads the end of its stdin. A second call does nothing.
 void process_end_stdin(struct process *process);
 
 // Reads up to SIZE bytes that the child wrote. Returns 0 at the end of the
 // stream, -EAGAIN when there is nothing now.
 ssize_t process_read(struct process *process, enum job_stream which, char *bytes, size_t size);
 
-// Stops, or goes on, to call on_output for a stream. 0 or -ENOMEM.
+// Stops or resumes calls of on_output for a stream. 0 or -ENOMEM.
 int process_pause_output(struct process *process, enum job_stream which, bool is_paused);
 
 // How many bytes process_read would find now.
 size_t process_output_size(const struct process *process, enum job_stream which);
 
-// Has process_read said so?
+// Has process_read returned the end of the stream?
 bool process_has_ended(const struct process *process, enum job_stream which);
 
 // Signals the whole process group.
 void process_signal(struct process *process, int signal);
 
-// Closes the pipes and frees the process. The child is reaped when it has
-// ended, even if that is later; it is not killed.
+// Closes the pipes and frees the process. The child is not killed. It is reaped when it has
+// ended, even if that is later.
 void process_destroy(struct process *process);
 
-// Frees those that were destroyed and have not ended yet, without waiting; for the
-// end, when the loop runs no more.
+// Frees the processes that were destroyed and have not ended yet, without waiting. Only for
+// the end of the daemon, when the loop runs no more.
 void process_finish_all(void);
 
-// Lets us have as many descriptors as the system allows; children start with
-// the limit that we were given. Returns 0 or -errno.
+// Raises the daemon's limit of descriptors as far as the system allows. Children start with
+// the limit that the daemon was given. Returns 0 or -errno.
 int process_raise_descriptor_limit(void);
