@@ -75,6 +75,21 @@ size_t text_whole(const char *text, size_t length)
     return length;
 }
 
+size_t text_character(const char *text, size_t length)
+{
+    static const unsigned least[MAX_CHARACTER + 1] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t used;
+    unsigned value;
+
+    if (length == 0)
+        return 0;
+    value = decode(text, length, &used);
+    if (used == 1)
+        return (unsigned char)*text < 0x80;
+    return value >= least[used] && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff) ? used
+                                                                                           : 0;
+}
+
 void text_make_line(char *text, size_t maximum)
 {
     size_t length = text_clean(text, strlen(text));

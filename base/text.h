@@ -15,6 +15,10 @@ size_t text_clean(char *text, size_t length);
 // after a cut, only whole characters are left.
 size_t text_whole(const char *text, size_t length);
 
+// The length of the UTF-8 character at the start of TEXT, LENGTH bytes. 0: there is none, or
+// one that RFC 3629 does not allow.
+size_t text_character(const char *text, size_t length);
+
 // Makes the string TEXT one line of at most MAXIMUM bytes, in place: cleaned, cut after a
 // whole character, without blanks at the end.
 void text_make_line(char *text, size_t maximum);

@@ -4,6 +4,8 @@
 #include "cleanup.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 static void announce(struct call *call)
 {
@@ -11,10 +13,13 @@ static void announce(struct call *call)
 }
 
 void call_init(struct call *call, struct loop *loop, struct sandbox *sandbox, const char *name,
-               enum job_keeping keeping, const struct job_owner *owner)
+               bool is_conversation, const struct job_owner *owner)
 {
-    *call = (struct call){
-        .loop = loop, .sandbox = sandbox, .name = name, .keeping = keeping, .owner = *owner};
+    *call = (struct call){.loop = loop,
+                          .sandbox = sandbox,
+                          .name = name,
+                          .is_conversation = is_conversation,
+                          .owner = *owner};
     task_init(&call->change, owner->on_change, owner->data);
 }
 
@@ -31,6 +36,9 @@ void call_clear(struct call *call)
     outcome_finish(&call->refusal);
     identity_finish(&call->caller.identity);
     call->phase = CALL_EMPTY;
+    call->answer = ANSWER_PLAIN;
+    call->has_count = false;
+    call->stdin_left = 0;
 }
 
 int call_begin(struct call *call, const struct caller *caller)
@@ -38,6 +46,7 @@ int call_begin(struct call *call, const struct caller *caller)
     if (identity_copy(&call->caller.identity, &caller->identity) < 0)
         return -ENOMEM;
     call->caller.pid = caller->pid;
+    call->caller.opened_ns = caller->opened_ns;
     call->phase = CALL_WRITING;
     announce(call);
     return 0;
@@ -55,20 +64,67 @@ static int refuse(struct call *call, enum outcome_kind kind, int code, struct er
     return -call->refusal_errno;
 }
 
+static enum job_keeping keeping_of(const struct call *call)
+{
+    static const enum job_keeping keepings[] = {[ANSWER_PLAIN] = JOB_STREAMS_OUT,
+                                                [ANSWER_FRAMES] = JOB_STREAMS_BOTH,
+                                                [ANSWER_JSON] = JOB_KEEPS};
+    return call->is_conversation ? keepings[call->answer] : JOB_KEEPS;
+}
+
+// STDIN_SIZE bytes came together with the command line. IS_END: nothing more will come.
+static int check_options(const struct call *call, size_t stdin_size, bool is_end, struct error *err)
+{
+    const struct request_options *options = &call->parser.request.options;
+
+    if (options->has[REQUEST_ANSWER] && !call->is_conversation)
+        return error_set(err, EINVAL, "--answer is for call: a slot has a file for each of them");
+    if (options->has[REQUEST_STDIN] && stdin_size > options->stdin_bytes)
+        return error_set(err, EINVAL, "more bytes than --stdin=%" PRIu64 " follow",
+                         options->stdin_bytes);
+    if (options->has[REQUEST_STDIN] && is_end && options->stdin_bytes > 0)
+        return error_set(err, EINVAL, "--stdin=%" PRIu64 ", and nothing follows",
+                         options->stdin_bytes);
+    return 0;
+}
+
 // The command line is complete.
-static int submit(struct call *call)
+static int submit(struct call *call, size_t stdin_size, bool is_end)
 {
     struct error err = {0};
-    struct job *job = sandbox_submit(call->sandbox, &call->parser.request, &call->caller,
-                                     call->name, call->keeping, &call->owner, &err);
+    struct job *job = NULL;
 
+    call->has_count = call->parser.request.options.has[REQUEST_STDIN];
+    call->stdin_left = call->parser.request.options.stdin_bytes;
+    if (check_options(call, stdin_size, is_end, &err) == 0)
+        job = sandbox_submit(call->sandbox, &call->parser.request, &call->caller, call->name,
+                             keeping_of(call), &call->owner, &err);
     if (!job)
         return refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
     request_parser_finish(&call->parser);
     call->job = job;
     call->phase = CALL_JOB;
+    if (is_end || (call->has_count && call->stdin_left == 0))
+        job_end_stdin(job);
     announce(call);
     return 0;
+}
+
+static ssize_t write_stdin(struct call *call, const char *bytes, size_t size)
+{
+    size_t taken;
+
+    if (!call->has_count)
+        return (ssize_t)job_write(call->job, bytes, size);
+    if (size > call->stdin_left) {
+        job_cancel_because(call->job, "more stdin than --stdin said");
+        return -EINVAL;
+    }
+    taken = job_write(call->job, bytes, size);
+    call->stdin_left -= taken;
+    if (taken > 0 && call->stdin_left == 0)
+        job_end_stdin(call->job);
+    return (ssize_t)taken;
 }
 
 ssize_t call_write(struct call *call, const char *bytes, size_t size)
@@ -80,14 +136,15 @@ ssize_t call_write(struct call *call, const char *bytes, size_t size)
     if (call->phase == CALL_REFUSED)
         return -call->refusal_errno;
     if (call->phase == CALL_JOB)
-        return (ssize_t)job_write(call->job, bytes, size);
+        return write_stdin(call, bytes, size);
     used = request_parse(&call->parser, bytes, size, &is_complete, &err);
+    call->answer = call->parser.request.options.answer;
     if (used < 0)
         return refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
-    if (is_complete && submit(call) < 0)
+    if (is_complete && submit(call, size - (size_t)used, false) < 0)
         return -call->refusal_errno;
     if ((size_t)used < size)
-        used += (ssize_t)job_write(call->job, bytes + used, size - (size_t)used);
+        used += write_stdin(call, bytes + used, size - (size_t)used);
     return used;
 }
 
@@ -96,19 +153,44 @@ bool call_is_writable(const struct call *call)
     return call->phase != CALL_JOB || job_is_writable(call->job);
 }
 
-void call_end(struct call *call)
+// Fewer bytes than were announced are not taken for all.
+static int end_stdin(struct call *call)
+{
+    char detail[64];
+
+    if (call->has_count && call->stdin_left > 0 && !job_is_done(call->job)) {
+        snprintf(detail, sizeof detail, "stdin ended %" PRIu64 " bytes before --stdin said",
+                 call->stdin_left);
+        job_cancel_because(call->job, detail);
+        return -EINVAL;
+    }
+    job_end_stdin(call->job);
+    return 0;
+}
+
+static int end_line(struct call *call)
 {
     struct error err = {0};
+    int result = request_parse_end(&call->parser, &err);
+
+    call->answer = call->parser.request.options.answer;
+    return result < 0 ? refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err) : submit(call, 0, true);
+}
+
+int call_end(struct call *call)
+{
+    int result = 0;
 
     if (call->phase == CALL_JOB)
-        job_end_stdin(call->job);
+        result = end_stdin(call);
+    else if (call->phase == CALL_REFUSED)
+        result = -call->refusal_errno;
     else if (call->phase == CALL_WRITING && request_is_empty(&call->parser))
         call_clear(call);
-    else if (call->phase == CALL_WRITING && request_parse_end(&call->parser, &err) < 0)
-        refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
-    else if (call->phase == CALL_WRITING && submit(call) == 0)
-        job_end_stdin(call->job);
+    else if (call->phase == CALL_WRITING)
+        result = end_line(call);
     announce(call);
+    return result;
 }
 
 void call_cancel(struct call *call)
@@ -131,4 +213,12 @@ const struct outcome *call_outcome(const struct call *call)
     if (call->phase == CALL_REFUSED)
         return &call->refusal;
     return call->phase == CALL_JOB && job_is_done(call->job) ? job_outcome(call->job) : NULL;
+}
+
+uint64_t call_held_bytes(const struct call *call)
+{
+    if (call->phase == CALL_JOB)
+        return output_visible(job_output(call->job, JOB_STDOUT)) +
+               output_visible(job_output(call->job, JOB_STDERR));
+    return call->phase == CALL_WRITING ? call->parser.length : 0;
 }

@@ -18,7 +18,10 @@ struct call {
     struct sandbox *sandbox;
     const char *name; // for the log; not owned
     enum call_phase phase;
-    enum job_keeping keeping;
+    bool is_conversation;       // one descriptor, and not a slot
+    enum request_answer answer; // that the command line asks for, as far as it is known
+    bool has_count;             // --stdin was given:
+    uint64_t stdin_left;        // so much is still to come
     struct caller caller;
     struct request_parser parser;
     struct job *job;
@@ -30,9 +33,10 @@ struct call {
 
 // Sets up an empty call; an embedded struct. LOOP, SANDBOX and NAME have to live
 // as long as the call. OWNER hears, from the loop, whenever something about the
-// call is different.
+// call is different. IS_CONVERSATION: the answer may have the form that the request asks
+// for, and is not kept where it can be streamed.
 void call_init(struct call *call, struct loop *loop, struct sandbox *sandbox, const char *name,
-               enum job_keeping keeping, const struct job_owner *owner);
+               bool is_conversation, const struct job_owner *owner);
 
 // Ends what runs and frees everything.
 void call_finish(struct call *call);
@@ -53,8 +57,9 @@ ssize_t call_write(struct call *call, const char *bytes, size_t size);
 bool call_is_writable(const struct call *call);
 
 // The end of the request, and of stdin. A call of which nothing has been written
-// is empty again. Harmless when said already.
-void call_end(struct call *call);
+// is empty again. Harmless when said already. Returns 0, the error of a refused request, or
+// -EINVAL when there was less stdin than --stdin said: then the job is cancelled.
+int call_end(struct call *call);
 
 // Ends the request that is being written, or the job; harmless when there is
 // none.
@@ -62,6 +67,10 @@ void call_cancel(struct call *call);
 
 // Does its job wait or run?
 bool call_is_running(const struct call *call);
+
+// How many bytes of memory the call holds by what callers chose: of its command line, and
+// of output that nobody has read.
+uint64_t call_held_bytes(const struct call *call);
 
 // How it ended, or NULL when that is not known (yet).
 const struct outcome *call_outcome(const struct call *call);

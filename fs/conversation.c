@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "conversation.h"
 
-#include "call.h"
 #include "cleanup.h"
 
 #include <errno.h>
 
 struct conversation {
     struct call call;
-    bool has_ended_stdin;
+    bool has_ended_stdin; // by a read, or on purpose
+    int end_result;       // which said so
+    struct answer answer;
 };
 
 struct conversation *conversation_create(struct loop *loop, struct sandbox *sandbox,
@@ -20,7 +21,7 @@ struct conversation *conversation_create(struct loop *loop, struct sandbox *sand
 
     if (!conversation)
         return NULL;
-    call_init(&conversation->call, loop, sandbox, name, JOB_STREAMS_OUT, &owner);
+    call_init(&conversation->call, loop, sandbox, name, true, &owner);
     if (call_begin(&conversation->call, caller) == 0)
         return conversation;
     conversation_destroy(conversation);
@@ -45,66 +46,35 @@ bool conversation_is_writable(const struct conversation *conversation)
     return conversation->has_ended_stdin || call_is_writable(&conversation->call);
 }
 
-// Only one outcome is no error: whoever checks for nothing but errors must not
-// take anything else for an answer.
-static int errno_of(const struct outcome *outcome)
-{
-    switch (outcome->kind) {
-    case OUTCOME_EXITED:
-        return outcome->code == 0 ? 0 : EIO;
-    case OUTCOME_TIMEOUT:
-        return ETIMEDOUT;
-    case OUTCOME_UNREACHABLE:
-        return EHOSTUNREACH;
-    case OUTCOME_UNSTARTED:
-        return outcome->code == CODE_NOT_FOUND ? ENOENT : EACCES;
-    case OUTCOME_CANCELLED:
-        return ECANCELED;
-    case OUTCOME_REFUSED:
-        return EINVAL;
-    default:
-        return EIO;
-    }
-}
-
-static const struct output *output_of(const struct conversation *conversation)
-{
-    return conversation->call.phase == CALL_JOB ? job_output(conversation->call.job, JOB_STDOUT)
-                                                : NULL;
-}
-
 bool conversation_is_readable(const struct conversation *conversation)
 {
-    const struct output *output = output_of(conversation);
-
-    return conversation->call.phase == CALL_EMPTY || call_outcome(&conversation->call) ||
-           (output && output_visible(output) > 0);
+    return answer_is_ready(&conversation->answer, &conversation->call);
 }
 
-ssize_t conversation_read(struct conversation *conversation, size_t size, const char **bytes)
+int conversation_end(struct conversation *conversation)
 {
-    const struct output *output;
-    const struct outcome *outcome;
-
     if (!conversation->has_ended_stdin) {
         conversation->has_ended_stdin = true;
-        call_end(&conversation->call);
+        conversation->end_result = call_end(&conversation->call);
+        if (conversation->call.phase == CALL_EMPTY)
+            conversation->end_result = -EINVAL;
     }
-    // Nothing was asked: that is no success of anything.
-    if (conversation->call.phase == CALL_EMPTY)
-        return -EINVAL;
-    output = output_of(conversation);
-    if (output && output_visible(output) > 0) {
-        *bytes = output_bytes(output);
-        return (ssize_t)(output_visible(output) < size ? output_visible(output) : size);
-    }
-    outcome = call_outcome(&conversation->call);
-    return outcome ? -errno_of(outcome) : -EAGAIN;
+    return conversation->end_result;
 }
 
-void conversation_consume(struct conversation *conversation, size_t size)
+ssize_t conversation_read(struct conversation *conversation, size_t size,
+                          struct answer_pieces *pieces)
 {
-    job_consume(conversation->call.job, JOB_STDOUT, size);
+    // With frames reading and writing go on side by side.
+    if (conversation->call.answer != ANSWER_FRAMES)
+        conversation_end(conversation);
+    return answer_find(&conversation->answer, &conversation->call, size, pieces);
+}
+
+void conversation_take(struct conversation *conversation, const struct answer_pieces *pieces,
+                       size_t size)
+{
+    answer_take(&conversation->answer, &conversation->call, pieces, size);
 }
 
 void conversation_cancel(struct conversation *conversation)

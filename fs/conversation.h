@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A conversation: one opening of `call`, on which a request goes out and the command's
-// stdout comes back. It shares nothing with the slot, nor with other conversations.
+// A conversation: one opening of `call`, on which a request goes out and its answer comes back. It
+// shares nothing with the slot, nor with other conversations.
 #pragma once
 
-#include "sandbox.h"
+#include "answer.h"
 
 struct conversation;
 
@@ -17,20 +17,23 @@ struct conversation *conversation_create(struct loop *loop, struct sandbox *sand
 // The close: what still runs is cancelled. May be NULL.
 void conversation_destroy(struct conversation *conversation);
 
-// As slot_write; after the first read -EPIPE.
+// As slot_write; after the end of stdin -EPIPE.
 ssize_t conversation_write(struct conversation *conversation, const char *bytes, size_t size);
 bool conversation_is_writable(const struct conversation *conversation);
 
-// Finds up to SIZE bytes of stdout, the next ones; *BYTES is valid until the
-// loop runs on. The first call is the end of stdin. Returns their number, -EAGAIN
-// when there is nothing yet, and at the end 0 when the command exited with 0,
-// otherwise the error that hooksfs(5) has for its outcome.
-ssize_t conversation_read(struct conversation *conversation, size_t size, const char **bytes);
+// The end of stdin. Returns 0, or -errno when the request is refused, or is not whole; the
+// same each time.
+int conversation_end(struct conversation *conversation);
 
-// They have reached the reader: the next read goes on after them.
-void conversation_consume(struct conversation *conversation, size_t size);
+// As answer_find. The first call is the end of stdin, unless the answer comes in frames.
+ssize_t conversation_read(struct conversation *conversation, size_t size,
+                          struct answer_pieces *pieces);
 
-// Has conversation_read something to say? It is not called the first read.
+// PIECES, SIZE bytes, have reached the reader: the next read goes on after them.
+void conversation_take(struct conversation *conversation, const struct answer_pieces *pieces,
+                       size_t size);
+
+// Has conversation_read something to say? To ask is not to read.
 bool conversation_is_readable(const struct conversation *conversation);
 
 void conversation_cancel(struct conversation *conversation);

@@ -42,6 +42,7 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, o
                struct fuse_file_info *fi);
 // What ops_release does to the open file FH of INO, without a request.
 void ops_close(uint64_t fh, fuse_ino_t ino);
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
               struct fuse_pollhandle *poll);
 void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+enum { MAX_READ = 1 << 20 }; // bytes of an answer at once; the kernel asks for no more
+
 static struct handle *to_handle(uint64_t fh)
 {
     return (struct handle *)(uintptr_t)fh; // NOLINT(performance-no-int-to-ptr)
@@ -89,6 +91,7 @@ static int open_request(fuse_req_t req, const struct fs *fs, struct handle *hand
     if (fs->is_ending)
         return -ESHUTDOWN;
     result = caller_learn(req, &caller);
+    caller.opened_ns = loop_now_ns();
     if (result == 0 && handle->file == SLOT_CALL)
         result = handle_converse(handle, &caller);
     else if (result == 0) {
@@ -186,27 +189,61 @@ void ops_close(uint64_t fh, fuse_ino_t ino)
 
 // --- Reading
 
-// Answers a read if it can be answered now.
-static bool try_read(fuse_req_t req, struct handle *handle, off_t off, size_t size)
+static bool try_read_slot(fuse_req_t req, struct handle *handle, off_t off, size_t size)
 {
-    struct conversation *conversation = handle->conversation;
     const char *bytes = NULL;
-    ssize_t count;
+    ssize_t count = slot_read(handle->dir->slot, handle->file, &handle->reader, off, size, &bytes);
 
-    if (conversation)
-        count = conversation_read(conversation, size, &bytes);
-    else
-        count = slot_read(handle->dir->slot, handle->file, &handle->reader, off, size, &bytes);
     if (count == -EAGAIN)
         return false;
     handle->read_to = count < 0 ? 0 : off + count;
     if (count < 0)
         fuse_reply_err(req, (int)-count);
+    else
+        fuse_reply_buf(req, bytes, (size_t)count);
+    return true;
+}
+
+// fuse_reply_iov has to allocate, and its result does not say whether the pieces or an error
+// have reached the reader.
+static int reply_pieces(fuse_req_t req, const struct answer_pieces *pieces)
+{
+    static char bytes[MAX_READ];
+    size_t size = 0;
+
+    if (pieces->count == 1)
+        return fuse_reply_buf(req, pieces->parts->iov_base, pieces->parts->iov_len);
+    for (int i = 0; i < pieces->count; i++) {
+        memcpy(bytes + size, pieces->parts[i].iov_base, pieces->parts[i].iov_len);
+        size += pieces->parts[i].iov_len;
+    }
+    return fuse_reply_buf(req, bytes, size);
+}
+
+static bool try_read_conversation(fuse_req_t req, struct handle *handle, size_t size)
+{
+    struct answer_pieces pieces;
+    ssize_t count =
+        conversation_read(handle->conversation, size < MAX_READ ? size : MAX_READ, &pieces);
+
+    if (count == -EAGAIN)
+        return false;
+    if (count < 0)
+        fuse_reply_err(req, (int)-count);
+    else if (count == 0)
+        fuse_reply_buf(req, NULL, 0);
     // -ENOENT: the reader was interrupted. Whatever the error is, the bytes have
     // not reached it.
-    else if (fuse_reply_buf(req, bytes, (size_t)count) == 0 && conversation && count > 0)
-        conversation_consume(conversation, (size_t)count);
+    else if (reply_pieces(req, &pieces) == 0)
+        conversation_take(handle->conversation, &pieces, (size_t)count);
     return true;
+}
+
+// Answers a read if it can be answered now.
+static bool try_read(fuse_req_t req, struct handle *handle, off_t off, size_t size)
+{
+    return handle->conversation ? try_read_conversation(req, handle, size)
+                                : try_read_slot(req, handle, off, size);
 }
 
 static bool retry_read(struct parked *parked)
@@ -355,6 +392,16 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, o
         write_ctl(req, handle, bytes, size);
     else
         write_request(req, handle, bytes, size, fi->flags & O_NONBLOCK);
+}
+
+// The end of stdin of a conversation. Whoever wants to be sure of bytes that it has written
+// to another file asks for nothing here.
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    const struct handle *handle = handle_of(fi);
+
+    (void)ino, (void)datasync;
+    caller_fail(req, handle->conversation ? -conversation_end(handle->conversation) : 0);
 }
 
 // --- Poll

@@ -58,6 +58,7 @@ static const struct fuse_lowlevel_ops operations = {
     .read = ops_read,
     .write = ops_write,
     .release = ops_release,
+    .fsync = ops_fsync,
     .readdir = ops_readdir,
     .statfs = ops_statfs,
     .poll = ops_poll,

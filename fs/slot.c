@@ -40,7 +40,7 @@ struct slot *slot_create(struct loop *loop, struct sandbox *sandbox, const char 
     slot->on_change = on_change;
     slot->data = data;
     slot->generation = 1;
-    call_init(&slot->call, loop, sandbox, slot->name, JOB_KEEPS, &owner);
+    call_init(&slot->call, loop, sandbox, slot->name, false, &owner);
     clock_gettime(CLOCK_REALTIME, &slot->time);
     return slot;
 }

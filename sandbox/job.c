@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <signal.h>
 
+enum { NS_PER_MS = 1000000 };
+
 void job_announce(struct job *job)
 {
     loop_defer(job->loop, &job->change);
@@ -18,6 +20,7 @@ void job_announce(struct job *job)
 static void job_free(struct job *job)
 {
     loop_undefer(&job->change);
+    loop_disarm(job->loop, &job->deadline);
     intake_finish(&job->intake);
     launch_finish(&job->launch);
     request_finish(&job->request);
@@ -54,9 +57,8 @@ void job_stop(struct job *job, enum outcome_kind kind, int code, const char *det
     job_handle(job, JOB_STOP);
 }
 
-static void on_timeout(void *data)
+static void job_run_out(struct job *job, uint64_t given_ms)
 {
-    struct job *job = data;
     char duration[UNITS_TEXT];
     char detail[UNITS_TEXT + sizeof "after "];
 
@@ -64,13 +66,25 @@ static void on_timeout(void *data)
     const char *waits_for =
         channel->self && channel->ops->waits_for ? channel->ops->waits_for(channel->self) : NULL;
 
-    duration_format(job->timeout_ms, duration);
+    duration_format(given_ms, duration);
     stpcpy(stpcpy(detail, "after "), duration);
     // The command never ran.
     if (waits_for)
         job_stop(job, OUTCOME_UNREACHABLE, CODE_UNREACHABLE, waits_for);
     else
         job_stop(job, OUTCOME_TIMEOUT, CODE_TIMEOUT, detail);
+}
+
+static void on_timeout(void *data)
+{
+    struct job *job = data;
+    job_run_out(job, job->timeout_ms);
+}
+
+static void on_deadline(void *data)
+{
+    struct job *job = data;
+    job_run_out(job, job->deadline_ms);
 }
 
 static void on_stop_timer(void *data)
@@ -182,13 +196,22 @@ static const struct channel_events channel_events = {
 
 // --- What the states ask for
 
+// The far end kills the command then, should it hear nothing of us. 0: never.
+static uint64_t job_last_ns(const struct job *job)
+{
+    uint64_t end_ns = job->timeout_ms > 0 ? job->start_ns + NS_PER_MS * job->timeout_ms : 0;
+
+    if (job->deadline_ns > 0 && (end_ns == 0 || job->deadline_ns < end_ns))
+        end_ns = job->deadline_ns;
+    return end_ns > 0 ? end_ns + NS_PER_MS * (job->config->kill_grace_ms + JOB_DRAIN_MS) : 0;
+}
+
 static int job_open_channel(struct job *job, struct error *err)
 {
     struct route *route = routes_at(job->routes, job->route);
-    uint64_t last_ms = job->timeout_ms + job->config->kill_grace_ms + JOB_DRAIN_MS;
     struct route_start start = {
         .launch = &job->launch,
-        .deadline_ns = job->timeout_ms == 0 ? 0 : job->start_ns + 1000000 * last_ms,
+        .deadline_ns = job_last_ns(job),
     };
 
     return route->ops->open(route, &job->channel, &start, &channel_events, job, err);
@@ -251,6 +274,7 @@ static void job_judge(struct job *job)
 static void job_finish(struct job *job)
 {
     loop_disarm(job->loop, &job->timeout);
+    loop_disarm(job->loop, &job->deadline);
     loop_disarm(job->loop, &job->stop_timer);
     loop_disarm(job->loop, &job->end_timer);
     job->end_ns = loop_now_ns();
@@ -269,6 +293,7 @@ static void job_finish(struct job *job)
 static void job_begin_wait(struct job *job, int signal, uint64_t wait_ms)
 {
     loop_disarm(job->loop, &job->timeout);
+    loop_disarm(job->loop, &job->deadline);
     if (signal)
         job->channel.ops->signal(job->channel.self, signal);
     if (loop_arm(job->loop, &job->stop_timer, wait_ms) < 0)
@@ -318,6 +343,23 @@ static int job_prepare(struct job *job, struct request *request, const struct ca
     return 0;
 }
 
+// Counts from the opening of the request: the queue is part of it.
+static int job_set_deadline(struct job *job, const struct request_options *options,
+                            const struct caller *caller, struct error *err)
+{
+    uint64_t now_ns = loop_now_ns();
+    uint64_t from_ns = caller->opened_ns ? caller->opened_ns : now_ns;
+
+    if (!options->has[REQUEST_DEADLINE])
+        return 0;
+    job->deadline_ms = options->deadline_ms;
+    job->deadline_ns = from_ns + NS_PER_MS * job->deadline_ms;
+    if (loop_arm(job->loop, &job->deadline,
+                 job->deadline_ns > now_ns ? (job->deadline_ns - now_ns) / NS_PER_MS : 0) < 0)
+        return error_set(err, ENOMEM, "no memory for its deadline");
+    return 0;
+}
+
 struct job *job_create(const struct job_spec *spec, struct request *request, struct error *err)
 {
     static uint64_t last_id;
@@ -333,20 +375,23 @@ struct job *job_create(const struct job_spec *spec, struct request *request, str
     job->loop = spec->loop;
     job->config = sandbox_config_ref(spec->config);
     job->routes = routes_ref(spec->routes);
-    job->timeout_ms = taken.has_timeout ? taken.timeout_ms : spec->config->timeout_ms;
+    job->timeout_ms =
+        taken.options.has[REQUEST_TIMEOUT] ? taken.options.timeout_ms : spec->config->timeout_ms;
     job->intake.keeping = spec->keeping;
     job->intake.limit = spec->config->max_output_bytes;
     job->owner = spec->owner;
     job->on_done = spec->on_done;
     job->done_data = spec->done_data;
     job->timeout = (struct timer){.on_time = on_timeout, .data = job};
+    job->deadline = (struct timer){.on_time = on_deadline, .data = job};
     job->stop_timer = (struct timer){.on_time = on_stop_timer, .data = job};
     job->end_timer = (struct timer){.on_time = job_on_end_held, .data = job};
     task_init(&job->change, on_announced, job);
     job->command = strdup(taken.argv.items[0]);
     if (!job->command)
         error_set(err, ENOMEM, "no memory");
-    if (!job->command || job_prepare(job, &taken, spec->caller, err) < 0) {
+    if (!job->command || job_set_deadline(job, &taken.options, spec->caller, err) < 0 ||
+        job_prepare(job, &taken, spec->caller, err) < 0) {
         job_free(job);
         return NULL;
     }
@@ -363,6 +408,11 @@ void job_start(struct job *job)
 void job_cancel(struct job *job)
 {
     job_stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, NULL);
+}
+
+void job_cancel_because(struct job *job, const char *detail)
+{
+    job_stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, detail);
 }
 
 bool job_is_done(const struct job *job)

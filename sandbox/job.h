@@ -57,6 +57,9 @@ void job_end_stdin(struct job *job);
 // Ends the job, unless it has ended; its outcome is `cancelled`.
 void job_cancel(struct job *job);
 
+// The same with a DETAIL of the outcome, which is copied.
+void job_cancel_because(struct job *job, const char *detail);
+
 // The first SIZE bytes of STREAM, which is streamed, are not needed any more.
 void job_consume(struct job *job, enum job_stream stream, size_t size);
 

@@ -19,7 +19,9 @@ struct job {
     struct launch launch;
     struct request request; // while another route may have to be taken
     char *command;
-    uint64_t timeout_ms; // 0: none
+    uint64_t timeout_ms;  // 0: none
+    uint64_t deadline_ms; // since the request was opened
+    uint64_t deadline_ns; // 0: none
     enum job_state state;
     struct channel channel;      // while the command is, or may be, running
     bool is_stdin_ended;         // the owner said so
@@ -33,6 +35,7 @@ struct job {
     uint64_t start_ns;      // 0: not started
     uint64_t end_ns;
     struct timer timeout;
+    struct timer deadline;
     struct timer stop_timer; // grace, then drain
     struct timer end_timer;  // of the hold of a stream's end
     struct task change;

@@ -247,8 +247,9 @@ static int sandbox_check_request(const struct sandbox *sandbox, const struct req
         is_allowed = fnmatch(config->allow.items[i], command, FNM_PATHNAME) == 0;
     if (!is_allowed)
         return error_set(err, EACCES, "the sandbox does not allow the command '%s'", command);
-    if (request->has_timeout && config->max_timeout_ms > 0 &&
-        (request->timeout_ms == 0 || request->timeout_ms > config->max_timeout_ms)) {
+    if (request->options.has[REQUEST_TIMEOUT] && config->max_timeout_ms > 0 &&
+        (request->options.timeout_ms == 0 ||
+         request->options.timeout_ms > config->max_timeout_ms)) {
         duration_format(config->max_timeout_ms, maximum);
         return error_set(err, EINVAL, "--timeout can be at most %s in this sandbox", maximum);
     }

@@ -106,6 +106,7 @@ static int prepare(const void *data, const struct command *command, struct launc
 {
     const struct settings *settings = data;
     const struct identity *identity = choose_identity(settings, command);
+    const char *workdir = command->workdir ? command->workdir : settings->workdir;
     struct argv argv = {.words = &launch->argv};
     bool is_daemon = !identity || identity->uid == geteuid();
     int result = is_daemon ? environment_inherit(&launch->env)
@@ -116,7 +117,7 @@ static int prepare(const void *data, const struct command *command, struct launc
     argv_add_all(&argv, command->argv);
     if (result < 0 || environment_merge(&launch->env, command->env) < 0)
         argv.has_failed = true;
-    if (settings->workdir && !(launch->workdir = strdup(settings->workdir)))
+    if (workdir && !(launch->workdir = strdup(workdir)))
         argv.has_failed = true;
     if (identity) {
         launch->has_identity = identity_copy(&launch->identity, identity) == 0;

@@ -55,7 +55,7 @@ static int prepare(const void *data, const struct command *command, struct launc
     argv_add(&argv, settings->docker_path);
     argv_add(&argv, "exec");
     argv_add(&argv, "-i");
-    argv_add_joined(&argv, "--workdir=", settings->workdir);
+    argv_add_joined(&argv, "--workdir=", command->workdir ? command->workdir : settings->workdir);
     argv_add_joined(&argv, "--user=", settings->user);
     docker_add_environment(&argv, command, launch);
     // Otherwise podman looks for Ctrl-P Ctrl-Q in stdin, and leaves the command there.

@@ -35,6 +35,7 @@ static int prepare(const void *data, const struct command *command, struct launc
     argv_add(&argv, "--rm");
     argv_add(&argv, "-i");
     argv_add_joined(&argv, "--network=", settings->network);
+    argv_add_joined(&argv, "--workdir=", command->workdir);
     for (size_t i = 0; i < settings->mounts.count; i++)
         argv_add_option(&argv, "-v", settings->mounts.items[i]);
     docker_add_environment(&argv, command, launch);

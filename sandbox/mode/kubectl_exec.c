@@ -64,6 +64,10 @@ static int prepare(const void *data, const struct command *command, struct launc
     const struct settings *settings = data;
     struct argv argv = {.words = &launch->argv};
 
+    if (command->workdir)
+        return error_set(err, EINVAL,
+                         "--workdir: kubectl cannot change the working directory; set agent = "
+                         "require, or ask for a shell: sh -c 'cd ... && exec ...'");
     // env(1) would take such a command for one more variable, and run the
     // first argument instead.
     if (command->env->count > 0 && strchr(command->argv->items[0], '='))

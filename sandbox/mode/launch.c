@@ -12,7 +12,8 @@ int launch_prepare(struct launch *launch, const struct sandbox_config *config,
 {
     AUTO(words_finish) struct words env = {0};
     const struct mode *mode = mode_of(config->mode);
-    struct command command = {.env = &env, .argv = &request->argv, .caller = caller};
+    struct command command = {
+        .env = &env, .argv = &request->argv, .caller = caller, .workdir = request->options.workdir};
 
     if (environment_merge(&env, &config->env) < 0 || environment_merge(&env, &request->env) < 0)
         return error_set(err, ENOMEM, "no memory");
@@ -25,12 +26,13 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
                           const struct request *request, struct error *err)
 {
     const struct agent_settings *agent = mode_agent_settings(config);
+    const char *workdir = request->options.workdir ? request->options.workdir : agent->workdir;
     struct argv argv = {.words = &launch->argv};
 
     argv_add_all(&argv, &request->argv);
     if (environment_merge(&launch->env, &config->env) < 0 ||
         environment_merge(&launch->env, &request->env) < 0 ||
-        (agent->workdir && !(launch->workdir = strdup(agent->workdir))))
+        (workdir && !(launch->workdir = strdup(workdir))))
         argv.has_failed = true;
     return argv_end(&argv, err);
 }

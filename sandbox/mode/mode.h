@@ -13,6 +13,7 @@ struct command {
     const struct words *env;  // NAME=VALUE, each name once
     const struct words *argv; // at least one
     const struct caller *caller;
+    const char *workdir; // that the request asks for, absolute; NULL: none
 };
 
 // How the process ended, for a mode's judgement.

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct identity {
@@ -18,7 +19,8 @@ struct identity {
 
 struct caller {
     struct identity identity;
-    pid_t pid; // 0: in a process namespace that the daemon cannot see
+    pid_t pid;          // 0: in a process namespace that the daemon cannot see
+    uint64_t opened_ns; // when the request was opened (loop_now_ns); 0: not known
 };
 
 // Looks up USER, a name or a number of this machine's user database, with the

@@ -2,7 +2,6 @@
 #include "request.h"
 
 #include "cleanup.h"
-#include "units.h"
 
 #include <errno.h>
 
@@ -18,6 +17,7 @@ static const char ask_for_shell[] = "no shell runs here: quote it, or ask for on
 
 void request_finish(struct request *request)
 {
+    request_options_finish(&request->options);
     words_finish(&request->env);
     words_finish(&request->argv);
     *request = (struct request){0};
@@ -39,29 +39,12 @@ bool request_is_empty(const struct request_parser *parser)
 
 static int take_option(struct request *request, const char *word, struct error *err)
 {
-    static const char timeout[] = "--timeout=";
-    struct error cause = {0};
-    int result = 0;
-
     if (request->env.count > 0)
         return error_set(err, EINVAL,
                          "'%s': a command cannot begin with -, and options come before "
                          "NAME=VALUE",
                          word);
-    if (strncmp(word, timeout, sizeof timeout - 1) != 0)
-        return error_set(err, EINVAL, "unknown option '%s'; the one option is --timeout=DURATION",
-                         word);
-    if (request->has_timeout)
-        return error_set(err, EINVAL, "--timeout is given twice");
-    request->has_timeout = true;
-    if (strcmp(word + sizeof timeout - 1, "none") == 0)
-        request->timeout_ms = 0;
-    else
-        result = duration_parse(word + sizeof timeout - 1, &request->timeout_ms, &cause);
-    if (result < 0)
-        error_set(err, EINVAL, "--timeout: %s", error_message(&cause));
-    error_finish(&cause);
-    return result < 0 ? -EINVAL : 0;
+    return request_options_take(&request->options, word, err);
 }
 
 static int take_word(struct request *request, char *word, bool is_assignment, struct error *err)

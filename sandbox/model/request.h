@@ -4,6 +4,7 @@
 #pragma once
 
 #include "buffer.h"
+#include "request_options.h"
 #include "settings.h"
 
 #include <sys/types.h>
@@ -14,10 +15,9 @@ enum {
 };
 
 struct request {
-    bool has_timeout;
-    uint64_t timeout_ms; // 0: none
-    struct words env;    // NAME=VALUE, a later one of the same name wins
-    struct words argv;   // at least one once parsed
+    struct request_options options;
+    struct words env;  // NAME=VALUE, a later one of the same name wins
+    struct words argv; // at least one once parsed
 };
 
 void request_finish(struct request *request);

@@ -78,6 +78,26 @@ def converse(directory, request):
         os.close(fd)
 
 
+def frames(fd, size=1 << 17):
+    """Kind and bytes of each frame of an answer that comes in frames."""
+    data = b""
+    while part := os.read(fd, size):
+        data += part
+        while len(data) >= 8 and len(data) >= 8 + int.from_bytes(data[4:8], "big"):
+            assert data[1:4] == bytes(3) and data[0] in (1, 2, 3), data[:8]
+            length = int.from_bytes(data[4:8], "big")
+            yield data[0], data[8 : 8 + length]
+            data = data[8 + length :]
+    assert data == b"", "the end within a frame"
+
+
+def by_kind(pairs):
+    """stdout, stderr and the status, of which there is one at the end."""
+    pairs = list(pairs)
+    assert [kind for kind, _ in pairs].count(3) == 1 and pairs[-1][0] == 3, pairs[-3:]
+    return tuple(b"".join(body for kind, body in pairs if kind == wanted) for wanted in (1, 2, 3))
+
+
 def works(directory, word="works"):
     """A new conversation gets its answer."""
     assert converse(directory, b"echo " + word.encode()) == (word.encode() + b"\n", "none")
@@ -97,6 +117,13 @@ def ask(directory, request):
         write_all(fd, request)
     finally:
         os.close(fd)
+
+
+def start_slot(directory, request):
+    """A slot's request that has been written, and can go on."""
+    fd = os.open(f"{directory}/request", os.O_WRONLY)
+    write_all(fd, request)
+    return fd
 
 
 def get(path):

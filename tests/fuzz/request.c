@@ -65,7 +65,7 @@ static void check_same_request(const struct request *a, const struct request *b)
 {
     FUZZ_CHECK(is_same_words(&a->env, &b->env), "another environment");
     FUZZ_CHECK(is_same_words(&a->argv, &b->argv), "other words");
-    FUZZ_CHECK(a->has_timeout == b->has_timeout && a->timeout_ms == b->timeout_ms,
+    FUZZ_CHECK(a->options.has[REQUEST_TIMEOUT] == b->options.has[REQUEST_TIMEOUT] && a->options.timeout_ms == b->options.timeout_ms,
                "another timeout");
 }
 
@@ -110,9 +110,9 @@ static void quote(struct buffer *line, const char *text)
 
 static void write_request(const struct request *request, struct buffer *line)
 {
-    if (request->has_timeout && request->timeout_ms > 0)
-        buffer_printf(line, "--timeout=%llums ", (unsigned long long)request->timeout_ms);
-    else if (request->has_timeout)
+    if (request->options.has[REQUEST_TIMEOUT] && request->options.timeout_ms > 0)
+        buffer_printf(line, "--timeout=%llums ", (unsigned long long)request->options.timeout_ms);
+    else if (request->options.has[REQUEST_TIMEOUT])
         buffer_printf(line, "--timeout=none ");
     for (size_t i = 0; i < request->env.count; i++) {
         size_t name = strcspn(request->env.items[i], "=") + 1;
@@ -154,12 +154,12 @@ static void check_same_as_words(const struct request *request)
 
     if (strchr(request->argv.items[0], '='))
         return;
-    if (request->has_timeout && request->timeout_ms > 0)
+    if (request->options.has[REQUEST_TIMEOUT] && request->options.timeout_ms > 0)
         snprintf(timeout, sizeof timeout, "--timeout=%llums",
-                 (unsigned long long)request->timeout_ms);
+                 (unsigned long long)request->options.timeout_ms);
     else
         strcpy(timeout, "--timeout=none");
-    if (request->has_timeout)
+    if (request->options.has[REQUEST_TIMEOUT])
         words_append(&words, timeout);
     for (size_t i = 0; i < request->env.count; i++)
         words_append(&words, request->env.items[i]);

@@ -64,18 +64,19 @@ static ssize_t put(const char *text)
 // Reads up to the end into ANSWER. Returns the result of the last read.
 static ssize_t get_all(struct buffer *answer)
 {
-    const char *bytes;
+    struct answer_pieces pieces;
     ssize_t count;
 
     for (;;) {
-        count = conversation_read(conversation, 7, &bytes);
+        count = conversation_read(conversation, 7, &pieces);
         if (count == -EAGAIN)
             loop_run(loop);
         else if (count <= 0)
             return count;
         else {
-            buffer_append(answer, bytes, (size_t)count);
-            conversation_consume(conversation, (size_t)count);
+            for (int i = 0; i < pieces.count; i++)
+                buffer_append(answer, pieces.parts[i].iov_base, pieces.parts[i].iov_len);
+            conversation_take(conversation, &pieces, (size_t)count);
         }
     }
 }
@@ -164,11 +165,11 @@ END_TEST
 START_TEST(what_is_not_consumed_stays)
 {
     struct buffer answer = {0};
-    const char *bytes;
+    struct answer_pieces pieces;
 
     setup("");
     put("cat\nabc");
-    while (conversation_read(conversation, 2, &bytes) == -EAGAIN)
+    while (conversation_read(conversation, 2, &pieces) == -EAGAIN)
         loop_run(loop);
     ck_assert_int_eq(get_all(&answer), 0);
     ck_assert_uint_eq(answer.length, 3);

@@ -183,8 +183,8 @@ static char *describe(const struct request *request)
 {
     struct buffer text = {0};
 
-    if (request->has_timeout)
-        buffer_printf(&text, "<%u>", (unsigned)request->timeout_ms);
+    if (request->options.has[REQUEST_TIMEOUT])
+        buffer_printf(&text, "<%u>", (unsigned)request->options.timeout_ms);
     for (size_t i = 0; i < request->env.count; i++)
         buffer_printf(&text, "{%s}", request->env.items[i]);
     for (size_t i = 0; i < request->argv.count; i++)

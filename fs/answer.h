@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// The answer to a conversation in the form that its request asks for: plain bytes of stdout
+// with an error at their end, frames, or a JSON object.
+#pragma once
+
+#include "call.h"
+#include "frames.h"
+#include "json.h"
+
+// How far a reader has come. All zero is the start.
+struct answer {
+    struct frames frames;
+    struct json json;
+};
+
+struct answer_pieces {
+    struct frames_pieces frames;
+    struct iovec plain;
+    const struct iovec *parts; // valid until the loop runs on
+    int count;
+    struct answer after; // how far the reader has come when it has taken them
+};
+
+// Finds up to SIZE bytes of the answer of CALL that follow for a reader who has come as far
+// as ANSWER. Returns their number and sets PIECES, -EAGAIN when there is nothing yet, or 0
+// at the end; a plain answer has -errno there when the command did not exit with 0.
+ssize_t answer_find(const struct answer *answer, const struct call *call, size_t size,
+                    struct answer_pieces *pieces);
+
+// The reader has taken PIECES, SIZE bytes.
+void answer_take(struct answer *answer, struct call *call, const struct answer_pieces *pieces,
+                 size_t size);
+
+// Has answer_find something to say?
+bool answer_is_ready(const struct answer *answer, const struct call *call);

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// An answer as one JSON object, made piece by piece while it is read: the text can be six
+// times as long as the bytes it stands for, and is never in memory as a whole. Pure, as
+// frames.h.
+#pragma once
+
+#include "channel.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct json_source {
+    int code;
+    const char *kind;
+    const char *detail; // a string
+    const char *bytes[JOB_STREAMS];
+    size_t sizes[JOB_STREAMS];
+    uint64_t ms;
+};
+
+// How far a reader has come. All zero is the start.
+struct json {
+    unsigned part;  // of those that the object is put together from
+    size_t at;      // bytes of the part that are in the text
+    char rest[128]; // of the text: it did not fit before
+    size_t rest_at;
+    size_t rest_left;
+    bool is_begun;
+    bool is_text[JOB_STREAMS]; // UTF-8, as far as it is known: once begun
+};
+
+// Writes the text that follows for a reader who has come as far as JSON into BYTES, SIZE of
+// them, and moves JSON on. Returns how many; 0: the object is complete.
+size_t json_fill(struct json *json, const struct json_source *source, char *bytes, size_t size);
