@@ -1,62 +1,86 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Modes docker_exec and docker_run, with a real podman.
+# Modes docker_exec and docker_run, with a real podman and a real Docker engine, and with
+# each docker of this machine.
 # shellcheck source=tests/cluster/lib.sh
-. "$(dirname "$0")/lib.sh" --podman
+. "$(dirname "$0")/lib.sh" --podman --docker
 
-mount_with <<'CONF' || exit 1
-docker_path = podman
+# shellcheck source=tests/cluster/dockers.sh
+. "$(dirname "$0")/dockers.sh"
+client_of[podman]=podman
 
-[exec]
+sections_of() {
+    cat <<CONF
+[$1-exec]
 mode = docker_exec
+docker_path = ${client_of[$1]}
 container = hooks
-[exec-options]
+[$1-exec-options]
 mode = docker_exec
+docker_path = ${client_of[$1]}
 container = hooks
 workdir = /tmp
 user = 1000
 env = GREETING=good morning
 env = PATH=/bin:/usr/bin:/sbin
-[exec-nobody]
+[$1-exec-nobody]
 mode = docker_exec
+docker_path = ${client_of[$1]}
 container = nobody
-[exec-usage]
+[$1-exec-usage]
 mode = docker_exec
+docker_path = ${client_of[$1]}
 container = hooks
 extra_args = --no-such-option
-[exec-nowhere]
+[$1-exec-nowhere]
 mode = docker_exec
+docker_path = ${client_of[$1]}
 container = hooks
 workdir = /no/such/directory
-[run]
+[$1-run]
 mode = docker_run
+docker_path = ${client_of[$1]}
 network = none
 image = localhost/hooksfs:busybox
 timeout = 60s
-[run-mounts]
+[$1-run-mounts]
 mode = docker_run
+docker_path = ${client_of[$1]}
 network = none
 image = localhost/hooksfs:busybox
 mounts = /etc/debian_version:/one:ro
 mounts = /etc/passwd:/two:ro
 env = GREETING=good morning
-[run-nobody]
+[$1-run-nobody]
 mode = docker_run
+docker_path = ${client_of[$1]}
 network = none
 image = localhost/nobody:none
 extra_args = --pull=never
+CONF
+}
+
+write_config() {
+    local client
+    for client in "${!client_of[@]}"; do
+        sections_of "$client"
+    done
+    cat <<'CONF'
 [no-docker]
 mode = docker_exec
 docker_path = /no/such/docker
 container = hooks
 CONF
+}
+mount_with < <(write_config) || exit 1
+
 
 check_mode() {
     local s=$1 code
     printf hello | request "$M/$s" cat
     is "$(stdout "$s")" hello
     is "$(status "$s")" "0 exited unconfirmed"
-    for code in 1 3 125 126 127 255; do
+    for code in 1 125 127 255; do
         ask "$M/$s" "sh -c 'printf oops >&2; exit $code'"
         is "$(status "$s")" "$code exited"
         is "$(stderr "$s")" oops "stderr with exit code $code"
@@ -77,36 +101,36 @@ check_mode() {
     is "$(stdout "$s")" '{"allow":true}'
 }
 
-test_docker_exec() {
-    check_mode exec
+with_docker_exec() {
+    check_mode "$c-exec"
 }
 
-test_docker_run() {
-    check_mode run
+with_docker_run() {
+    check_mode "$c-run"
 }
 
-test_exec_with_options_and_environment() {
-    ask "$M/exec-options" "WHO='a  b' sh -c 'pwd; id -u; echo \"\$GREETING,\$WHO,\$PATH\"'"
-    is "$(stdout exec-options)" $'/tmp\n1000\ngood morning,a  b,/bin:/usr/bin:/sbin'
-    is "$(status exec-options)" "0 exited unconfirmed"
+with_exec_with_options_and_environment() {
+    ask "$M/$c-exec-options" "WHO='a  b' sh -c 'pwd; id -u; echo \"\$GREETING,\$WHO,\$PATH\"'"
+    is "$(stdout "$c-exec-options")" $'/tmp\n1000\ngood morning,a  b,/bin:/usr/bin:/sbin'
+    is "$(status "$c-exec-options")" "0 exited unconfirmed"
 }
 
 # A variable that podman itself reads must reach the command, and not podman.
-test_a_variable_that_the_client_would_act_on() {
-    ask "$M/exec" "CONTAINER_HOST=tcp://192.0.2.1:1 LD_PRELOAD=/no/such.so HOME=/h sh -c 'echo \$CONTAINER_HOST \$HOME'"
-    is "$(stdout exec)" "tcp://192.0.2.1:1 /h"
-    is "$(status exec)" "0 exited unconfirmed"
+with_a_variable_that_the_client_would_act_on() {
+    ask "$M/$c-exec" "CONTAINER_HOST=tcp://192.0.2.1:1 LD_PRELOAD=/no/such.so HOME=/h sh -c 'echo \$CONTAINER_HOST \$HOME'"
+    is "$(stdout "$c-exec")" "tcp://192.0.2.1:1 /h"
+    is "$(status "$c-exec")" "0 exited unconfirmed"
 }
 
 # Written one by one: podman would then leave the command where it is.
-test_the_keys_that_detach() {
+with_the_keys_that_detach() {
     local s key
-    for s in exec run; do
+    for s in "$c-exec" "$c-run"; do
         exec 5>"$M/$s/request"
         echo "sh -c 'echo begun; cat; echo ended'" >&5
         is "$(head -n 1 "$M/$s/stdout")" begun
         for key in '\020' '\021' rest; do
-            printf "$key" >&5
+            printf %b "$key" >&5
             sleep 0.2
         done
         exec 5>&-
@@ -115,48 +139,80 @@ test_the_keys_that_detach() {
     done
 }
 
-test_values_stay_out_of_argument_lists() {
-    ask "$M/exec" "SECRET=hush-hush-hush sh -c 'echo begun; exec sleep 5'"
-    is "$(head -n 1 "$M/exec/stdout")" begun
+with_values_stay_out_of_argument_lists() {
+    ask "$M/$c-exec" "SECRET=hush-hush-hush sh -c 'echo begun; exec sleep 5'"
+    is "$(head -n 1 "$M/$c-exec/stdout")" begun
     ! pgrep -f hush-hush-hush || fail "the value can be seen with ps"
-    echo cancel >"$M/exec/ctl"
-    is "$(status exec)" "130 cancelled"
+    echo cancel >"$M/$c-exec/ctl"
+    is "$(status "$c-exec")" "130 cancelled"
 }
 
-test_run_with_mounts() {
-    ask "$M/run-mounts" "sh -c 'cat /one; echo \"\$GREETING\"; test -s /two'"
-    is "$(stdout run-mounts)" "$(cat /etc/debian_version)"$'\n'"good morning"
-    is "$(status run-mounts)" "0 exited unconfirmed"
+with_run_with_mounts() {
+    ask "$M/$c-run-mounts" "sh -c 'cat /one; echo \"\$GREETING\"; test -s /two'"
+    is "$(stdout "$c-run-mounts")" "$(cat /etc/debian_version)"$'\n'"good morning"
+    is "$(status "$c-run-mounts")" "0 exited unconfirmed"
 }
 
-test_what_is_not_there() {
-    ask "$M/exec-nobody" cat
-    like "$(status exec-nobody)" '125 unreachable *"nobody"*'
-    ask "$M/run-nobody" cat
-    like "$(status run-nobody)" '125 unreachable *nobody*'
-    ask "$M/exec-usage" cat
-    like "$(status exec-usage)" '125 unreachable *no-such-option*'
+converse() {
+    /usr/bin/python3 - "$M/$1/call" "$2" <<'PYTHON'
+import errno, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+os.write(fd, sys.argv[2].encode() + b"\n")
+answer = b""
+try:
+    while part := os.read(fd, 1 << 16):
+        answer += part
+    print(answer.decode(), "end")
+except OSError as e:
+    print(answer.decode(), errno.errorcode[e.errno])
+PYTHON
+}
+
+# docker exec has the engine's message on its stdout.
+with_conversations_of_what_is_not_there() {
+    local s
+    for s in "$c-exec" "$c-run"; do
+        is "$(converse "$s" nope)" " ENOENT"
+        is "$(converse "$s" /etc/passwd)" " EACCES"
+        is "$(converse "$s" "echo OCI runtime exec failed: ")" $'OCI runtime exec failed:\n end'
+        is "$(converse "$s" "sh -c 'exit 126'")" " EIO"
+    done
+}
+
+with_what_is_not_there() {
+    ask "$M/$c-exec-nobody" cat
+    like "$(status "$c-exec-nobody")" '125 unreachable *nobody*'
+    ask "$M/$c-run-nobody" cat
+    like "$(status "$c-run-nobody")" '125 unreachable *nobody*'
+    ask "$M/$c-exec-usage" cat
+    like "$(status "$c-exec-usage")" '125 unreachable *no-such-option*'
     ask "$M/no-docker" cat
     like "$(status no-docker)" '125 unreachable *No such file*'
-    ask "$M/exec-nowhere" cat
-    like "$(status exec-nowhere)" '126 unstarted *chdir*'
+    ask "$M/$c-exec-nowhere" cat
+    like "$(status "$c-exec-nowhere")" '126 unstarted *chdir*'
 }
 
-test_timeout_and_cancel() {
-    ask "$M/exec" --timeout=1s "sh -c 'echo begun; sleep 30'"
-    is "$(status exec)" "124 timeout after 1s"
-    is "$(stdout exec)" begun
-    ask "$M/run" "sh -c 'echo begun; exec sleep 30'"
-    is "$(head -n 1 "$M/run/stdout")" begun
-    echo cancel >"$M/run/ctl"
-    is "$(status run)" "130 cancelled"
+with_timeout_and_cancel() {
+    ask "$M/$c-exec" --timeout=1s "sh -c 'echo begun; sleep 30'"
+    is "$(status "$c-exec")" "124 timeout after 1s"
+    is "$(stdout "$c-exec")" begun
+    ask "$M/$c-run" "sh -c 'echo begun; exec sleep 30'"
+    is "$(head -n 1 "$M/$c-run/stdout")" begun
+    echo cancel >"$M/$c-run/ctl"
+    is "$(status "$c-run")" "130 cancelled"
 }
 
-test_a_client_that_dies() {
-    ask "$M/exec" "sh -c 'echo begun; exec sleep 5'"
-    is "$(head -n 1 "$M/exec/stdout")" begun
-    pkill -KILL -P "$daemon_pid" podman
-    like "$(status exec)" "125 unreachable *signal KILL"
+with_a_client_that_dies() {
+    ask "$M/$c-exec" "sh -c 'echo begun; exec sleep 5'"
+    is "$(head -n 1 "$M/$c-exec/stdout")" begun
+    pkill -KILL -P "$daemon_pid" "${c%%_*}"
+    like "$(status "$c-exec")" "125 unreachable *signal KILL"
 }
+
+for c in "${!client_of[@]}"; do
+    for body in $(declare -F | sed -n 's/^declare -f with_//p'); do
+        eval "test_${body}_with_$c() { c=$c; with_$body; }"
+    done
+done
 
 run_tests
