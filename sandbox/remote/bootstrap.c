@@ -18,11 +18,11 @@ enum {
 static const char script[] =
     "k=$1; u=$(umask); set -fC; umask 077; exec 4>&1\n"
     "for c in head wc chmod rm uname; do\n"
-    "  command -v $c >/dev/null || { echo \"$k none it has no $c\"; exit 0; }\n"
+    "  command -v $c >/dev/null || { echo \"$k none the container has no $c\"; exit 0; }\n"
     "done\n"
     "echo \"$k arch $(uname -m)\"\n"
     "read -r n name || exit 0\n"
-    "why='no directory of it can be written'\n"
+    "why='no directory of the container can be written'\n"
     "for d in \"$TMPDIR\" /dev/shm /tmp /var/tmp /run \"$HOME\" .; do\n"
     "  [ -n \"$d\" ] && [ -d \"$d\" ] && [ -w \"$d\" ] || continue\n"
     "  f=$d/.hooksfs-$name; ok=\n"
@@ -31,7 +31,7 @@ static const char script[] =
     "  echo \"$k sent\"\n"
     "  while IFS= read -r line && [ \"$line\" != \"$name\" ]; do :; done\n"
     "  if [ \"$(wc -c <\"$f\")\" -ne \"$n\" ]; then\n"
-    "    why=\"$d has no room for it\"\n"
+    "    why=\"$d has no room for the agent\"\n"
     "  elif chmod 700 \"$f\" && \"$f\" --probe </dev/null >&2 3>&- 4>&-; then\n"
     "    echo \"$k exec\"\n"
     "    umask \"$u\"\n"
@@ -74,14 +74,14 @@ static int answer_arch(struct bootstrap *bootstrap, const char *machine, struct 
                        struct error *err)
 {
     if (bootstrap->blob)
-        return error_set(err, EPROTO, "its shell says twice what machine it is");
+        return error_set(err, EPROTO, "the shell there names its machine twice");
     if (!*machine)
-        return error_set(err, EPROTO, "uname -m there does not say what machine it is");
+        return error_set(err, EPROTO, "uname -m there does not name the machine");
     for (size_t i = 0; i < agent_blobs_count; i++)
         if (strcmp(agent_blobs[i].machine, machine) == 0)
             bootstrap->blob = &agent_blobs[i];
     if (!bootstrap->blob)
-        return error_set(err, EPROTO, "it is %s, and this hooksfs has no agent for that machine",
+        return error_set(err, EPROTO, "the container is %s, and this hooksfs has no agent for that machine",
                          machine);
     return buffer_printf(out, "%zu %s\n", bootstrap->blob->size, bootstrap->name);
 }
@@ -108,7 +108,7 @@ static int answer(struct bootstrap *bootstrap, const char *line, struct buffer *
     }
     if (strncmp(line, "none ", 5) == 0)
         return error_set(err, EPROTO, "%s", line + 5);
-    return error_set(err, EPROTO, "its shell says '%.64s'", line);
+    return error_set(err, EPROTO, "the shell there says '%.64s'", line);
 }
 
 // Takes a whole line, which has a NUL in the place of its newline. A line without the key is
@@ -125,7 +125,7 @@ static int take_line(struct bootstrap *bootstrap, struct buffer *out, struct err
     bootstrap->ignored += length;
     return bootstrap->ignored <= MAX_IGNORED
                ? 0
-               : error_set(err, EPROTO, "its shell says much, and nothing of an agent");
+               : error_set(err, EPROTO, "the shell there writes much, and nothing about an agent");
 }
 
 ssize_t bootstrap_take(struct bootstrap *bootstrap, const char *bytes, size_t size,
@@ -139,7 +139,7 @@ ssize_t bootstrap_take(struct bootstrap *bootstrap, const char *bytes, size_t si
         int result = buffer_append(&bootstrap->line, bytes + used, length);
 
         if (result == 0 && bootstrap->line.length > MAX_LINE)
-            return error_set(err, EPROTO, "its shell says much, and nothing of an agent");
+            return error_set(err, EPROTO, "the shell there writes much, and nothing about an agent");
         used += length + (newline ? 1 : 0);
         if (result == 0 && newline)
             result = buffer_append(&bootstrap->line, "", 1);

@@ -82,7 +82,7 @@ void connection_end_before_greeting(struct connection *connection, bool is_signa
                             what, colon, (int)length, line);
     else
         connection_end_with(connection, false, "%s",
-                            outcome.detail ? outcome.detail : "it cannot be reached");
+                            outcome.detail ? outcome.detail : "the container cannot be reached");
 }
 
 void connection_expect_end(struct connection *connection)

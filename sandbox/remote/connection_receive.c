@@ -34,7 +34,7 @@ static int take_greeting(struct connection *connection, const struct frame *fram
     size_t length;
 
     if (frame->type != FRAME_HELLO || !frame_parse_hello(frame, &number, &text, &length))
-        return error_set(err, EPROTO, "what answers there is no agent of hooksfs");
+        return error_set(err, EPROTO, "the answer there is not from an agent of hooksfs");
     version = strndup(text, length);
     if (!version)
         return error_set(err, ENOMEM, "no memory");
@@ -96,7 +96,7 @@ static int take_bytes(struct connection *connection, const char *bytes, size_t s
     result =
         inlet_receive(&connection->in, bytes + used, size - (size_t)used, take_frame, connection);
     if (result == -EBADMSG && connection->state == CONNECTION_GREETS)
-        return error_set(err, EPROTO, "what answers there is no agent of hooksfs");
+        return error_set(err, EPROTO, "the answer there is not from an agent of hooksfs");
     if (result == -EBADMSG)
         return error_set(err, EBADMSG, "the agent does not keep to the protocol");
     return result;

@@ -237,7 +237,7 @@ static void remote_signal(void *self, int signal)
     struct remote *remote = self;
 
     if (remote->phase < REMOTE_FRAMED) // nothing runs
-        remote_lose(remote, "it was never started");
+        remote_lose(remote, "the command was never started");
     else if (remote->line) {
         remote->is_signaled = true;
         remote->line->ops->control(remote->line, remote->id,

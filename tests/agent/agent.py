@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""hooksfs-agent against wire/PROTOCOL.md, over pipes. Prints TAP. $AGENT is the
-program, $MAX_SIZE what its file may have at most (0: no matter), $ONLY the tests to
-run. Needs root, for other users and capabilities."""
+"""Tests hooksfs-agent against wire/PROTOCOL.md, over pipes. Prints TAP. $AGENT is the
+program, $MAX_SIZE the largest size of its file (0: any), $ONLY the tests to run. Needs
+root, for other users and capabilities."""
 
 import ctypes
 import errno
@@ -27,7 +27,7 @@ EVIL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "evil.py")
 PYTHON = "/usr/bin/python3"
 BUSYBOX = "/bin/busybox"
 
-WHILE_IT_RUNS = OUTPUT_WINDOW - 64 * 1024  # the rest is for what is in the pipe at the end
+WHILE_IT_RUNS = OUTPUT_WINDOW - 64 * 1024  # the rest is for the bytes in the pipe at the end
 
 
 def is_sanitized():
@@ -39,7 +39,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Mark:
-    """A variable by which everything that a job started is found."""
+    """A variable by which all processes of a job are found."""
 
     def __init__(self):
         self.variable = f"HOOKSFS_TEST={uuid.uuid4().hex}"
@@ -147,7 +147,7 @@ def test_keeps_streams_apart():
 
 
 def test_crowd():
-    """64 at a time, with payloads of every size, byte for byte."""
+    """64 jobs at a time, with payloads of every size, compared byte for byte."""
     failures = []
 
     def one(agent, seed):
@@ -210,14 +210,15 @@ def memory(pids):
 
 
 def check_clean(agent, seconds=20):
-    """Nothing but what the agent has when it has no job."""
+    """The agent has only the descriptors that it has without a job."""
     eventually(lambda: not children(agent.pid), f"children: {children(agent.pid)}", seconds)
-    # epoll's is the fourth. One of a child that was just reaped is closed a moment later.
+    # The fourth descriptor is epoll's. A descriptor of a job that has just ended is closed a
+    # moment later.
     eventually(lambda: descriptors(agent.pid) == 4, "descriptors", 5)
 
 
 def run_many(agent, count):
-    """Every way to end, a few at a time."""
+    """Jobs that end in every way, a few at a time."""
     running = []
     for number in range(count):
         argv = [("true",), ("nonesuch",), (BUSYBOX, "cat"), ("sh", "-c", "kill -9 $$")][number % 4]
@@ -231,12 +232,12 @@ def run_many(agent, count):
 
 def test_ten_thousand_leave_nothing():
     few, count = (200, 1000) if is_sanitized() else (2000, 10_000)
-    # Meson has the C library fill what is allocated and freed, which is then memory in use.
+    # Meson has the C library fill allocated and freed memory, so that it counts as used.
     variables = {name: value for name, value in os.environ.items() if name != "MALLOC_PERTURB_"}
     with Agent(env=variables) as agent:
-        # What a heap keeps of its largest extent does not grow with the jobs.
+        # The heap keeps its largest extent; that does not grow with the number of jobs.
         run_many(agent, few)
-        # Not PSS: pages of a library weigh more as soon as others leave them.
+        # Not PSS: pages of a library count more as soon as other processes leave them.
         before = rollup(agent.pid)["Anonymous:"]
         run_many(agent, count - few)
         after = rollup(agent.pid)["Anonymous:"]
@@ -248,7 +249,8 @@ def test_ten_thousand_leave_nothing():
 
 
 def test_stdout_window():
-    """Without credit a window comes, but for its reserve, the end waits, and others do not."""
+    """Without credit the agent sends one window, less the reserve. The end of the job waits;
+    other jobs do not."""
     with Agent() as agent:
         job = agent.start("head", "-c", "3000000", "/dev/zero", reads=False)
         job.wait(lambda: len(job.stdout) == WHILE_IT_RUNS)
@@ -275,7 +277,7 @@ def test_stderr_window():
 
 
 def test_end_does_not_wait_for_a_reader():
-    """What the command leaves in its pipe fits into what is kept of the window."""
+    """The bytes that the command leaves in its pipe fit into the reserve of the window."""
     with Agent() as agent:
         size = OUTPUT_WINDOW - 100
         job = agent.start("head", "-c", str(size), "/dev/zero", reads=False)
@@ -287,7 +289,7 @@ def test_end_does_not_wait_for_a_reader():
 
 
 def test_end_comes_after_what_was_written():
-    """And before what others write later."""
+    """They come before the bytes that other processes write later."""
     with Agent() as agent:
         job = agent.shell("(sleep 0.4; echo late) & head -c 40000 /dev/zero; exit 3")
         job.until_ended()
@@ -297,7 +299,7 @@ def test_end_comes_after_what_was_written():
 
 
 def test_stdin_window():
-    """A command that does not read takes a window, and what a pipe holds."""
+    """A command that does not read takes one window, and the bytes that a pipe holds."""
     with Agent() as agent:
         job = agent.start("sleep", "100", end=False)
         job.wait(lambda: job.started)
@@ -384,13 +386,13 @@ def test_busy_jobs_are_fair():
 
 
 def test_daemon_that_does_not_read():
-    """The agent still hears, its memory is bounded, and everything comes in the end."""
+    """The agent still reads, its memory is bounded, and all bytes come in the end."""
     with Agent() as agent:
         agent.run("true")
         agent.stalled.clear()
         jobs = [agent.start("head", "-c", "900000", "/dev/zero") for _ in range(20)]
         time.sleep(1)
-        # They end, and what they wrote is still in their pipes.
+        # The commands end, and their output is still in the pipes.
         short = [agent.start("head", "-c", "60000", "/dev/zero") for _ in range(5)]
         time.sleep(0.5)
         assert is_sanitized() or pss([agent.pid]) < 4000, memory([agent.pid])
@@ -476,21 +478,22 @@ def test_environment_and_place():
 
 
 def test_what_a_command_is_given():
-    """No descriptor but three, no signal blocked or ignored, a session, its limits."""
+    """A command has three descriptors, no signal that is blocked or ignored, a session of its
+    own, and the right limits."""
     def prepare():
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGCHLD])
 
     with Agent("prlimit", ("--nofile=512:4096", AGENT, "--serve"), preexec_fn=prepare) as agent:
-        # Not through a shell, which unblocks signals.
+        # Not through a shell: it would unblock signals.
         job = agent.run("cat", "/proc/self/status")
         values = dict(line.split(":\t", 1) for line in job.stdout.decode().splitlines())
         assert int(values["SigBlk"], 16) == 0 and int(values["SigIgn"], 16) == 0, values
         job = agent.shell("ls /proc/self/fd; ulimit -n; ulimit -Hn; "
                           "cut -d' ' -f1,5,6 /proc/$$/stat").until_gone()
         lines = job.stdout.decode().splitlines()
-        assert lines[:6] == ["0", "1", "2", "3", "512", "4096"], lines[:6]  # 3 is ls's own
+        assert lines[:6] == ["0", "1", "2", "3", "512", "4096"], lines[:6]  # ls itself opens 3
         pid, group, session = lines[-1].split()
         assert pid == group == session
         with open(f"/proc/{agent.pid}/limits") as limits:
@@ -512,7 +515,7 @@ def test_large_start():
         word = "x" * 100_000
         job = agent.run("sh", "-c", "for a; do printf '%s\\n' \"${#a}\"; done", "sh", *[word] * 15)
         assert job.stdout == b"100000\n" * 15
-        # More than can be executed, but all that may be said.
+        # Too long to be executed, but as long as a START may be.
         job = agent.run("true", *["y" * 99] * 20_900)
         assert job.ended == (0, 0) or job.failed == (AT_EXEC, errno.E2BIG)
         job = agent.run("true", env=["A="] * 690_000)
@@ -542,7 +545,7 @@ def test_term():
 
 
 def test_term_after_the_end():
-    """The group's others still get it, and those elsewhere do not."""
+    """The other processes of the group still get the signal, and processes elsewhere do not."""
     with Agent() as agent:
         mark = Mark()
         job = agent.shell("sleep 101 & setsid sleep 102 & sleep 0.2; exit 0", env=[mark.variable])
@@ -600,7 +603,8 @@ def test_kill_though_the_supervisor_is_stopped():
 
 
 def test_kill_beats_fork_loops():
-    """What forks for ever, in groups and sessions of its own, and lets its parents die."""
+    """Programs that fork for ever, in groups and sessions of their own, and let their parents
+    die."""
     with Agent() as agent:
         for kind in ["chain", "bomb"]:
             mark = Mark()
@@ -639,7 +643,7 @@ def test_time_limit():
         took = time.monotonic() - begin
         assert 0.5 <= took < 3 and job.ended == (1, 9), took
         assert mark.is_gone()
-        # What the command has left runs out of time as well.
+        # The time limit ends the processes that the command has left too.
         job = agent.shell("setsid sleep 100 & exit 4", limit_ms=500, env=[mark.variable]).until_gone()
         assert job.ended == (0, 4) and mark.is_gone()
         assert agent.run("true", limit_ms=60_000).ended == (0, 0)
@@ -647,14 +651,14 @@ def test_time_limit():
 
 def test_release():
     with Agent() as agent:
-        # Of a job that runs it is the end.
+        # RELEASE ends a job that runs.
         mark = Mark()
         job = agent.shell("setsid sleep 100 & echo x; sleep 100", env=[mark.variable])
         job.line()
         job.say(RELEASE)
         job.until_gone()
         assert mark.is_gone()
-        # Of one that was sent TERM as well, before its end or after it.
+        # It ends a job that was sent TERM, before the end of the command or after it.
         job = agent.shell("setsid sh -c 'echo x; sleep 100' & sleep 100", env=[mark.variable])
         job.line()
         job.say(TERM)
@@ -669,7 +673,7 @@ def test_release():
         job.say(RELEASE)
         job.until_gone()
         assert mark.is_gone()
-        # Of one that is over, a frame more, which is nothing.
+        # A second RELEASE of a job that is over does nothing.
         job = agent.run("true")
         for kind in [RELEASE, KILL, TERM, STDIN_END]:
             job.say(kind)
@@ -688,7 +692,7 @@ def test_release_lets_live():
             job.until_gone()
             time.sleep(0.2)
             assert len(mark.pids()) == 1
-            # Nor is it taken for what a dead supervisor has left.
+            # It is not taken for a process that a dead supervisor has left.
             other = agent.start("sleep", "100")
             eventually(lambda: len(children(agent.pid)) == 2, "the supervisors")
             os.kill(children(agent.pid)[1], signal.SIGKILL)
@@ -728,10 +732,10 @@ class Hung:
 
 
 def test_kill_while_it_is_being_executed():
-    """The supervisor cannot listen meanwhile."""
+    """While it waits for the file system the supervisor cannot listen."""
     with Hung() as folder, Agent() as agent:
         for kind in [KILL, RELEASE]:
-            agent.run("true")  # and its supervisor is the next job's
+            agent.run("true")  # the next job has the same supervisor
             job = agent.start("sleep", "100", workdir=folder)
             eventually(lambda: len(children(agent.pid)) == 1, "no supervisor")
             time.sleep(0.2)
@@ -753,7 +757,7 @@ def test_kill_while_it_is_being_executed():
 
 
 def test_agent_killed_while_it_executes():
-    """The supervisor hears of it as soon as the file system answers."""
+    """The supervisor learns of the agent's death as soon as the file system answers."""
     with Hung() as folder:
         agent = Agent()
         agent.start("sleep", "100", workdir=folder)
@@ -765,8 +769,8 @@ def test_agent_killed_while_it_executes():
 
 
 def test_old_kernels():
-    """No close_range, no file that says who the children are. For a program that can
-    be made to see that: $OLD_KERNEL is a library to load."""
+    """A kernel without close_range and without the files `children`. $OLD_KERNEL is a library
+    that makes a program see such a kernel, if the program can load one."""
     variables = {**os.environ, "LD_PRELOAD": os.environ["OLD_KERNEL"]}
     variables["ASAN_OPTIONS"] = "verify_asan_link_order=0"
     with Agent(env=variables) as agent:
@@ -792,7 +796,7 @@ def test_old_kernels():
 # --- Supervisors that take one job after another
 
 
-LARGE = [f"V{n}=" + "x" * 8192 for n in range(5)]  # too large to be handed over: needs a new one
+LARGE = [f"V{n}=" + "x" * 8192 for n in range(5)]  # too large for a supervisor that waits: needs a new one
 
 
 def supervisor_of(agent, **options):
@@ -803,7 +807,8 @@ def test_supervisors_are_used_again():
     with Agent() as agent:
         first = supervisor_of(agent)
         assert all(supervisor_of(agent) == first for _ in range(20))
-        # After what could not be executed, was killed, or was released, too.
+        # It is used again also after a command that could not be executed, was killed, or was
+        # released.
         assert agent.run("no-such-command").failed
         for kind in [KILL, RELEASE]:
             job = agent.shell("echo x; sleep 100")
@@ -830,7 +835,7 @@ def test_supervisors_do_not_last_for_ever():
 
 
 def test_idle_supervisors_give_way():
-    """What they hold is others' when it is wanting."""
+    """Supervisors that wait end when the processes or descriptors that they hold are needed."""
     with Agent() as agent:
         jobs = [agent.start(BUSYBOX, "cat", end=False) for _ in range(6)]
         for job in jobs:
@@ -878,7 +883,7 @@ def test_nothing_of_a_job_is_left_for_the_next():
                   env=["SECRET=1", "PATH=/bin:/usr/bin"], workdir="/tmp", limit_ms=300, data=b"hidden")
         begin = time.monotonic()
         second = agent.start(*look, end=False)
-        time.sleep(0.5)  # the other's time is over
+        time.sleep(0.5)  # the time limit of the other job has passed
         second.say(STDIN_END)
         second.until_gone()
         seen = set(first.stdout.splitlines()) ^ set(second.stdout.splitlines())
@@ -888,7 +893,7 @@ def test_nothing_of_a_job_is_left_for_the_next():
 
 
 def test_late_orders_are_for_nobody_else():
-    """Orders that cross the end of their job on the way."""
+    """Orders that are still on their way when their job ends."""
     with Agent() as agent:
         for n in range(300):
             job = agent.start("true")
@@ -909,7 +914,7 @@ def test_idle_supervisor_killed():
             time.sleep(random.choice([0, 0, 0.01]))
             job = agent.run("echo", "x")
             assert job.lost or (job.stdout, job.ended) == (b"x\n", (0, 0)), job.order
-        # Once its death is known it is asked no more.
+        # A supervisor whose death is known gets no more orders.
         os.kill(supervisor_of(agent), signal.SIGKILL)
         eventually(lambda: not children(agent.pid), "it is still there")
         assert agent.run("echo", "x").ended == (0, 0)
@@ -932,7 +937,7 @@ def test_idle_supervisors_end_with_the_agent():
 
 
 def busy(agent, mark):
-    """Jobs of every kind."""
+    """Starts jobs of every kind."""
     agent.shell("trap '' TERM; setsid sleep 100 & (setsid sleep 100 &) & sleep 100",
                 env=[mark.variable])
     agent.start("cat", "/dev/zero", env=[mark.variable], reads=False)
@@ -960,7 +965,8 @@ def test_killed_agent():
 
 
 def test_killed_agent_as_jobs_start():
-    """What a command has started by then belongs to somebody who is still there."""
+    """The processes that the command has started by then have a supervisor that is still
+    there."""
     mark = Mark()
     for number in range(30):
         agent = Agent()
@@ -986,7 +992,7 @@ def test_stdout_breaks():
             pass
         return agent.process.poll() is not None
 
-    # The first answers still go to a read that was under way.
+    # The first answers still go to a read that had begun before.
     eventually(has_noticed, "it does not notice")
     assert "cannot write" in agent.await_end(1)
     eventually(mark.is_gone, "they live on")
@@ -1018,7 +1024,7 @@ def test_lost_supervisor():
         assert len(other.pids()) == 1
         spared.say(KILL)
         assert spared.until_gone().ended == (1, 9)
-        # After the end there is nothing to lose.
+        # After the end of a job its supervisor has nothing to lose.
         job = agent.shell("setsid sleep 100 & echo x", env=[mark.variable]).until_ended()
         eventually(lambda: len(mark.pids()) == 1, "the sleep")
         os.kill(parent(mark.pids()[0]), signal.SIGKILL)
@@ -1058,7 +1064,7 @@ def test_wrong_frames():
         agent, mark = Agent(), Mark()
         job = agent.start("sleep", "100", end=False, env=[mark.variable])
         job.wait(lambda: job.started)
-        job.stdin_window = 0  # so much is never credited
+        job.stdin_window = 0  # the agent never gives so much credit
         try:
             agent.send(data)
         except BrokenPipeError:
@@ -1070,7 +1076,7 @@ def test_wrong_frames():
 
 
 def test_random_frames():
-    """Noise behind a header that could be; whatever it is, the agent ends by itself."""
+    """Random bytes behind a header that may be right: the agent ends by itself in any case."""
     mine = random.Random(4711)
     for _ in range(60):
         agent = Agent(pings=False)
@@ -1086,7 +1092,7 @@ def test_random_frames():
 
 
 def test_cut_frames():
-    """The connection may end anywhere."""
+    """The connection may end after any byte."""
     whole = start_frame(1, ["sleep", "100"]) + frame(1, STDIN, b"hello")
     for length in range(0, len(whole), 3):
         agent = Agent()
@@ -1097,7 +1103,7 @@ def test_cut_frames():
 
 
 def test_pieces():
-    """Frames arrive as the network likes."""
+    """Frames arrive in pieces of any size."""
     with Agent() as agent:
         agent.jobs[1] = job = Job(agent, 1, True)
         agent.last = 1
@@ -1113,7 +1119,8 @@ def test_pieces():
 
 
 def test_no_descriptors():
-    """Those that it has not enough for fail, and the others and later ones do not."""
+    """Jobs for which there are not enough descriptors fail; the other jobs and later ones do
+    not."""
     with Agent("prlimit", ("--nofile=64:64", AGENT, "--serve")) as agent:
         jobs = [agent.start("cat", end=False) for _ in range(40)]
         for job in jobs:
@@ -1157,7 +1164,7 @@ def check_walls(agent):
 
 
 def test_jobs_cannot_reach_the_connection_as_root():
-    """Who has not what a container's root has not."""
+    """Runs as a user without the capabilities that a container's root lacks."""
     dropped = "-sys_ptrace,-sys_admin,-perfmon"
     with Agent("setpriv", (f"--bounding-set={dropped}", f"--inh-caps={dropped}", AGENT,
                            "--serve")) as agent:
@@ -1171,7 +1178,8 @@ def test_jobs_cannot_reach_the_connection_as_a_user():
 
 
 def test_works_as_a_user():
-    """Whose stdout belongs to somebody else, and who must not set its mode for all."""
+    """An agent whose stdout belongs to another process: it must not make that stdout
+    nonblocking for both."""
     with Agent("setpriv", ("--reuid=54321", "--regid=54321", "--clear-groups", AGENT,
                            "--serve")) as agent:
         data = random.randbytes(2_000_000)
@@ -1184,7 +1192,8 @@ def test_works_as_a_user():
 
 
 def test_stdout_stays_as_it_is():
-    """Another who writes to the same open file still blocks; of a socket, afterwards."""
+    """Another writer to the same open file still blocks; if that is a socket, it does so again
+    after the agent's end."""
     receiving, sending = os.pipe()
     process = subprocess.Popen([AGENT, "--serve"], stdin=subprocess.PIPE, stdout=sending)
     assert os.read(receiving, 9)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that are hard to kill, or that look where they must not: evil.py KIND.
-Each says a line when it is ready."""
+"""Commands that are hard to kill, or that look where they must not. Usage: evil.py KIND.
+Each command prints a line when it is ready."""
 
 import ctypes
 import os
@@ -17,7 +17,8 @@ def ready():
 
 
 def daemons():
-    """Twenty daemons as the book has them, which ignore what can be ignored."""
+    """Twenty daemons by the book (two forks and setsid), which ignore each signal that can be
+    ignored."""
     for _ in range(20):
         if os.fork() == 0:
             os.setsid()
@@ -32,7 +33,7 @@ def daemons():
 
 
 def threads():
-    """Children of threads."""
+    """Children that threads have made."""
     def one():
         if os.fork() == 0:
             os.setsid()
@@ -46,7 +47,7 @@ def threads():
 
 
 def subreaper():
-    """One that adopts by itself."""
+    """A command that is a subreaper itself."""
     libc.prctl(36, 1, 0, 0, 0)
     if os.fork() == 0:
         os.setsid()
@@ -62,7 +63,7 @@ def subreaper():
 
 
 def namespace():
-    """One with a process number 1 of its own."""
+    """A command in a PID namespace of its own."""
     if libc.unshare(0x20000000) < 0:  # CLONE_NEWPID
         raise OSError(ctypes.get_errno(), "unshare")
     if os.fork() == 0:
@@ -73,7 +74,7 @@ def namespace():
 
 
 def chain():
-    """Each forks the next one and exits."""
+    """Each process forks the next process and exits."""
     ready()
     while True:
         if os.fork() > 0:
@@ -82,7 +83,7 @@ def chain():
 
 
 def bomb():
-    """Each forks two that do the same, in sessions of their own, up to a few hundred."""
+    """Each process forks two that do the same, in sessions of their own, up to a few hundred."""
     ready()
     import resource
 
@@ -96,7 +97,7 @@ def bomb():
 
 
 def attempts(target):
-    """What could give access to a process: names and calls that fail or return."""
+    """Attempts to get access to a process: a name, and a call that fails or returns."""
     for fd in range(9):
         yield f"fd {fd}", lambda fd=fd: os.open(f"/proc/{target}/fd/{fd}", os.O_RDWR | os.O_NONBLOCK)
     for name in ["mem", "environ", "maps"]:
@@ -111,7 +112,7 @@ def check(result):
 
 
 def spy(agent):
-    """Tries to get at the connection of the agent, and at the supervisor."""
+    """Tries to reach the connection of the agent, and the supervisor."""
     found = [f"descriptor {fd}" for fd in os.listdir("/proc/self/fd") if int(fd) > 3]
     for target in [int(agent), os.getppid()]:
         for name, attempt in attempts(target):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For LD_PRELOAD: what a program sees on a kernel that has neither close_range nor
-// the files /proc/PID/task/TID/children.
+// For LD_PRELOAD: shows a program a kernel without close_range, and without the files
+// /proc/PID/task/TID/children.
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>

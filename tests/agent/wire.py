@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's side of wire/PROTOCOL.md, for tests: an agent as a child with a
-pipe for stdin and for stdout, and its jobs. Everything that the agent says is
-checked against the protocol: the order of frames, their sizes, the windows."""
+"""The daemon's side of wire/PROTOCOL.md, for tests: an agent as a child process with pipes
+for stdin and stdout, and its jobs. Each frame from the agent is checked against the
+protocol: the order of frames, their sizes, the windows."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def eventually(predicate, what, seconds=20):
 
 
 def is_alive(pid):
-    """A zombie is not: it waits for its parent only."""
+    """A zombie is not alive: it only waits for its parent."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] not in "ZX"
@@ -52,12 +52,12 @@ def is_alive(pid):
 
 
 class Job:
-    """What the agent has said of a job so far. Members are read under agent.lock."""
+    """The agent's frames about a job so far. Members are read under agent.lock."""
 
     def __init__(self, agent, number, reads):
         self.agent = agent
         self.number = number
-        self.reads = reads  # gives credit for what comes
+        self.reads = reads  # gives credit for the bytes that come
         self.out = {STDOUT: bytearray(), STDERR: bytearray()}
         self.window = {STDOUT: OUTPUT_WINDOW, STDERR: OUTPUT_WINDOW}
         self.ends = set()
@@ -69,9 +69,9 @@ class Job:
         self.lost = False
         self.gone = False
         self.released = False
-        self.order = []  # types, repetitions once
+        self.order = []  # types of frames; a type that is repeated is there once
 
-    # What the agent says
+    # Frames from the agent
 
     def hear(self, kind, payload):
         assert not self.gone, f"job {self.number}: frame {kind} after GONE"
@@ -121,7 +121,7 @@ class Job:
         if self.reads and OUTPUT_WINDOW - self.window[kind] >= OUTPUT_WINDOW // 2:
             self.credit(kind)
 
-    # What the daemon says
+    # Frames from the daemon
 
     def credit(self, kind, count=None):
         count = OUTPUT_WINDOW - self.window[kind] if count is None else count
@@ -130,7 +130,8 @@ class Job:
                               struct.pack("<I", count)))
 
     def feed(self, data, end=True):
-        """Within the window; returns how many bytes were sent before stdin was closed."""
+        """Sends DATA as the window permits. Returns the number of bytes that were sent before
+        stdin was closed."""
         sent = 0
         while sent < len(data):
             self.wait(lambda: self.stdin_window > 0 or self.stdin_closed or self.gone)
@@ -164,7 +165,7 @@ class Job:
         return self
 
     def line(self, number=0):
-        """A line of stdout, once it is there."""
+        """Waits for a line of stdout, and returns it."""
         self.wait(lambda: self.out[STDOUT].count(b"\n") > number, f"no line {number}")
         return bytes(self.out[STDOUT]).split(b"\n")[number].decode()
 
@@ -266,7 +267,8 @@ class Agent:
                 view = view[os.write(self.process.stdin.fileno(), view) :]
 
     def start(self, *argv, data=None, end=True, env=(), workdir="", limit_ms=0, reads=True):
-        """A job; DATA, which fits into the window, and its end leave with START."""
+        """Starts a job. DATA, which must fit into the window, and the end of stdin leave together
+        with START."""
         with self.lock:
             self.last += 1
             job = self.jobs[self.last] = Job(self, self.last, reads)
@@ -282,7 +284,7 @@ class Agent:
         return job
 
     def run(self, *argv, **options):
-        """A job up to its end."""
+        """Starts a job and waits for its end."""
         return self.start(*argv, **options).until_gone()
 
     def shell(self, script, *args, **options):
@@ -301,7 +303,7 @@ class Agent:
                 del self.jobs[job.number]
 
     def end(self, code=0):
-        """The connection ends as it should; returns what the agent said on stderr."""
+        """Ends the connection in the regular way. Returns the agent's stderr."""
         self.stop.set()
         self.process.stdin.close()
         return self.await_end(code)

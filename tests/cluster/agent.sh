@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Commands that an agent runs: what they get, what is known of their ends, and that
-# nothing of the way there is left in the container.
+# Commands that an agent runs: their surroundings, their ends, and that the bootstrap of the
+# agent leaves nothing in the container.
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh"
 
@@ -27,7 +27,7 @@ workdir = /no/such/directory
 container = bare
 agent_path = /agent/hooksfs-agent
 [debian]
-pod = places
+pod = kinds
 container = debian
 [small]
 max_output = 64K
@@ -37,7 +37,7 @@ allow = cat
 max_running = 1
 CONF
 
-# What a conversation of $1 with the request $2 ends with: `end`, or an errno.
+# Prints how a conversation of $1 with the request $2 ends: `end`, or an errno.
 converse() {
     PYTHONPATH=$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 py "$M/$1" "$2" "${3:-/dev/null}" <<'PYTHON'
 import sys
@@ -95,7 +95,7 @@ test_what_cannot_be_executed() {
     is "$(converse sidecar nope)" ENOENT
     is "$(converse sidecar /etc/passwd)" EACCES
     is "$(converse nowhere true)" EACCES
-    # A name that a client cannot have, as it would be taken for a variable's.
+    # A client cannot have a command with such a name: env would take it for a variable.
     ask "$M/with-env" "./x=1 evil"
     like "$(status with-env)" '127 unstarted *./x=1*'
 }
@@ -111,15 +111,15 @@ test_the_environment_reaches_the_command() {
     is "$(stdout with-env)" "good morning,from the daemon,a  b,/hooks"
     ask "$M/with-env" "GREETING=hi PATH=/nowhere:/bin sh -c 'echo \"\$GREETING \$PATH\"'"
     is "$(stdout with-env)" "hi /nowhere:/bin"
-    # It is the command's PATH that the command is looked for with.
+    # The command is looked for in its own PATH.
     ask "$M/with-env" "PATH=/nowhere sh -c true"
     like "$(status with-env)" '127 unstarted *'
-    # Nothing of this machine's environment comes along.
+    # No variable of this machine's environment reaches the command.
     ask "$M/sidecar" "sh -c 'echo \"\$KUBECONFIG\$CLUSTER_DIR\$HOOKSFS\"'"
     is "$(stdout sidecar)" ""
 }
 
-# This machine sees the processes of its containers, too.
+# This machine sees the processes of its containers too.
 test_the_environment_is_in_nobodys_argument_list() {
     ask "$M/sidecar" "SECRET=hush-hush-hush sh -c 'echo begun; exec sleep 60'"
     is "$(head -n 1 "$M/sidecar/stdout")" begun
@@ -184,7 +184,7 @@ test_stdin_and_stdout_stream() {
     PYTHONPATH=$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 py "$M/sidecar" <<'PYTHON'
 import sys
 from calls import *
-# A line at a time, there and back.
+# Lines go there and back, one at a time.
 os.chdir(sys.argv[1])
 os.mkdir("lines")
 request = os.open("lines/request", os.O_WRONLY)
@@ -268,7 +268,7 @@ test_a_command_has_three_descriptors() {
     is "$(stdout sidecar)" "" "other descriptors"
     ask "$M/sidecar" "sh -c 'eval : \"<&0\" && echo seen'"
     is "$(stdout sidecar)" seen
-    # Nor can it look into the agents, although it is the same user.
+    # It cannot look into the agents either, although it is the same user.
     ask "$M/sidecar" "sh -c 'for p in /proc/[0-9]*; do tr \\\\0 \" \" <\$p/cmdline | grep -q \"^/[^ ]* --serve\" && echo an agent && readlink \$p/fd/*; done'"
     like "$(stdout sidecar)" "an agent*" "the agents are not seen"
     is "$(stdout sidecar | sort -u)" "an agent" "what it sees of them"
@@ -293,7 +293,7 @@ test_arguments_of_any_bytes() {
     is "$line" "$(printf "<a b><><\$x><it's><;|&><two\nlines><\xff\xfe>" | od -An -c | tr -d ' \n')"
 }
 
-# One of the most that a request can have.
+# A request with as many arguments as it can have.
 test_a_command_line_of_120_kib() {
     local word
     word=$(head -c 122880 /dev/zero | tr '\0' x)

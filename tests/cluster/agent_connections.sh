@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The connections to agents: when they are opened, which job goes over which, and what
-# happens while the API is away, while nothing comes, and when the place changes.
+# The connections to agents: when they are opened, how jobs are spread over them; and the
+# daemon while the API is away, while no byte comes, and when the container changes.
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh"
 
@@ -35,10 +35,10 @@ PYTHON
 test_jobs_are_spread() {
     inside <<'PYTHON'
 def loads():
-    """How many jobs each agent has, in order."""
+    """The number of jobs of each agent, sorted."""
     count = dict.fromkeys(agents(), 0)
     for pid in jobs():
-        with contextlib.suppress(OSError):  # it has just ended
+        with contextlib.suppress(OSError):  # the process has just ended
             ancestor = pid
             while ancestor not in count:
                 ancestor = parent(ancestor)
@@ -50,7 +50,7 @@ with Daemon(folder, HEAD + "[sidecar]\nconnections = 3\n") as daemon:
     connected(daemon, 3)
     fds = [start(sandbox, b"sleep 7351\n") for _ in range(9)]
     eventually(lambda: loads() == [3, 3, 3], f"{loads()}")
-    # What was spread unevenly by the ends of jobs is made even by new ones.
+    # Jobs that end leave the connections unevenly loaded; new jobs make the load even.
     for fd in fds[:6]:
         os.close(fd)
     eventually(lambda: sum(loads()) == 3, f"{loads()}")
@@ -62,7 +62,7 @@ with Daemon(folder, HEAD + "[sidecar]\nconnections = 3\n") as daemon:
 PYTHON
 }
 
-# away FAULT... : the API is so when the daemon starts; jobs wait for its return.
+# away FAULT... : the API has this fault when the daemon starts, and jobs wait until it works.
 away() {
     inside "$@" <<'PYTHON'
 fault(*sys.argv[2:])
@@ -78,7 +78,7 @@ with Daemon(folder, HEAD + "[sidecar]\n[brief]\ntimeout = 1500ms\n") as daemon:
     assert 1.4 < took < allowed(2), took
     assert said.startswith("125 unreachable "), said
     print(said)
-    # In kubectl's words, if it had any.
+    # The reason is in kubectl's words, if it wrote any.
     wanted = {"refuse": "refused", "403": "forbidden", "hang": "no connection"}[sys.argv[2]]
     assert wanted in said, said
     time.sleep(3)
@@ -90,7 +90,7 @@ with Daemon(folder, HEAD + "[sidecar]\n[brief]\ntimeout = 1500ms\n") as daemon:
     assert converse(sandbox, b"test -e /tmp/it-ran") == (b"", "EIO"), "it ran after its time"
     os.close(fd)
     works(brief)
-    # And when it goes away later, nothing notices.
+    # When the API goes away later, no job notices.
     connected(daemon, 4)
     fault(*sys.argv[2:])
     for _ in range(10):
@@ -111,14 +111,14 @@ test_an_api_that_does_not_answer() {
     away hang
 }
 
-# While it is away the daemon asks less and less often, and hurries for a job.
+# While the API is away the daemon tries less and less often, and hurries for a job.
 test_pauses_grow() {
     inside <<'PYTHON'
 fault("403", "exec")
 before = execs()
 with Daemon(folder, HEAD + "[sidecar]\nconnections = 1\n") as daemon:
     time.sleep(7)
-    # After 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s, or later; each may be two requests.
+    # After 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s, or later; each attempt may be two requests.
     tried = execs() - before
     assert 4 <= tried <= 14, tried
     assert daemon.text().count("connection 1 of 1") == 1, "the log says it each time"
@@ -155,7 +155,7 @@ with Daemon(folder, HEAD + "[sidecar]\n[patient]\ntimeout = 300s\n") as daemon:
 
     side_by_side(notices, container_notices)
     print(seen)
-    # What came last may have come up to a beat before the freeze.
+    # The last bytes may have come up to a beat before the freeze.
     assert all(9 < took < allowed(16) for took in seen.values()), seen
     fault("none")
     began = time.monotonic()
@@ -165,7 +165,8 @@ with Daemon(folder, HEAD + "[sidecar]\n[patient]\ntimeout = 300s\n") as daemon:
 PYTHON
 }
 
-# A command that is silent for long has not broken. It runs while other tests do.
+# A command that is silent for long does not break the connection. This runs beside other
+# tests.
 silent_command() {
     { echo 'from inside import *'; cat; } <<'PYTHON' >"$T/silent.py"
 with Daemon(folder, HEAD + "[sidecar]\ncontainer = second\n") as daemon:
@@ -187,7 +188,7 @@ test_a_silent_command() {
     is "$(cat "$T/silent.code")" 0
 }
 
-test_a_new_place() {
+test_another_container() {
     inside <<'PYTHON'
 def where(sandbox):
     return converse(sandbox, b"cat /tmp/where")
@@ -200,13 +201,13 @@ with Daemon(folder, config + "[other]\ncontainer = second\nconnections = 1\n") a
     converse(sandbox, b"sh -c 'echo first >/tmp/where'")
     converse(daemon.mount + "/other", b"sh -c 'echo second >/tmp/where'")
     reload(daemon, config)
-    # A change of something else is none of the connections' business.
+    # The connections stay when other keys change.
     old = agents()
     reload(daemon, config + "max_output = 1M\ntimeout = 50s\nmax_running = 2\n")
     assert where(sandbox) == (b"first\n", "none")
     assert agents() == old
     eventually(lambda: not agents("my-pod", "second"), "those of a removed sandbox stay")
-    # Two that run, and one that waits for its turn.
+    # Two jobs run, and one is queued.
     running = [start(sandbox, b"sh -c 'cat; cat /tmp/where'\nhello ") for _ in range(2)]
     queued = start(sandbox, b"cat /tmp/where\n", os.O_NONBLOCK)
     reload(daemon, other)
@@ -218,12 +219,12 @@ with Daemon(folder, config + "[other]\ncontainer = second\nconnections = 1\n") a
         assert read_all(fd) == (b"hello you\nfirst\n", "none")
         os.close(fd)
     os.set_blocking(queued, True)
-    # It was accepted for the old place.
+    # This job was accepted for the old container.
     assert read_all(queued) == (b"first\n", "none")
     os.close(queued)
     within(5, lambda: not agents(), "the old agents stay", time.monotonic())
     assert len(agents("my-pod", "second")) == 2
-    # Without an agent, and with one again.
+    # First without an agent, then with an agent again.
     reload(daemon, other + "agent = no\n")
     within(5, lambda: not agents("my-pod", "second"), "they stay", time.monotonic())
     assert where(sandbox) == (b"second\n", "none") and not clients(daemon)
@@ -233,7 +234,7 @@ with Daemon(folder, config + "[other]\ncontainer = second\nconnections = 1\n") a
 PYTHON
 }
 
-# The daemon says in its log what it has, and nothing secret.
+# The log names the connections, and contains no secret.
 test_the_log() {
     inside <<'PYTHON'
 with Daemon(folder, HEAD + "[sidecar]\nconnections = 1\n") as daemon:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Many callers over few connections: each answer is its own question's, one reader
-# who stalls holds up nobody, and nothing grows beyond its window.
+# Many callers over few connections: each caller gets its own answer, a reader who stalls
+# holds up no other caller, and no buffer grows beyond its window.
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh"
 
@@ -51,7 +51,7 @@ with Daemon(folder, HEAD + "connections = 2\n[sidecar]\n") as daemon:
         for pid in [stack.enter_context(child(callers, process)) for process in range(PROCESSES)]:
             wait_for(pid)
     took = time.monotonic() - began
-    # One left behind would be here for ever, so this need not hurry.
+    # A process that was left behind would stay for ever: there is no hurry.
     eventually(is_idle, f"left in the container: {inside()}")
     assert agents() == serving and len(serving) == 2, "a connection was opened again"
     check_used(daemon.pid, before)
@@ -59,7 +59,7 @@ with Daemon(folder, HEAD + "connections = 2\n[sidecar]\n") as daemon:
 PYTHON
 }
 
-# 63 callers with and without a 64th who has stopped to read, all over one connection.
+# 63 callers over one connection: alone, and beside a 64th caller who has stopped reading.
 test_a_stalled_reader_holds_up_nobody() {
     inside <<'PYTHON'
 CALLERS, CALLS = 63, 10
@@ -83,28 +83,28 @@ with Daemon(folder, HEAD + "connections = 1\n[sidecar]\n") as daemon:
     alone, beside = [], []
     for _ in range(3):
         alone.append(measure())
-        # Its windows are full: the command can write no more.
+        # The windows are full: the command cannot write any more.
         stalled = start(sandbox, b"cat /dev/zero\n")
         assert os.read(stalled, 100)
         time.sleep(0.3)
         beside.append(measure())
-        assert os.read(stalled, 1 << 20)  # it was there all the time
+        assert os.read(stalled, 1 << 20)  # the bytes were there all the time
         os.close(stalled)
     ratio = min(beside) / min(alone)
-    # A sanitized one is not measured: other tests run beside it.
+    # A sanitized daemon is not measured: other tests run beside it.
     assert ratio < (4 if is_sanitized(daemon.pid) else 1.6), f"{min(alone):.2f} s without a stalled reader, {min(beside):.2f} s with one"
     eventually(is_idle, f"left in the container: {inside()}")
     os.write(3, f"# {ratio:.2f} times as long as without\n".encode())
 PYTHON
 }
 
-# The same the other way round: commands that do not read.
+# The same in the other direction: commands that do not read.
 test_a_command_that_does_not_read_holds_up_nobody() {
     inside <<'PYTHON'
 with Daemon(folder, HEAD + "connections = 1\n[sidecar]\n") as daemon:
     sandbox = daemon.mount + "/sidecar"
     connected(daemon)
-    # More than all the buffers on its way.
+    # More bytes than all buffers on the way can hold.
     stuck = start(sandbox, b"sleep 7332\n", os.O_NONBLOCK)
     sent, moved = 0, time.monotonic()
     while time.monotonic() - moved < 1 and sent < 64 << 20:
@@ -148,7 +148,7 @@ with Daemon(folder, HEAD + "connections = 1\n[sidecar]\ntimeout = 200s\n") as da
     os.close(fd)
     assert (count, last[-5:]) == (size, b"last\n"), (count, last[-5:])
     grown = {name: kib(pid, "VmHWM") - before[name] for name, pid in watched.items()}
-    # 1 MiB is the window, 1 MiB what waits for the reader; and buffers grow by doubling.
+    # 1 MiB is the window, and 1 MiB waits for the reader; and buffers grow by doubling.
     assert grown["the agent"] < 4096, grown
     assert grown["the daemon"] < 8192 or is_sanitized(daemon.pid), grown
     eventually(is_idle, f"left in the container: {inside()}")

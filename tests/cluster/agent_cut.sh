@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The connections to the agents broken at random moments, $CUTS of them, while 16
-# callers are at work: a success is one, no command runs twice, and none lives on.
-# $CUT_SEED makes the moments the same again.
+# Breaks the connections to the agents at $CUTS random moments, while 16 callers are at
+# work: each reported success is true, no command runs twice, and no command lives on.
+# $CUT_SEED repeats the same moments.
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh"
 
@@ -19,9 +19,9 @@ stop = threading.Event()
 tally = collections.Counter()
 succeeded, started, ends = [], set(), {}
 
-# Each command says at its start and at its end that it was there.
+# Each command leaves a mark when it starts, and another when it ends.
 COMMAND = "sh -c 'echo $0 >>/tmp/begun; {work}; echo $0 >>/tmp/ended; echo done $0' {id}\n"
-# One that never ends, with two more that are out of its process group.
+# A command that never ends, with two processes outside of its process group.
 HANGER = "sh -c 'echo $0 >>/tmp/begun; setsid sleep 7331 & setsid -w sleep 7331 & sleep 7331' {id}\n"
 
 
@@ -71,7 +71,7 @@ def caller(number):
 
 
 def cut(number):
-    """One of the ways in which a connection breaks; returns what it was."""
+    """Breaks connections in one of several ways. Returns the name of the way."""
     if number % 5 == 4:
         for pid in clients(daemon)[: chance.randrange(1, 3)]:
             with contextlib.suppress(ProcessLookupError):
@@ -87,13 +87,13 @@ def cut_them():
         for number in range(int(cuts)):
             time.sleep(chance.random() * 0.25)
             if number == int(cuts) - 1:
-                stop.set()  # so that none begins after the last
+                stop.set()  # so that no call begins after the last cut
             tally[cut(number)] += 1
             slowest.append(retry(sandbox))
             assert slowest[-1] < allowed(2), f"calls worked again after {slowest[-1]:.2f} s"
     finally:
         stop.set()
-        fault("cut-now")  # those that hang
+        fault("cut-now")  # streams that hang
 
 
 slowest = []
@@ -120,7 +120,7 @@ with Daemon(folder, config) as daemon:
     false = [name for name in succeeded if not ended[name]]
     assert not false, f"successes of commands that did not end: {false}"
     assert tally["successes"] > 2 * int(cuts) and tally["breaks"] > int(cuts), tally
-    # Among those that were broken some had begun, or the cuts hit nothing.
+    # Some of the commands that were cut had begun; otherwise the cuts hit nothing.
     assert set(begun) - set(ended), "no command was cut off"
     check_used(daemon.pid, before)
     os.write(3, f"# {cuts} cuts: {dict(tally)}, {len(begun)} begun, {len(ended)} ended, "

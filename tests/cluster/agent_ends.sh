@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The ends that an agent promises: what is cancelled, runs out of time or loses its
-# connection is dead in the container, with everything that it started.
+# The ends that an agent promises: when a job is cancelled, runs out of time or loses its
+# connection, every process that it started in the container is dead.
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh"
 
 cat >"$T/ends.py" <<'PYTHON'
 from inside import *
 
-MARK = "7341"  # of every process that must not live on
+MARK = "7341"  # in the command line of each process that must not live on
 
-# Commands that do not want to end. Each says "up" when it is ready.
+# Commands that try not to end. Each prints "up" when it is ready.
 STUBBORN = {
     "one that does as it is told": "sh -c 'echo up; exec sleep 7341'",
     "one that ignores SIGTERM": "sh -c 'trap \"\" TERM; echo up; sleep 7341; sleep 7341'",
@@ -40,7 +40,7 @@ def cancel(slot):
 
 
 def begin(sandbox, command):
-    """A conversation with one of them, which is ready."""
+    """Starts a conversation with one of these commands, and waits until it is ready."""
     fd = start(sandbox, command.encode() + b"\n", 0)
     assert os.read(fd, 100) == b"up\n"
     assert marked(), "nothing runs"
@@ -55,7 +55,7 @@ def all_are_gone(began, seconds=PROMISE):
     within(seconds, lambda: not marked(), "everything that the jobs started is gone", began)
 PYTHON
 
-# As inside, with the above.
+# Like inside, with the functions above.
 ends() {
     { echo 'from ends import *'; cat; } | inside
 }
@@ -88,7 +88,7 @@ with Daemon(folder, HEAD + "[sidecar]\n") as daemon:
         slots.append(f"{sandbox}/{number}")
         os.mkdir(slots[-1])
         ask(slots[-1], f"--timeout=5s {command}".encode())
-    began = time.monotonic()  # of the last
+    began = time.monotonic()  # the last job
     for slot, name in zip(slots, STUBBORN):
         with open(slot + "/stdout", "rb", buffering=0) as stdout:
             assert stdout.read(100) == b"up\n", name
@@ -121,7 +121,7 @@ with Daemon(folder, HEAD + "[sidecar]\n") as daemon:
 PYTHON
 }
 
-# SIGTERM comes first, and there is time to heed it.
+# SIGTERM comes first, and the command has time to obey.
 test_last_words() {
     ends <<'PYTHON'
 with Daemon(folder, HEAD + "[sidecar]\nkill_grace = 5s\n") as daemon:
@@ -134,7 +134,7 @@ with Daemon(folder, HEAD + "[sidecar]\nkill_grace = 5s\n") as daemon:
 PYTHON
 }
 
-# A job that ended by itself may leave somebody behind, as it may in mode direct.
+# A job that ends by itself may leave a process behind, as in mode direct.
 test_what_a_job_leaves_behind_lives_on() {
     ends <<'PYTHON'
 with Daemon(folder, HEAD + "[sidecar]\n") as daemon:
@@ -148,7 +148,7 @@ with Daemon(folder, HEAD + "[sidecar]\n") as daemon:
     in_time(2, began, "nobody waits for who is left behind")
     time.sleep(PROMISE + 0.5)
     assert len(marked()) == 3, marked()
-    # Nor does the end of the connection hurt it.
+    # The end of the connection does not kill it either.
     os.kill(clients(daemon)[0], signal.SIGKILL)
     os.kill(clients(daemon)[-1], signal.SIGKILL)
     retry(sandbox)
@@ -228,7 +228,7 @@ with Daemon(folder, HEAD + "[sidecar]\n") as daemon:
 PYTHON
 }
 
-# Only the jobs of one of them break.
+# One of two connections breaks: only its jobs do.
 test_the_agent_killed() {
     ends <<'PYTHON'
 with Daemon(folder, HEAD + "[sidecar]\n") as daemon:
@@ -249,7 +249,7 @@ with Daemon(folder, HEAD + "[sidecar]\n") as daemon:
         time.sleep(0.02)
     assert broken == len(fds) // 2, broken
     in_time(0.7, began, "the jobs are told at once")
-    assert converse(sandbox, b"echo works") == (b"works\n", "none")  # by the other
+    assert converse(sandbox, b"echo works") == (b"works\n", "none")  # over the other connection
     time.sleep(PROMISE)
     eventually(lambda: len(agents()) == 2, "it is not replaced")
     assert marked(), "the other's jobs are gone as well"

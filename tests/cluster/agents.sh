@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# For the tests of agents: the cluster, with the agent on a volume of some of its
-# containers, and inside.py. Sourced, with more options of `up`.
+# For the tests of agents: a cluster in which some containers have the agent on a volume, and
+# inside.py. To be sourced, with further options of `up`.
 # shellcheck shell=bash
 
 : "${HOOKSFS_AGENT:?set it to the hooksfs-agent that is to be on the volume}"
@@ -8,8 +8,8 @@
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh" --agent "$HOOKSFS_AGENT" "$@"
 
-# inside ARGUMENT...: the program on stdin, after `from inside import *`. `folder` is a
-# new one, for a daemon of its own; the arguments are sys.argv[2:].
+# inside ARGUMENT...: runs the Python program on stdin, after `from inside import *`. `folder`
+# is a new folder, for a daemon of its own; the arguments are sys.argv[2:].
 inside() {
     rm -rf "$T/served"
     mkdir "$T/served"

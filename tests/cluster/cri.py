@@ -84,8 +84,8 @@ def sandbox_config(namespace: str, pod: str):
                 namespace_options=namespaces())))
 
 
-def container_config(place: Path, name: str, image: str, options: list[str]):
-    """PLACE is where `node` has mounted the container's volumes."""
+def container_config(volumes: Path, name: str, image: str, options: list[str]):
+    """VOLUMES is the directory in which `node` has mounted the volumes of the container."""
     context = cri.LinuxContainerSecurityContext(namespace_options=namespaces())
     config = cri.ContainerConfig(
         metadata=cri.ContainerMetadata(name=name), image=image_spec(image))
@@ -100,7 +100,7 @@ def container_config(place: Path, name: str, image: str, options: list[str]):
             config.envs.add(key=variable, value=value)
         elif key == "volume":
             path, *flags = value.split(":")
-            config.mounts.add(container_path=path, host_path=f"{place}{path}",
+            config.mounts.add(container_path=path, host_path=f"{volumes}{path}",
                               readonly="ro" in flags)
         elif key == "agent":
             config.mounts.add(container_path="/agent", host_path=str(DIR / "agent"),

@@ -66,7 +66,7 @@ test_thirty_slots() {
     crowd slot sidecar 30
 }
 
-# Those that wait are not hurried by their time limit, which counts from the start.
+# A job that waits does not run out of time: its time limit counts from the start.
 test_more_callers_than_may_run() {
     crowd conversation narrow 12
 }

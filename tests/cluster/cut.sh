@@ -3,11 +3,11 @@
 # The connection to the pod cut while the command runs, with every kubectl that
 # this machine has, for slots and for conversations.
 #
-# Where kubectl gives any sign of it, by its exit code or a word on stderr, the
-# status must be `unreachable` and a conversation's last read must fail. Where
-# it gives none, nothing can be known outside of the pod: hooksfs(5) warns of
-# just that; over WebSocket, a kubectl has to give one. So that each run is held against what its own kubectl said, kubectl
-# is started through a script that takes it down.
+# If kubectl gives any sign of the cut, by its exit code or a word on stderr, the status must
+# be `unreachable` and the last read of a conversation must fail. If it gives no sign,
+# nobody outside of the pod can know of the cut: hooksfs(5) warns of just that. Over
+# WebSocket kubectl has to give a sign. kubectl is started through a script that records
+# its exit code and stderr, so that each run is compared with its own kubectl.
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/cluster/kubectls.sh
@@ -33,14 +33,14 @@ write_config() {
             "$name" "$T/$name"
     done
 }
-# Not through a pipe: in its subshell the daemon would be nobody's to end.
+# Not through a pipe: nobody could end a daemon that was started in a subshell.
 mount_with < <(write_config) || exit 1
 
 a_stream_is_open() {
     [[ $(fault status) =~ streams=[1-9] ]]
 }
 
-# What a conversation of $1 with the command $2 ends with: `end`, or an errno.
+# Prints how a conversation of $1 with the command $2 ends: `end`, or an errno.
 converse() {
     /usr/bin/python3 - "$M/$1/call" "$2" <<'PYTHON'
 import errno, os, sys

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The API server's part in `kubectl exec`: TLS, a token, and byte copying.
+"""Plays the API server in `kubectl exec`: TLS, a token, and byte copying.
 
 Pods and containers are those of DIR/pods.json.  An exec request becomes a
 CRI Exec call; its answer is the address of containerd's streaming server,
@@ -61,7 +61,7 @@ class Refusal(Exception):
 
 
 class Hangup(Exception):
-    """The connection is to be broken in the given way."""
+    """Asks for the connection to be broken in the given way."""
 
     def __init__(self, how: str) -> None:
         self.how = how
@@ -83,7 +83,7 @@ class Request:
 
 @dataclass
 class Fault:
-    """What goes wrong now: see README.md for the modes."""
+    """The fault that is in force: see README.md for the modes."""
     mode: str = "none"
     step: str = ""
     limit: int = 0
@@ -161,11 +161,11 @@ class Copy:
     source: asyncio.Transport
     target: asyncio.StreamWriter
     over: asyncio.Future
-    limit: int | None  # so many bytes, and then it is cut
+    limit: int | None  # the tunnel is cut after so many bytes
     held: list[bytes] | None = None
 
     def take(self, data: bytes) -> None:
-        """b"": the end."""
+        """Takes bytes; b"" is the end."""
         if self.held is not None:
             self.held.append(data)
         elif data and self.front.fault.hits("freeze", ""):
@@ -353,7 +353,7 @@ class Front:
             if over.done():
                 head.cancel()
             else:
-                # Only what the container says is counted.
+                # Only bytes from the container are counted.
                 writer.write(head.result())
                 await self.copy(up_reader, up_writer, writer, over,
                                 self.fault.limit if self.fault.mode == "cut-after" else None)
@@ -364,7 +364,7 @@ class Front:
             raise Hangup(how)
 
     async def copy(self, reader, writer, to_writer, over, limit: int | None) -> None:
-        """What comes from READER, whose other half is WRITER, goes to TO_WRITER from now on."""
+        """From now on bytes from READER, whose other half is WRITER, go to TO_WRITER."""
         source, target = (each.transport.get_protocol() for each in (writer, to_writer))
         target.feeder = writer.transport
         source.hand_on = Copy(self, writer.transport, to_writer, over, limit).take

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of agents have in common, on top of calls.py: what runs in a
-container, the cluster's faults, and daemons whose sandboxes have agents."""
+"""Functions for the tests of agents, on top of calls.py: the processes of a container, the
+cluster's faults, and daemons whose sandboxes have agents."""
 
 import socket
 
@@ -18,11 +18,11 @@ timeout = 60s
 kill_grace = 300ms
 """
 GRACE = 0.3  # kill_grace
-PROMISE = GRACE + 1  # then nothing is left of a job that was ended
+PROMISE = GRACE + 1  # by then no process is left of a job that was ended
 
 
 def fault(*words):
-    """Returns what the cluster's front says."""
+    """Returns the answer of the cluster's front."""
     with socket.socket(socket.AF_UNIX) as control:
         control.connect(f"{cluster}/control.sock")
         control.sendall(f"{' '.join(words)}\n".encode())
@@ -32,7 +32,7 @@ def fault(*words):
 
 
 def execs():
-    """How many clients have come to the front so far."""
+    """The number of clients that have come to the front so far."""
     return int(re.search(r"execs=(\d+)", fault("status")).group(1))
 
 
@@ -48,15 +48,15 @@ def namespace(pod, container):
 
 
 def inside(pod="my-pod", container="hooks"):
-    """{pid: command line} of what runs in a container, without its first process, as
-    this machine numbers it."""
+    """{pid: command line} of the processes in a container, without its first process. The
+    pids are those of this machine."""
     wanted, found = namespace(pod, container), {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/{pid}/ns/pid") == wanted:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
                     line = file.read().replace(b"\0", b" ").decode(errors="replace")
-                if line and "sleep 2147483647" not in line:  # what has no line is a zombie
+                if line and "sleep 2147483647" not in line:  # a zombie has no command line
                     found[int(pid)] = line
     return found
 
@@ -67,7 +67,7 @@ def parent(pid):
 
 
 def is_alive(pid):
-    """Not there, and not a zombie that nobody has asked for."""
+    """Is the process there, and not a zombie?"""
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
@@ -75,10 +75,10 @@ def is_alive(pid):
         return False
 
 
-def agents(*place):
-    """The agents themselves, without the processes that they have for their jobs, and
-    those that such processes have become when their agent died, as long as they last."""
-    serving = [pid for pid, line in inside(*place).items() if is_agent(line)]
+def agents(*container):
+    """The agents, without their supervisors. A supervisor whose agent has died is found too,
+    as long as it lasts."""
+    serving = [pid for pid, line in inside(*container).items() if is_agent(line)]
     found = []
     for pid in serving:
         with contextlib.suppress(OSError):
@@ -91,18 +91,18 @@ def is_agent(line):
     return " --serve" in line and " sh -c " not in f" {line}"
 
 
-def jobs(*place):
-    """What runs in a container and is no agent's."""
-    return {pid: line for pid, line in inside(*place).items() if not is_agent(line)}
+def jobs(*container):
+    """The processes in a container that are neither agents nor supervisors."""
+    return {pid: line for pid, line in inside(*container).items() if not is_agent(line)}
 
 
-def is_idle(*place):
-    """Nothing but agents, each of which is alone."""
-    return len(inside(*place)) == len(agents(*place))
+def is_idle(*container):
+    """Are there only agents, and no supervisors?"""
+    return len(inside(*container)) == len(agents(*container))
 
 
 def clients(daemon):
-    """The daemon's kubectls."""
+    """The kubectl processes of the daemon."""
     return children(daemon.pid, "kubectl")
 
 
@@ -124,8 +124,8 @@ def name_of(pid):
 
 
 def allowed(seconds):
-    """With the time that it takes to look, and longer where others keep the processors
-    busy: then everybody waits for their turn."""
+    """SECONDS, with the time that it takes to look added, and more on a busy machine, where
+    each process waits for a processor."""
     waiting = os.getloadavg()[0] - os.cpu_count()
     return seconds + 0.3 + max(0, waiting) * 0.2
 
@@ -136,7 +136,7 @@ def in_time(seconds, began, what):
 
 
 def within(seconds, predicate, what, began):
-    """predicate() is true before so many SECONDS have passed since BEGAN."""
+    """Waits until predicate() is true, which must be before SECONDS have passed since BEGAN."""
     eventually(predicate, what, 30)
     in_time(seconds, began, what)
 
@@ -145,7 +145,7 @@ def within(seconds, predicate, what, began):
 
 
 def retry(directory, request=b"echo works"):
-    """Calls until a call works; returns how long that took."""
+    """Calls until a call works. Returns the time that this took."""
     began = time.monotonic()
     while converse(directory, request) != (b"works\n", "none"):
         assert time.monotonic() - began < 30, "calls do not work again"
@@ -161,6 +161,6 @@ def reload(daemon, config):
 
 
 def connected(daemon, count=1):
-    """Waits until the log has told of COUNT connections in all."""
+    """Waits until the log has COUNT lines about an open connection."""
     eventually(lambda: len(re.findall(r"connection \d+ of \d+ to the agent is open", daemon.text())) >= count,
                f"fewer than {count} connections are open")

@@ -88,7 +88,7 @@ test_stderr_keeps_what_the_command_wrote() {
     ask "$M/sidecar" "sh -c 'echo one >&2; echo two >&2; exit 4'"
     is "$(stderr sidecar)" $'one\ntwo'
     is "$(stat -c %s "$M/sidecar/stderr")" 8 size
-    # The command says what kubectl says: only kubectl's own is taken away.
+    # The command writes the same line as kubectl: only kubectl's own line is removed.
     ask "$M/sidecar" "sh -c 'echo command terminated with exit code 7 >&2; exit 7'"
     is "$(stderr sidecar)" "command terminated with exit code 7"
     is "$(status sidecar)" "7 exited"
@@ -259,8 +259,8 @@ test_a_connection_cut_before_the_command_runs() {
     fault none
 }
 
-# kubectl says nothing and ends with 0 (see hooksfs(5)). Should a kubectl do
-# better, so must the status: this test then asks to be made stricter.
+# kubectl writes nothing and ends with 0 (see hooksfs(5)). If a newer kubectl reports the
+# cut, the status must too: this test then fails, and has to be made stricter.
 test_a_connection_cut_in_mid_stream_is_the_known_hole() {
     local what
     ask "$M/patient" "sh -c 'echo begun; sleep 300'"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Finds every kubectl of this machine: those called kubectl, or kubectl.VERSION,
-# on PATH and beside the one on PATH. path_of has their paths, by version. In a script
-# with the option --websocket, only those that speak it. Sourced.
+# Finds every kubectl of this machine: each file called kubectl or kubectl.VERSION that is on
+# PATH, or beside the kubectl on PATH. path_of has their paths, by version. In a script with
+# the option --websocket, it finds only each kubectl that speaks WebSocket. To be sourced.
 # shellcheck shell=bash
 
 find_kubectls() {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# For the tests against the test cluster: what tests/lib.sh gives, and a cluster
-# that goes when the script ends. Sourced with the options of `up`.
+# For the tests with the test cluster: tests/lib.sh, and a cluster that is taken down when
+# the script ends. To be sourced, with the options of `up`.
 # shellcheck shell=bash
 
 # shellcheck source=tests/lib.sh
@@ -25,12 +25,12 @@ fault() {
     "$TESTS/cluster/fault" -d "$T/cluster" "$@"
 }
 
-# What runs in the container, without its first process.
+# Lists the processes in the container, without its first process.
 processes_in() {
     "$TESTS/cluster/ps" "$T/cluster" "$@" | awk '{ $1 = $2 = ""; print }' | grep -v 'sleep 2147483647'
 }
 
-# The three results, once there is an outcome.
+# Waits for the outcome, and prints the three results.
 status() {
     cat "$M/$1/status"
 }
@@ -41,7 +41,7 @@ stderr() {
     cat "$M/$1/stderr"
 }
 
-# Descriptors, and resident memory in KiB, of the daemon.
+# Prints the daemon's number of descriptors, and its resident memory in KiB.
 descriptors() {
     find "/proc/$daemon_pid/fd" -mindepth 1 | wc -l
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The client's end of SPDY/3.1, as far as the exec of Kubernetes uses it: four streams
-that the client opens, and no flow control (neither kubectl nor containerd has it)."""
+"""The client's end of SPDY/3.1, as far as Kubernetes uses it for exec: four streams that the
+client opens, and no flow control (neither kubectl nor containerd has any)."""
 
 import asyncio
 import struct
@@ -61,7 +61,7 @@ class Spdy:
             raise Refused(head + await self.reader.read())
 
     def open(self, kind: str) -> int:
-        """Opens a stream with the header streamtype: KIND; its number."""
+        """Opens a stream with the header streamtype: KIND. Returns its number."""
         number, self.next_stream = self.next_stream, self.next_stream + 2
         block = struct.pack(">I", 1) + with_length(b"streamtype") + with_length(kind.encode())
         packed = self.deflate.compress(block) + self.deflate.flush(zlib.Z_SYNC_FLUSH)
@@ -76,7 +76,7 @@ class Spdy:
             await self.writer.drain()
 
     async def next(self) -> tuple[str, int, bytes]:
-        """The next event: `open`, `data` or `end` with a stream's number, or `closed`."""
+        """Returns the next event: `open`, `data` or `end` with a stream's number, or `closed`."""
         while True:
             try:
                 first, second = struct.unpack(">II", await self.reader.readexactly(8))

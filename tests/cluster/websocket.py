@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol v5.channel.k8s.io on a WebSocket (RFC 6455), translated into SPDY/3.1
-for a runtime that has no other: what an API server does since Kubernetes 1.30."""
+"""Translates the protocol v5.channel.k8s.io on a WebSocket (RFC 6455) into SPDY/3.1, for a
+runtime that has no other protocol, as an API server does since Kubernetes 1.30."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ class Closed(Exception):
 
 
 class WebSocket:
-    """The server's end. What a client sends is masked, what a server sends is not."""
+    """The server's end. Messages of a client are masked, messages of a server are not."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -41,7 +41,7 @@ class WebSocket:
         await self.writer.drain()
 
     async def receive(self) -> bytes:
-        """The next message; answers pings meanwhile."""
+        """Returns the next message, and answers pings meanwhile."""
         message = b""
         while True:
             is_last, opcode, data = await self._frame()
@@ -92,7 +92,7 @@ class Translator:
         self.channel_of = {stream: channel for channel, stream in self.stream_of.items()}
 
     async def run(self) -> None:
-        """Returns when one side has ended."""
+        """Copies until one side has ended."""
         waiting = set(self.channel_of)
         while waiting:
             event, stream, _ = await self.runtime.next()
@@ -118,7 +118,7 @@ class Translator:
             pass
 
     async def copy_out(self) -> None:
-        """The status is the last that the runtime says, and is one JSON object."""
+        """The status is the runtime's last message, and is one JSON object."""
         status = b""
         while True:
             event, stream, data = await self.runtime.next()
@@ -145,13 +145,13 @@ def is_json(text: bytes) -> bool:
 
 
 def is_wanted(header) -> bool:
-    """Whether the request whose HEADER(name) this is asks for the protocol."""
+    """Does a request ask for the protocol? HEADER(name) returns its headers."""
     offered = header("sec-websocket-protocol").replace(",", " ").split()
     return header("upgrade").lower() == "websocket" and PROTOCOL in offered
 
 
 def key_of(head: bytes) -> str:
-    """The key that the client's handshake has: its head has been found well-formed."""
+    """Returns the key of the client's handshake, whose head is well-formed."""
     for line in head.decode("latin-1").split("\r\n"):
         name, _, value = line.partition(":")
         if name.lower() == "sec-websocket-key":
@@ -160,8 +160,8 @@ def key_of(head: bytes) -> str:
 
 
 async def serve(connection: socket.socket, wanted: dict[str, bool], url) -> None:
-    """Serves one exec on CONNECTION, to which the client's request comes as it was: the
-    runtime is at URL, and WANTED says which streams there are."""
+    """Serves one exec on CONNECTION, which has the client's unchanged request. The runtime is
+    at URL, and WANTED says which streams there are."""
     reader, writer = await asyncio.open_connection(sock=connection, limit=CHUNK)
     up_reader, up_writer = await asyncio.open_connection(url.hostname, url.port, limit=CHUNK)
     try:

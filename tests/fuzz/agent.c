@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// hooksfs-agent between a daemon and supervisors that are played here: whatever
-// frames come, in whatever pieces, and whatever the supervisors say meanwhile, what
-// the agent says keeps to the protocol, no byte is lost or changed, no window
-// passed, and only what is wrong ends it with an error.
+// Fuzzes hooksfs-agent. The daemon and the supervisors are played here. With any frames, in
+// any pieces, and with any reports of the supervisors, the agent must keep to the protocol:
+// no byte is lost or changed, no window is exceeded, and the agent ends with an error only
+// after a wrong frame.
 //
-// Nothing is forked: the supervisors' ends of the pipes and sockets are kept, and
-// what happens at them is chosen by the input, one step for each turn of the loop.
+// Nothing is forked. The supervisors' ends of the pipes and sockets stay in this process, and
+// the input chooses what happens at them: one step for each turn of the loop.
 #include "fuzz.h"
 
-#include "agent_world.h"
 #include "agent.h"
+#include "agent_world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 
 extern char **environ;
 
-// --- What the daemon sends
+// --- Frames from the daemon
 
-// More than a supervisor that is there already is handed over.
+// A variable so long that its START needs a new supervisor.
 static char *long_variable(void)
 {
     static char variable[SUPERVISOR_MAX_START + 2];
@@ -60,7 +60,7 @@ static void send_stdin(struct world *world, struct world_job *job)
     AUTO(buffer_finish) struct buffer out = {0};
 
     if (job->is_stdin_ended || size > job->stdin_window) {
-        // Credit may be on its way, and then the agent has taken it for right.
+        // This is an error only if no credit of the agent is on its way.
         world->is_legal = world->is_legal && job->is_gone;
         job->is_stdin_unsure = true;
     } else
@@ -77,8 +77,8 @@ static void send_credit(struct world *world, struct world_job *job, int which)
     uint32_t count = fuzz_number16(&world->input) * 32;
     AUTO(buffer_finish) struct buffer out = {0};
 
-    // Credit for more than has been used is known to the agent alone: bytes may be
-    // on their way. What was received is certain.
+    // Only the agent knows whether the credit exceeds the window, because bytes may be on
+    // their way. Credit for the bytes that were received never does.
     if (count > job->owed[which])
         count = job->owed[which];
     job->owed[which] -= count;
@@ -130,7 +130,7 @@ static void step_daemon(struct world *world, unsigned what, struct world_job *jo
 
 // --- One input
 
-// Called by the loop before it waits: one step.
+// One step. The loop calls it before it waits.
 void world_step(struct world *world)
 {
     unsigned choice = fuzz_byte(&world->input);

@@ -14,12 +14,12 @@
 
 enum {
     PIPE_SIZE = 1 << 20,
-    FAKE_PID = 0x40000000, // higher than any
+    FAKE_PID = 0x40000000, // higher than any real process number
 };
 
 static struct world *current;
 
-// --- In place of the C library's
+// --- Functions that replace those of the C library
 
 int __real_pipe2(int ends[2], int flags);
 int __wrap_pipe2(int ends[2], int flags);
@@ -43,7 +43,7 @@ static void close_command(struct world_job *job)
     close_fd(&job->out_fds[1]);
 }
 
-// The command is played: its ends must not block.
+// Keeps an end of the command's. The command is played, so its ends must not block.
 static void keep(int fd)
 {
     FUZZ_CHECK(current->far_count < 4, "more than four");
@@ -52,7 +52,7 @@ static void keep(int fd)
     current->far[current->far_count++] = fd;
 }
 
-// stdin first, of which the command has the reading end.
+// The first pipe of a job is stdin: the command has its reading end.
 int __wrap_pipe2(int ends[2], int flags)
 {
     int result = __real_pipe2(ends, flags);
@@ -110,7 +110,7 @@ pid_t __wrap_fork(void)
     return FAKE_PID + (pid_t)++current->forked;
 }
 
-// What SUPERVISOR is sent, one message. Returns its length, or less than 1.
+// Receives one message for SUPERVISOR. Returns its length, or less than 1.
 static ssize_t hear_order(const struct world_supervisor *supervisor, char *order, size_t size,
                           int ends[3])
 {
@@ -141,7 +141,8 @@ static bool is_same(int one, int other)
            stats[0].st_ino == stats[1].st_ino;
 }
 
-// Whether SUPERVISOR, which is idle, has a START. Orders before it come too late.
+// Returns true if SUPERVISOR, which is idle, has got a START. Orders before it came too late
+// for the last job, and are ignored.
 static bool hear_start(struct world_supervisor *supervisor)
 {
     static char order[2 * SUPERVISOR_MAX_START];
@@ -166,7 +167,7 @@ static bool hear_start(struct world_supervisor *supervisor)
     return true;
 }
 
-// A START for a supervisor that is there already.
+// Sends a START to a supervisor that waits for one.
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     ssize_t result = __real_sendmsg(fd, message, flags);
@@ -179,7 +180,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
     return result;
 }
 
-// A supervisor that is killed is gone.
+// Ends the supervisor that is killed.
 int __wrap_kill(pid_t pid, int number)
 {
     struct world_supervisor *supervisor;
@@ -211,7 +212,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
     return 0;
 }
 
-// The children of this process are libFuzzer's.
+// Does nothing: the children of this process are libFuzzer's.
 void __wrap_descendants_walk(pid_t root, bool (*visit)(void *data, pid_t pid), void *data)
 {
     (void)root;
@@ -228,7 +229,7 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int count, int timeout
     result = __real_epoll_wait(fd, events, count, 0);
     if (result != 0 || timeout == 0)
         return result;
-    // Nothing more will happen by itself: time passes.
+    // No descriptor is ready: time passes.
     FUZZ_CHECK(timeout > 0 || !current->is_ended, "it waits for ever");
     if (current->is_ended)
         current->now_ms += (uint64_t)timeout;
@@ -249,7 +250,7 @@ void world_send(struct world *world, const char *bytes, size_t size)
     if (world->now_ms - world->sent_ms >= WIRE_SILENCE_MS)
         world->is_silent = true;
     world->sent_ms = world->now_ms;
-    // The pipe is large. What does not fit into it ends the connection.
+    // The pipe is large. A write that does not fit into it ends the connection.
     if (size > 0 && write(world->to_agent, bytes, size) != (ssize_t)size)
         world_end(world);
 }
@@ -412,7 +413,7 @@ static void command_read(struct world_job *job)
     FUZZ_CHECK(job->stdin_read <= job->stdin_sent, "bytes that nobody sent");
 }
 
-// It is idle now, or dead.
+// The supervisor is idle now, or dead.
 static void leave_supervisor(struct world_job *job, bool is_dead)
 {
     job->supervisor->job = NULL;
@@ -479,7 +480,8 @@ void world_act(struct world *world, unsigned what, struct world_job *job)
     else if (what == 8)
         end_job(job, fuzz_byte(&world->input));
     else
-        close_fd(&job->supervisor->control_fd); // it was killed, maybe while it was idle
+        close_fd(
+            &job->supervisor->control_fd); // the supervisor was killed, perhaps while it was idle
 }
 
 // --- Beginning and end

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/remote/agents.c, connection.c and remote.c against an agent that does what a plan
-// says (fake_agent.c): right ones and hostile ones, those that break, and none.
+// sandbox/remote/agents.c, connection*.c and remote*.c with an agent that follows a plan
+// (fake_agent.c). There are right and hostile plans, agents that break, and no agent at all.
 #include "world.h"
 
 #include "agents.h"
@@ -59,17 +59,17 @@ static void plan(int number, const char *text)
     fclose(file);
 }
 
-// A folder for plans.
+// Makes a folder for plans.
 static void setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, SIG_DFL);
     ck_assert_ptr_nonnull(mkdtemp(folder));
     setenv("FAKE_DIR", folder, 1);
-    setenv("ASAN_OPTIONS", "detect_leaks=0", 1); // of the fake
+    setenv("ASAN_OPTIONS", "detect_leaks=0", 1); // in the fake agent
 }
 
-// The plans are there: a sandbox whose clients are the fake.
+// Makes a sandbox whose client is the fake agent. The plans must be there.
 static void begin(const char *settings)
 {
     struct buffer text = {0};
@@ -100,7 +100,7 @@ static struct job *submit(const char *line, enum job_keeping keeping)
     return job;
 }
 
-// Writes TEXT as the job takes it, and its end.
+// Writes TEXT to stdin as fast as the job takes it, and ends stdin.
 static void feed(struct job *job, const char *text)
 {
     size_t left = strlen(text);
@@ -139,7 +139,7 @@ static void pass(uint64_t ms)
         loop_run(loop);
 }
 
-// Waits for the end of JOB, which is OUTCOME (its beginning) with OUT on stdout.
+// Waits for the end of JOB. Its outcome must begin with OUTCOME, and its stdout be OUT.
 static void ck_ends(struct job *job, const char *outcome, const char *out)
 {
     char line[OUTCOME_MAX_LINE];
@@ -155,7 +155,7 @@ static void ck_ends(struct job *job, const char *outcome, const char *out)
     job_release(job);
 }
 
-// The lines of a file of the fake's that are VALUE.
+// Counts the lines that are VALUE in a file of the fake agent.
 static int count(const char *name, int value)
 {
     char path[PATH_MAX];
@@ -195,7 +195,7 @@ static void finish(void)
     ck_assert_int_eq(system(command), 0);
 }
 
-// --- What a first connection says, and what becomes of the first job
+// --- A plan for the first connection, and the outcome of the first job
 
 #define STARTED "hello wait=32 f=2,1 "
 #define BROKE   "125 unreachable the connection to the agent broke"
@@ -214,7 +214,7 @@ static const struct {
     {STARTED "f=6,1 f=7,1 f=10,1,010f f=12,1 eof", "143 signaled TERM", ""},
     {STARTED "f=10,1,0000 f=6,1 f=7,1 f=12,1 eof", "0 exited", ""},
     {STARTED "f=10,1,0000 f=4,1,6f6b f=6,1 f=7,1 f=12,1 eof", "0 exited", "ok"},
-    // Frames come in pieces: the header, the payload, and what follows in one with both.
+    // Frames come in pieces: the header, the payload, and both together with the next frame.
     {STARTED "raw=0300000001 ms=30 raw=00000004616263 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", "abc"},
     {STARTED "raw=030000000100000004 ms=30 raw=616263 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", "abc"},
     {STARTED "raw=03000000010000000461 ms=30 raw=62 ms=30 raw=630000000001000000060000 ms=30 "
@@ -228,7 +228,8 @@ static const struct {
     {"hello wait=32 f=3,1,0202000000 f=12,1 eof", "126 unstarted cannot enter the working directory: No such", ""},
     {"hello wait=32 f=3,1,010b000000 f=12,1 eof", "126 unstarted cannot start a process: Resource temp", ""},
     {STARTED "f=11,1 f=12,1 eof", "125 unreachable the agent lost its hold on the command", ""},
-    // It breaks. What was said of the end stays true; half of the output alone is none.
+    // The connection breaks. An end that was reported stays true; a part of the output
+    // without an end is no success.
     {STARTED "f=4,1,6f6b exit=0", BROKE, "ok"},
     {STARTED "f=4,1,6f6b f=6,1 f=7,1 exit=0", BROKE, "ok"},
     {STARTED "f=4,1,6f6b err=some_words exit=1", BROKE ": some words", "ok"},
@@ -236,7 +237,7 @@ static const struct {
     {STARTED "f=4,1,6f6b f=6,1 f=7,1 f=10,1,0000 exit=0", "0 exited", "ok"},
     {STARTED "f=4,1,6f6b f=10,1,0000 exit=0", "0 exited", "ok"},
     {STARTED "f=4,1,6f raw=0200000001000000046f exit=0", BROKE, "oo"}, // in mid-frame
-    // What it must not say of a job.
+    // Frames that the agent must not send about a job.
     {"hello wait=32 f=10,1,0000 eof", HOSTILE, ""},
     {STARTED "f=2,1 eof", HOSTILE, ""},
     {STARTED "f=3,1,0302000000 eof", HOSTILE, ""},
@@ -254,12 +255,12 @@ static const struct {
     {"hello wait=32 f=3,1,0402000000 eof", HOSTILE, ""},
     {"hello wait=32 f=3,1,0300000000 eof", HOSTILE, ""},
     {"hello wait=32 f=3,1,03ffffffff eof", HOSTILE, ""},
-    {"hello wait=32 f=2,2 eof", HOSTILE, ""}, // of a job that there is not
+    {"hello wait=32 f=2,2 eof", HOSTILE, ""}, // there is no such job
     {"hello wait=32 f=4,2,78 eof", HOSTILE, ""},
     {"hello wait=32 raw=02000000020000000478 eof", HOSTILE, ""},
-    {STARTED "f=6,1 raw=02000000010000000478 ms=5000 eof", HOSTILE, ""}, // with its first byte
+    {STARTED "f=6,1 raw=02000000010000000478 ms=5000 eof", HOSTILE, ""}, // wrong from its first byte
     {"hello wait=32 f=12,4294967295 eof", HOSTILE, ""},
-    // What is no frame of an agent's.
+    // Bytes that are no frame of an agent.
     {"hello wait=32 hello eof", HOSTILE, ""},
     {STARTED "f=2,0 eof", HOSTILE, ""},
     {STARTED "f=13,1 eof", HOSTILE, ""},
@@ -269,7 +270,7 @@ static const struct {
     {STARTED "f=33,1,00 eof", HOSTILE, ""},
     {STARTED "f=40,0 eof", HOSTILE, ""},
     {STARTED "f=255,1 eof", HOSTILE, ""},
-    {STARTED "f=4,1 eof", HOSTILE, ""},           // nothing written
+    {STARTED "f=4,1 eof", HOSTILE, ""},           // output without bytes
     {STARTED "f=6,1,00 eof", HOSTILE, ""},
     {STARTED "f=10,1,00 eof", HOSTILE, ""},
     {STARTED "f=10,1,000000 eof", HOSTILE, ""},
@@ -277,13 +278,13 @@ static const struct {
     {STARTED "raw=010001000100000004 eof", HOSTILE, ""}, // 64 KiB and one byte
     {STARTED "raw=ffffffff0100000004 eof", HOSTILE, ""},
     {STARTED "raw=ffffffffffffffffffffffffffffffff eof", HOSTILE, ""},
-    // There is no agent: another version, another program, a client that has other words.
+    // There is no agent: another version, another program, a client that reports an exit.
     {"hello=2 eof", "125 unreachable the agent there, fake, speaks version 2 of the protocol", ""},
     {"hello=0 eof", "125 unreachable the agent there, fake, speaks version 0 of the protocol", ""},
-    {"raw=48656c6c6f2c20776f726c64210a0a0a0a eof", "125 unreachable what answers there is no agent", ""},
-    {"f=2,1 eof", "125 unreachable what answers there is no agent", ""},
-    {"f=13,0 eof", "125 unreachable what answers there is no agent", ""},
-    {"f=1,0,686f6f6b6667730a01000000 eof", "125 unreachable what answers there is no agent", ""},
+    {"raw=48656c6c6f2c20776f726c64210a0a0a0a eof", "125 unreachable the answer there is not from an agent of hooksfs", ""},
+    {"f=2,1 eof", "125 unreachable the answer there is not from an agent of hooksfs", ""},
+    {"f=13,0 eof", "125 unreachable the answer there is not from an agent of hooksfs", ""},
+    {"f=1,0,686f6f6b6667730a01000000 eof", "125 unreachable the answer there is not from an agent of hooksfs", ""},
     {"err=command_terminated_with_exit_code_3 exit=3", "125 unreachable the agent there ended with 3", ""},
     {"err=it_is_broken err=command_terminated_with_exit_code_1 exit=1", "125 unreachable the agent there ended with 1: it is broken", ""},
 };
@@ -296,12 +297,12 @@ START_TEST(takes_what_an_agent_says)
     begin("agent = require\n");
     ck_ends(ask("cat", "hello"), plans[_i].outcome, plans[_i].out);
     ck_assert_int_le(count("starts", 1), 1);
-    ck_assert_int_eq(count("starts", 2), 0); // it was not started again
+    ck_assert_int_eq(count("starts", 2), 0); // the job was not started again
     finish();
 }
 END_TEST
 
-// Whatever came before, the next connection is as good as new.
+// No plan has an effect on the next connection.
 START_TEST(goes_on_after_a_bad_agent)
 {
     bool is_declined =
@@ -311,7 +312,7 @@ START_TEST(goes_on_after_a_bad_agent)
     plan(1, plans[_i].plan);
     begin("agent = require\n");
     ck_ends(ask("cat", "hello"), plans[_i].outcome, plans[_i].out);
-    if (is_declined) // and is not asked again for a minute
+    if (is_declined) // the container is not tried again for a minute
         ck_ends(ask("cat", "again"), plans[_i].outcome, "");
     else if (strstr(plans[_i].outcome, "unreachable") &&
              !strstr(plans[_i].outcome, "lost its hold"))
@@ -330,7 +331,7 @@ START_TEST(has_a_client_for_each_job_instead)
     plan(1, "err=command_terminated_with_exit_code_1 ms=300 exit=1");
     begin("agent = auto\n");
     for (int i = 0; i < 5; i++)
-        jobs[i] = submit("cat", JOB_KEEPS); // they wait
+        jobs[i] = submit("cat", JOB_KEEPS); // the jobs wait
     for (int i = 0; i < 5; i++)
         feed(jobs[i], "hello");
     for (int i = 0; i < 5; i++)
@@ -348,7 +349,7 @@ START_TEST(has_none_of_an_agent_that_breaks_either)
     begin("agent = auto\n");
     ck_ends(ask("cat", "hello"), BROKE, "");
     ck_ends(ask("cat", "again"), "0 exited", "again");
-    ck_assert_int_eq(count("starts", 2), 1); // by the next connection
+    ck_assert_int_eq(count("starts", 2), 1); // over the next connection
     finish();
 }
 END_TEST
@@ -418,7 +419,7 @@ START_TEST(gives_no_number_to_what_is_not_started)
     struct job *other = submit("cat", JOB_KEEPS);
     pass(100);
     struct job *job = submit("cat", JOB_KEEPS);
-    job_cancel(job); // its START would be sent at the end of the turn
+    job_cancel(job); // before the end of the turn, when its START would be sent
     ck_ends(job, "130 cancelled", "");
     ck_ends(ask("cat", "again"), "0 exited", "again");
     feed(other, "hello");
@@ -428,7 +429,6 @@ START_TEST(gives_no_number_to_what_is_not_started)
 }
 END_TEST
 
-// An agent that does not speak is not one that cannot be had.
 START_TEST(takes_a_stdin_of_many_windows)
 {
     struct buffer text = {0};
@@ -461,12 +461,12 @@ START_TEST(asks_for_the_end_and_then_makes_it)
     ck_ends(job, "130 cancelled", "");
     pass(300);
     ck_assert_int_eq(count("frames.1", FRAME_TERM), 1);
-    ck_assert_int_ge(count("frames.1", FRAME_KILL), 1); // to whoever else there is
+    ck_assert_int_ge(count("frames.1", FRAME_KILL), 1); // for the other processes of the job
     finish();
 }
 END_TEST
 
-// One that never says that it is gone.
+// The agent never says that the job is gone.
 START_TEST(does_not_wait_for_a_silent_agent)
 {
     setup();
@@ -483,7 +483,7 @@ START_TEST(does_not_wait_for_a_silent_agent)
 }
 END_TEST
 
-// What it says of a job after that is of no interest, and no offence.
+// Frames about a job that was released are ignored, and are no error.
 START_TEST(lets_a_released_job_be_spoken_of)
 {
     setup();
@@ -506,7 +506,7 @@ START_TEST(closes_the_connection_at_the_end)
     setup();
     begin("agent = require\n");
     ck_ends(ask("cat", "hello"), "0 exited", "hello");
-    finish(); // which waits for the client
+    finish(); // it waits for the client
 }
 END_TEST
 
@@ -517,7 +517,7 @@ START_TEST(holds_the_agent_to_its_window)
     char text[200];
 
     setup();
-    // What the job takes for a reader that has not come, the window, and one byte.
+    // First as much as the job takes while nobody reads, then more than the window.
     snprintf(text, sizeof text, STARTED "much=4,1,%d ms=300 much=4,1,%d eof", 3 << 20, 1 << 20);
     plan(1, text);
     begin("agent = require\n");
@@ -536,8 +536,8 @@ END_TEST
 
 // --- No memory
 
-// Output of which something is missing is never taken for the whole: neither of a
-// command that runs nor of one that has ended well.
+// Output with bytes missing is never taken for the whole output, whether the command still
+// runs or has ended well.
 // clang-format off
 static const struct {
     const char *plan;
@@ -562,10 +562,10 @@ START_TEST(says_that_output_is_missing)
     begin("agent = require\nkill_grace = 10s\n");
     struct job *job = ask("cat", "hello");
     uint64_t before = loop_now_ns();
-    scarce_from = 4096; // the first is what the remote keeps for its job
+    scarce_from = 4096; // that is the buffer in which the remote keeps output for the job
     ck_ends(job, scarcities[_i].outcome, "");
     ck_assert_uint_eq(scarce_from, 0);
-    ck_assert_uint_lt(loop_now_ns() - before, 9000000000U); // it ended before its grace
+    ck_assert_uint_lt(loop_now_ns() - before, 9000000000U); // it ended before its grace was over
     finish();
 }
 END_TEST
@@ -606,7 +606,7 @@ START_TEST(opens_none_before_the_first_use)
 }
 END_TEST
 
-// The jobs of the other go on.
+// One of two connections breaks; the jobs of the other go on.
 START_TEST(breaks_one_of_two)
 {
     struct job *jobs[2];
@@ -675,9 +675,9 @@ START_TEST(logs_each_state)
 }
 END_TEST
 
-// --- The beat; these take their time
+// --- The beat; these tests take long
 
-// What counts is when it was last heard, and not the beat.
+// The silence counts from the last bytes of the agent, not from the beat.
 START_TEST(notices_silence)
 {
     setup();
@@ -696,7 +696,7 @@ START_TEST(notices_silence)
 }
 END_TEST
 
-// A client that does not come through.
+// A client that does not get through to the agent.
 START_TEST(gives_up_an_attempt)
 {
     setup();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/remote/bootstrap.c: the script with every shell that is here, up to the agent's
-// greeting, and what is made of a container that says something else.
+// sandbox/remote/bootstrap.c: the script with every shell of this machine, up to the greeting
+// of the agent; and containers that answer with something else.
 #include "unit.h"
 
 #include "bootstrap.h"
@@ -38,13 +38,13 @@ static void finish(void)
 
 // --- With real shells
 
-// What runs the script, in a folder of its own, which is TMPDIR.
+// A shell that runs the script. Its TMPDIR is a folder of its own.
 struct container {
     char folder[64];
     pid_t pid;
     int in_fd;
     int out_fd;
-    struct buffer said; // by the agent, after the way in
+    struct buffer said; // frames of the agent, after the way in
 };
 
 // clang-format off
@@ -87,7 +87,7 @@ static void become(int shell, const char *folder, int in, int output)
     setenv("TMPDIR", folder, 1);
     dup2(in, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
-    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO); // what it says there is not for us
+    dup2(open("/dev/null", O_WRONLY), STDERR_FILENO); // the test does not look at stderr
     if (chdir("/") == 0)
         execvp(items[0], items);
     _exit(98);
@@ -115,7 +115,7 @@ static struct container enter(int shell)
     return container;
 }
 
-// Takes and gives until frames follow, or there is an error, or the end.
+// Passes bytes both ways until frames follow, or there is an error.
 static int converse(struct container *container)
 {
     char bytes[4096];
@@ -183,7 +183,7 @@ START_TEST(gets_in)
     ck_assert_int_eq(frame.type, FRAME_HELLO);
     ck_assert(frame_parse_hello(&frame, &version, &text, &length));
     ck_assert_uint_eq(version, WIRE_VERSION);
-    // It came as the file that was asked for, and the file is gone.
+    // The agent was executed from the file with the right name, and has unlinked it.
     snprintf(path, sizeof path, "/proc/%d/cmdline", (int)container.pid);
     FILE *file = fopen(path, "r");
     ck_assert_ptr_nonnull(fgets(path, sizeof path, file));
@@ -195,13 +195,13 @@ START_TEST(gets_in)
 }
 END_TEST
 
-// A mount of this test's alone, over FOLDER.
+// Mounts a file system over FOLDER, for this test only.
 static void mount_on(const char *folder, unsigned long flags, const char *options)
 {
     ck_assert_int_eq(mount("none", folder, "tmpfs", flags, options), 0);
 }
 
-// Nothing but FOLDER can be written.
+// Makes everything read-only but FOLDER.
 static void make_alone(void)
 {
     static const char *const others[] = {"/dev/shm", "/tmp", "/var/tmp", "/run", "/root"};
@@ -218,13 +218,12 @@ static const struct {
     const char *reason;
 } places[] = {
     {MS_NOEXEC, NULL, "nothing can be executed in "},
-    {0, "size=8k", " has no room for it"},
-    {MS_RDONLY, NULL, "no directory of it can be written"},
+    {0, "size=8k", " has no room for the agent"},
+    {MS_RDONLY, NULL, "no directory of the container can be written"},
 };
 // clang-format on
 
-// All rows of a shell one after another; in a mount namespace, whose root is
-// read-only.
+// Tries all rows with one shell, in a mount namespace whose root is read-only.
 START_TEST(says_why_it_does_not_get_in)
 {
     int shell = _i / (int)COUNT(places);
@@ -266,7 +265,7 @@ START_TEST(says_why_it_does_not_get_in)
 }
 END_TEST
 
-// Only for shells that take uname from PATH, and not from themselves.
+// Only for shells that look for uname in PATH. busybox has its own.
 START_TEST(asks_for_the_machine_first)
 {
     struct container container;
@@ -280,7 +279,7 @@ START_TEST(asks_for_the_machine_first)
     container = enter(_i);
     ck_assert_int_eq(converse(&container), -EPROTO);
     ck_assert_str_eq(error_message(&err),
-                     "it is vax, and this hooksfs has no agent for that machine");
+                     "the container is vax, and this hooksfs has no agent for that machine");
     ck_assert_uint_eq(out.length, 0); // nothing was sent
     leave(&container);
     snprintf(path, sizeof path, "%s/uname", folder);
@@ -297,7 +296,7 @@ START_TEST(asks_for_its_tools_first)
     char path[PATH_MAX];
     const char *name = shells[_i].shell[0];
 
-    // A PATH with nothing in it but the shell.
+    // Only the shell is in PATH.
     ck_assert_ptr_nonnull(mkdtemp(link));
     snprintf(target, sizeof target, "/bin/%s", name);
     snprintf(path, sizeof path, "%s/%s", link, name);
@@ -305,7 +304,7 @@ START_TEST(asks_for_its_tools_first)
     setenv("PATH", link, 1);
     container = enter(_i);
     ck_assert_int_eq(converse(&container), -EPROTO);
-    ck_assert_str_eq(error_message(&err), "it has no head");
+    ck_assert_str_eq(error_message(&err), "the container has no head");
     setenv("PATH", "/bin:/usr/bin", 1);
     leave(&container);
     unlink(path);
@@ -313,7 +312,8 @@ START_TEST(asks_for_its_tools_first)
 }
 END_TEST
 
-// A profile that talks, and another file of that name, which must not be touched.
+// A profile that writes to stdout, and a file that has the agent's name already and must not
+// be touched.
 START_TEST(passes_over_what_others_say)
 {
     static const char noise[] = "Welcome!\n\n";
@@ -333,11 +333,11 @@ START_TEST(does_not_touch_a_file_that_is_there)
     char path[PATH_MAX];
     struct stat status;
 
-    // The shell waits for its first line; so this is there before it looks.
+    // The shell waits for its first line: so the file is there before the shell looks.
     snprintf(name, sizeof name, ".hooksfs-%s", bootstrap.name);
     write_file(container.folder, name, "mine");
     snprintf(path, sizeof path, "%s/%s", container.folder, name);
-    ck_assert_int_eq(converse(&container), 0); // it goes to the next directory
+    ck_assert_int_eq(converse(&container), 0); // the script takes the next directory
     ck_assert_int_eq(stat(path, &status), 0);
     ck_assert_int_eq(status.st_size, 4);
     unlink(path);
@@ -352,7 +352,7 @@ END_TEST
 static const struct {
     const char *text;
     size_t length;
-    const char *error;  // NULL: there is none
+    const char *error;  // NULL: no error
     const char *answer; // %n: the name, %b: the agent, %s: its size
     bool is_done;
 } says[] = {
@@ -365,19 +365,19 @@ static const struct {
     {TEXT("%k arch %m\n%k send\n%k sent\n"), NULL, "%s %n\n%b\n%n\n", false},
     {TEXT("%k arch %m\n%k send\n%k sent\n%k exec\nmore"), NULL, "%s %n\n%b\n%n\n", true},
     {TEXT("%k arch %m\n%k send\n%k sent\n%k send\n%k sent\n"), NULL, "%s %n\n%b\n%n\n%b\n%n\n", false},
-    {TEXT("%k arch vax\n"), "it is vax, and", "", false},
-    {TEXT("%k arch \n"), "does not say what machine", "", false},
+    {TEXT("%k arch vax\n"), "the container is vax, and", "", false},
+    {TEXT("%k arch \n"), "does not name the machine", "", false},
     {TEXT("%k arch %m x\n"), "no agent for that machine", "", false},
     {TEXT("%k arch %m\n%k arch %m\n"), "twice", "", false},
-    {TEXT("%k send\n"), "its shell says 'send'", "", false},
-    {TEXT("%k sent\n"), "its shell says 'sent'", "", false},
-    {TEXT("%k exec\n"), "its shell says 'exec'", "", false},
-    {TEXT("%k arch %m\n%k sent\n"), "its shell says 'sent'", "", false},
-    {TEXT("%k arch %m\n%k send\n%k send\n"), "its shell says 'send'", "", false},
-    {TEXT("%k none it has no head\n"), "it has no head", "", false},
+    {TEXT("%k send\n"), "the shell there says 'send'", "", false},
+    {TEXT("%k sent\n"), "the shell there says 'sent'", "", false},
+    {TEXT("%k exec\n"), "the shell there says 'exec'", "", false},
+    {TEXT("%k arch %m\n%k sent\n"), "the shell there says 'sent'", "", false},
+    {TEXT("%k arch %m\n%k send\n%k send\n"), "the shell there says 'send'", "", false},
+    {TEXT("%k none the container has no head\n"), "the container has no head", "", false},
     {TEXT("%k none \n"), "", "", false},
-    {TEXT("%k nonsense\n"), "its shell says 'nonsense'", "", false},
-    {TEXT("%k \n"), "its shell says ''", "", false},
+    {TEXT("%k nonsense\n"), "the shell there says 'nonsense'", "", false},
+    {TEXT("%k \n"), "the shell there says ''", "", false},
     {TEXT("%k\n"), NULL, "", false},
     {TEXT("%karch %m\n"), NULL, "", false},
     {TEXT(" %k arch %m\n"), NULL, "", false},
@@ -404,7 +404,7 @@ static void expand(struct buffer *text, const char *format, size_t length)
             buffer_append(text, agent_blobs[0].bytes, agent_blobs[0].size);
 }
 
-// In one go, or a byte at a time.
+// Takes all bytes at once, or one byte at a time.
 static void take(int row, bool is_slow)
 {
     struct buffer text = {0};
@@ -448,7 +448,7 @@ START_TEST(takes_it_byte_by_byte)
 }
 END_TEST
 
-// It would fill our memory with agents.
+// Otherwise a container could fill our memory with agents.
 START_TEST(does_not_send_for_ever)
 {
     struct buffer text = {0};
@@ -487,7 +487,7 @@ START_TEST(does_not_listen_for_ever)
     for (size_t i = 0; i < floods[_i].times && used >= 0; i++)
         used = bootstrap_take(&bootstrap, text.data, text.length, &out, &err);
     ck_assert_int_eq(used, -EPROTO);
-    ck_assert_str_eq(error_message(&err), "its shell says much, and nothing of an agent");
+    ck_assert_str_eq(error_message(&err), "the shell there writes much, and nothing about an agent");
     ck_assert_uint_lt(bootstrap.line.capacity, 64 * 1024);
     buffer_finish(&text);
     finish();

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client and an agent in one, which do what a plan says: no real agent misbehaves.
+// A client and an agent in one program, which follow a plan: a real agent does not misbehave.
 //
-// Started with --serve it is the next connection. $FAKE_DIR/plan.N is the plan of the
-// Nth, or `hello serve`. It consists of words:
+// With --serve the program is the agent of the next connection. $FAKE_DIR/plan.N is the plan
+// of connection N; without that file the plan is `hello serve`. A plan consists of words:
 //
-//     hello[=VERSION]       greets
-//     raw=HEX               these bytes
-//     f=TYPE,JOB[,HEX]      a frame
-//     much=TYPE,JOB,COUNT   frames with so many bytes in all
-//     wait=TYPE             reads until such a frame has come
-//     serve                 each command writes what it reads, and ends with 0
-//     deaf                  PING is not answered from here on
-//     ms=COUNT  eof  exit=CODE  err=WORDS_WITH_THESE_BETWEEN
+//     hello[=VERSION]       greet
+//     raw=HEX               send these bytes
+//     f=TYPE,JOB[,HEX]      send a frame
+//     much=TYPE,JOB,COUNT   send frames with COUNT bytes in all
+//     wait=TYPE             read until a frame of this type has come
+//     serve                 play commands that write their stdin to stdout, and end with 0
+//     deaf                  answer no PING from here on
+//     ms=COUNT              sleep
+//     eof                   read until the end of stdin
+//     exit=CODE             end
+//     err=TEXT              write TEXT to stderr; each _ becomes a blank
 //
-// Each START adds the connection's number to $FAKE_DIR/starts, and each frame its type
-// to $FAKE_DIR/frames.N. Started otherwise, it executes what is after --.
+// Each START adds the number of the connection to $FAKE_DIR/starts, and each frame adds its
+// type to $FAKE_DIR/frames.N. Without --serve the program executes the words behind --.
 #include "frame.h"
 
 #include <errno.h>
@@ -32,7 +35,7 @@ static bool is_deaf;
 static struct buffer in;
 static struct buffer out;
 
-// What is at the end of the connection is the test's to find out.
+// Ends without a message: the test sees how the connection ended.
 _Noreturn static void leave(int code)
 {
     buffer_finish(&in);
@@ -107,7 +110,7 @@ static void answer(const struct frame *frame)
         end(frame->job, 1, 15);
 }
 
-// Reads frames until one of TYPE has come; 0: to the end.
+// Reads frames until a frame of TYPE has come; 0: until the end of stdin.
 static void receive(unsigned type, bool is_serving)
 {
     static char bytes[65536];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// wire/frame.c: what is a frame, and what is not.
+// wire/frame.c: frames, and bytes that are no frame.
 #include "unit.h"
 
 #include "frame.h"
@@ -20,7 +20,7 @@ static void append(uint32_t job, unsigned type, const char *payload, size_t leng
 
 static const char zeros[2 * WIRE_MAX_PAYLOAD];
 
-// How long a payload of each type may be.
+// The shortest and the longest payload of each type.
 // clang-format off
 static const struct {
     enum frame_type type;
@@ -119,7 +119,7 @@ START_TEST(waits_for_the_whole_frame)
 }
 END_TEST
 
-// What is wrong is known from the header, before anything is stored.
+// An error in the header is found before any byte of the payload is stored.
 START_TEST(refuses_by_the_header)
 {
     struct frame frame;
@@ -183,7 +183,7 @@ START_TEST(checks_a_start)
     memcpy(payload + 12, starts[_i].strings, starts[_i].length);
     buffer.length = 0;
     append(1, FRAME_START, payload, 12 + starts[_i].length);
-    // Nothing behind it belongs to it.
+    // The bytes behind a frame do not belong to it.
     append(1, FRAME_STDIN, "x\0y\0", 4);
     result = frame_parse(buffer.data, buffer.length, FROM_DAEMON, &frame);
     ck_assert_int_eq(result, starts[_i].is_right ? (ssize_t)(WIRE_HEADER + 12 + starts[_i].length)
@@ -227,7 +227,7 @@ START_TEST(start_has_a_limit)
     char *argv[] = {(char[]){"a"}, word, NULL};
     char *env[] = {NULL};
     struct frame frame;
-    // The numbers, an empty directory, "a" and the last NUL.
+    // The three numbers, an empty directory, "a", and the last NUL.
     size_t longest = WIRE_MAX_START - 12 - 1 - 2 - 1;
 
     ck_assert_ptr_nonnull(word);
@@ -267,7 +267,7 @@ START_TEST(hello_comes_back)
     buffer.data[WIRE_HEADER] = 'H';
     ck_assert(!frame_parse_hello(&frame, &version, &text, &length));
 
-    // A text that is too long is cut.
+    // A version that is too long is cut.
     buffer.length = 0;
     memset(long_text, 'v', sizeof long_text - 1);
     ck_assert_int_eq(frame_append_hello(&buffer, long_text), 0);

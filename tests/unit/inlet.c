@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/remote/inlet.c: frames out of pieces of them.
+// sandbox/remote/inlet.c: pieces become frames.
 #include "unit.h"
 
 #include "inlet.h"
@@ -11,7 +11,7 @@ enum { LONG = 300, STOP = -ECANCELED };
 
 static struct inlet inlet;
 static struct buffer sent;
-static struct buffer got; // the frames that were taken, with parts of output as one
+static struct buffer got; // the frames that were taken; pieces of output are joined
 static size_t count;
 static size_t stop_at; // 0: never
 
@@ -39,7 +39,7 @@ static int take(void *data, const struct frame *frame)
     return count == stop_at ? STOP : 0;
 }
 
-// No two with output of the same stream one after the other: take makes one of those.
+// No frame of output follows another frame of the same stream: take would join them.
 static void send_all(void)
 {
     char bytes[LONG];
@@ -97,7 +97,7 @@ START_TEST(hands_on_output_as_it_comes)
         ck_assert_uint_eq(count, i + 1);
         ck_assert_uint_eq(inlet.begun.capacity, 0);
     }
-    // What comes then is another frame.
+    // The next bytes are another frame.
     ck_assert_int_eq(inlet_receive(&inlet, "\0\0\0\0\5\0\0\0\7", WIRE_HEADER, take, &sent), 0);
     ck_assert_uint_eq(count, WIRE_MAX_PAYLOAD + 1);
     clean_up();
@@ -114,16 +114,16 @@ START_TEST(stops_when_it_is_told_to)
 }
 END_TEST
 
-// After some frames, whole and in pieces.
+// The wrong frame comes after right frames, at once or in two pieces.
 START_TEST(refuses_what_is_no_frame)
 {
     static const char *const bad[] = {
-        "\0\0\0\0\1\0\0\0\0",           // no type
-        "\0\0\0\0\1\0\0\0\41",          // the daemon's
-        "\0\0\0\0\1\0\0\0\4",           // output of nothing
-        "\1\0\1\0\1\0\0\0\4",           // more than a frame has
-        "\1\0\0\0\0\0\0\0\5",           // nobody's
-        "\377\377\377\377\1\0\0\0\377", // nonsense
+        "\0\0\0\0\1\0\0\0\0",           // type 0
+        "\0\0\0\0\1\0\0\0\41",          // a type of the daemon
+        "\0\0\0\0\1\0\0\0\4",           // output without bytes
+        "\1\0\1\0\1\0\0\0\4",           // longer than a frame may be
+        "\1\0\0\0\0\0\0\0\5",           // output of no job
+        "\377\377\377\377\1\0\0\0\377", // each byte is 255
     };
 
     for (size_t size = 1; size <= 2; size++)

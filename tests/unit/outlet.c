@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/remote/outlet.c, with a real process as the client: what leaves, in which order, and
-// what does not leave yet.
+// sandbox/remote/outlet.c, with a real process as the client: which bytes leave, in which
+// order, and which bytes do not leave yet.
 #include "world.h"
 
 #include "outlet.h"
@@ -10,7 +10,7 @@
 
 enum {
     REMOTES = 20,
-    LONG = 100 * 1024, // all of them are more than a pipe takes, which may be 1 MiB wide
+    LONG = 100 * 1024, // REMOTES times this is more than a pipe takes, which may be 1 MiB wide
     BACKLOG = 3 << 20, // more than a pipe takes
 };
 
@@ -19,10 +19,10 @@ static struct process *client;
 static struct outlet outlet;
 static struct launch launch;
 static struct remote *remotes[REMOTES];
-static struct buffer got; // by the client, which gives it back
+static struct buffer got; // from the client, which returns its stdin
 static unsigned numbered;
 static int failure;
-static uint64_t load; // bytes that are still to be added, as others leave
+static uint64_t load; // bytes that are added while other bytes leave
 static uint64_t added;
 
 static void on_number(void *data, struct remote *remote)
@@ -53,7 +53,7 @@ static void add_pattern(uint64_t size)
         outlet.bytes.data[outlet.bytes.length++] = pattern(added);
 }
 
-// While there is a load, as many bytes are added as the client has taken.
+// Adds as many bytes as the client has taken, until the load is used up.
 static void on_stdin(void *data)
 {
     uint64_t waiting = outlet.bytes.length - outlet.done;
@@ -127,12 +127,12 @@ static void wait_for(const struct buffer *expected)
 {
     while (got.length < expected->length)
         loop_run(loop);
-    pass(20); // nothing more
+    pass(20); // no more bytes come
     ck_assert_uint_eq(got.length, expected->length);
     ck_assert_int_eq(memcmp(got.data, expected->data, expected->length), 0);
 }
 
-// Jobs whose STARTs have LENGTH bytes and a little more.
+// Makes remotes whose STARTs have LENGTH bytes and a few more.
 static void make_remotes(size_t length)
 {
     static const struct channel_events none;
@@ -174,7 +174,7 @@ START_TEST(sends_in_order)
     frame_append(&expected, 7, FRAME_RELEASE, NULL, 0);
     frame_append_number(&expected, 7, FRAME_STDOUT_CREDIT, 5);
     wait_for(&expected);
-    // What can wait does not wait for ever.
+    // A frame that may wait does not wait for ever.
     outlet_send_later(&outlet, 8, FRAME_RELEASE);
     frame_append(&expected, 8, FRAME_RELEASE, NULL, 0);
     wait_for(&expected);
@@ -202,8 +202,8 @@ START_TEST(numbers_the_starts)
 }
 END_TEST
 
-// Of what could still go elsewhere, nothing more is framed than the client will soon
-// take, and only what it has begun to take counts as sent.
+// No more STARTs are framed than the client will take soon: the other jobs could still go
+// to another connection. A START counts as sent once the client has taken its first byte.
 START_TEST(does_not_run_ahead)
 {
     uint64_t taken;
@@ -224,7 +224,7 @@ START_TEST(does_not_run_ahead)
     ck_assert_uint_eq(outlet.next_job, (unsigned)framed + 1);
     for (int i = framed; i < REMOTES; i++)
         ck_assert_int_eq(remotes[i]->phase, REMOTE_CHOSEN);
-    // One that leaves before it has a number takes none.
+    // A remote that leaves before it has a number uses none up.
     remote_ops.destroy(remotes[framed]);
     memmove(&remotes[framed], &remotes[framed + 1],
             (size_t)(REMOTES - framed - 1) * sizeof remotes[0]);
@@ -237,7 +237,7 @@ START_TEST(does_not_run_ahead)
 }
 END_TEST
 
-// The client never takes all that waits, and yet the bytes that have left are dropped.
+// The client never takes all bytes that wait, and yet the bytes that have left are dropped.
 START_TEST(holds_only_what_waits)
 {
     size_t most = 0;

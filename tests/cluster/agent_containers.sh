@@ -1,42 +1,42 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What an agent gets into, and what is done without one where it cannot. Each kind of
-# container twice: with agent = auto and with agent = require. And podman.
+# Kinds of containers, with agent = auto and with agent = require: the agent gets into most;
+# for the others, jobs run without an agent or report the reason. Also with podman.
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh" --podman
 
-# Which containers, by kind. For those that cannot have an agent, the reason.
+# A container of each kind, and the reason for each kind that cannot have an agent.
 declare -A options=(
     [busybox]="pod = my-pod;container = hooks"
-    [debian]="pod = places;container = debian"
-    [shm]="pod = places;container = shm"
-    [tmp]="pod = places;container = tmp"
+    [debian]="pod = kinds;container = debian"
+    [shm]="pod = kinds;container = shm"
+    [tmp]="pod = kinds;container = tmp"
     [user]="pod = my-pod;container = nonroot"
-    [nonroot]="pod = places;container = nonroot"
+    [nonroot]="pod = kinds;container = nonroot"
     [volume]="pod = my-pod;container = bare;agent_path = /agent/hooksfs-agent"
-    [noexec]="pod = places;container = noexec"
-    [nowhere]="pod = places;container = nowhere"
-    [small]="pod = places;container = small"
-    [aarch64]="pod = places;container = aarch64"
-    [riscv64]="pod = places;container = riscv64"
+    [noexec]="pod = kinds;container = noexec"
+    [nowhere]="pod = kinds;container = nowhere"
+    [small]="pod = kinds;container = small"
+    [aarch64]="pod = kinds;container = aarch64"
+    [riscv64]="pod = kinds;container = riscv64"
     [bare]="pod = my-pod;container = bare"
     [wrong]="pod = my-pod;container = bare;agent_path = /cat"
     [missing]="pod = my-pod;container = bare;agent_path = /agent/nobody"
 )
 declare -A reasons=(
     [noexec]="nothing can be executed in /tmp"
-    [nowhere]="no directory of it can be written"
-    [small]="/tmp has no room for it"
-    [riscv64]="it is riscv64, and this hooksfs has no agent for that machine"
+    [nowhere]="no directory of the container can be written"
+    [small]="/tmp has no room for the agent"
+    [riscv64]="the container is riscv64, and this hooksfs has no agent for that machine"
     [bare]='*"sh"*executable file not found*'
     [wrong]="the agent there ended with 1*"
     [missing]='*/agent/nobody*no such file*'
 )
-# With a cross compiler the daemon has an agent for it, which cannot be executed here.
+# With a cross compiler the daemon has an agent for aarch64, which cannot be executed here.
 if [[ -e ${HOOKSFS_AGENT%/*}/hooksfs-agent-aarch64 ]]; then
     reasons[aarch64]="nothing can be executed in *"
 else
-    reasons[aarch64]="it is aarch64, and this hooksfs has no agent for that machine"
+    reasons[aarch64]="the container is aarch64, and this hooksfs has no agent for that machine"
 fi
 
 mkdir "$T/hidden"
@@ -102,7 +102,7 @@ kubectl_execs() {
     fault status | sed 's/.*execs=//'
 }
 
-# At the start of the script, for the test at its end: no agent where it should be.
+# For the last test, this begins with the script: there is no agent at agent_path.
 test_an_agent_that_is_not_there_yet() {
     rm "$CLUSTER_DIR/agent/hooksfs-agent"
     ask "$M/podman-volume" /cat /etc/passwd
@@ -130,7 +130,7 @@ takes() {
         is "$(kubectl_execs)" "$before" "clients so far"
     done
     [[ $kind != volume ]] || return 0
-    # Only an agent can tell that from an exit code.
+    # Only an agent can tell this signal from an exit code.
     ask "$M/$kind-auto" "sh -c 'kill -KILL \$\$'"
     is "$(status "$kind-auto")" "137 signaled KILL"
     leaves_nothing "$kind"
@@ -142,7 +142,7 @@ leaves_nothing() {
         fail "files are left: $(stdout "$1-auto")"
 }
 
-# What containerd calls an exec is another number each time.
+# containerd's error names the exec by a number, which is another one each time.
 without_ids() {
     sed -E 's/"[0-9a-f]{64}"/ID/'
 }
@@ -203,7 +203,7 @@ test_no_shell() { declines bare /cat; }
 test_a_path_to_something_else() { declines wrong /cat; }
 test_a_path_to_nothing() { declines missing /cat; }
 
-# The jobs that come first, many at once, are served as well.
+# Many jobs come at once, before there is a connection: all are served.
 test_jobs_that_wait_when_it_is_declined() {
     local i
     cp "$T/conf" "$T/conf.old"
@@ -291,7 +291,7 @@ nobody_sleeps() {
     ! pgrep -f 'sleep 736[1]' >/dev/null
 }
 
-# A minute after it was declined the container is asked again.
+# A minute after it could take no agent, the container is tried again.
 test_the_agent_that_has_come() {
     local left=$(($(cat "$T/declined") + 62 - $(date +%s)))
     if ((left > 3)); then
