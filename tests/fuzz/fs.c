@@ -216,7 +216,7 @@ static void configure(unsigned which)
         const char *name;
         mode_t permissions;
         unsigned max_running, max_queued, max_slots;
-    } sandboxes[2][2] = {
+    } settings[2][2] = {
         {{"open", 0777, 2, 1, 3}, {"strict", 0700, 1, 2, 1} },
         {{"open", 0711, 1, 3, 2}, {"more", 0700, 1, 0, 1024}},
     };
@@ -225,19 +225,19 @@ static void configure(unsigned which)
     WORLD_CHECK(tree_configure(fs.loop, sandboxes, configs[which]) == 0, "no memory");
     for (unsigned i = 0; i < model_dir_count; i++)
         if (model_dirs[i].is_sandbox && !model_dirs[i].is_removed &&
-            strcmp(model_dirs[i].name, sandboxes[which][0].name) != 0 &&
-            strcmp(model_dirs[i].name, sandboxes[which][1].name) != 0)
+            strcmp(model_dirs[i].name, settings[which][0].name) != 0 &&
+            strcmp(model_dirs[i].name, settings[which][1].name) != 0)
             model_remove(&model_dirs[i], false);
     for (unsigned i = 0; i < 2; i++) {
-        struct model_dir *dir = model_child(NULL, sandboxes[which][i].name);
+        struct model_dir *dir = model_child(NULL, settings[which][i].name);
         if (!dir)
-            dir = model_add_dir(NULL, sandboxes[which][i].name);
+            dir = model_add_dir(NULL, settings[which][i].name);
         dir->owner = geteuid();
-        dir->permissions = sandboxes[which][i].permissions;
+        dir->permissions = settings[which][i].permissions;
         dir->is_strict = strcmp(dir->name, "strict") == 0;
-        dir->max_running = sandboxes[which][i].max_running;
-        dir->max_queued = sandboxes[which][i].max_queued;
-        dir->max_slots = sandboxes[which][i].max_slots;
+        dir->max_running = settings[which][i].max_running;
+        dir->max_queued = settings[which][i].max_queued;
+        dir->max_slots = settings[which][i].max_slots;
         model_start_queued(dir);
     }
 }

@@ -49,8 +49,8 @@ static const char *const phrases[] = {
     "unable to find user ",
     "Run 'docker run --help' for more information",
     "time=\"2026-11-23T00:00:00Z\" level=warning msg=",
-    "time=\"2026-11-23T00:00:00Z\" level=error msg=\"error waiting for container: context "
-    "canceled\"",
+    ("time=\"2026-11-23T00:00:00Z\" level=error msg=\"error waiting for container: context "
+     "canceled\""),
     "unexpected EOF",
     "Failed to initialize: ",
     "getting credentials: exec: ",
