@@ -2,7 +2,7 @@
 # Which Debian packages the scripts need, and their installation. Sourced.
 # shellcheck shell=bash disable=SC2034
 
-build_packages=(gcc libc6-dev libfuse3-dev fuse3 libinih-dev meson musl-tools ninja-build
+build_packages=(gcc libc6-dev libfuse3-dev fuse3 libinih-dev libjansson-dev meson musl-tools ninja-build
     pkg-config)
 
 # What the example hooks and scripts/run use.
