@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 
 enum { USUAL_SIZE = 4096 }; // of /proc/PID/status
@@ -22,15 +21,32 @@ void caller_fail(fuse_req_t req, int errnum)
     fuse_reply_err(req, errnum);
 }
 
-// The text after "Groups:" in the status of the thread PID, a string in TEXT. NULL:
-// there is no such thread that we can see. *RESULT becomes -errno when it cannot be
-// looked up for want of memory or a descriptor.
+// Is /proc that of our own process namespace? In another one, a number is another process.
+static bool is_proc_ours(void)
+{
+    static enum { UNKNOWN, OURS, FOREIGN } answer;
+    char number[32] = "";
+
+    if (answer == UNKNOWN) {
+        if (readlink("/proc/self", number, sizeof number - 1) < 0)
+            return false; // perhaps another time
+        answer = strtol(number, NULL, 10) == getpid() ? OURS : FOREIGN;
+        if (answer == FOREIGN)
+            log_warning("/proc is of another process namespace: commands get no "
+                        "supplementary groups");
+    }
+    return answer == OURS;
+}
+
+// Reads the status of the thread PID into TEXT, which then ends with a NUL and may be
+// empty: there is no such thread that we can see. 0, or -errno when it cannot be looked up
+// for want of memory or a descriptor.
 //
 // The kernel makes the whole file for each reading from its start: so it is read at once,
 // which libfuse's fuse_req_getgroups does not do.
-static const char *read_groups(pid_t pid, struct buffer *text, int *result)
+static int read_status(pid_t pid, struct buffer *text)
 {
-    static const char label[] = "\nGroups:";
+    static const char last[] = "\nvoluntary_ctxt_switches:";
     char path[64];
     AUTO_CLOSE int fd = -1;
 
@@ -39,26 +55,37 @@ static const char *read_groups(pid_t pid, struct buffer *text, int *result)
     // What is passing is no answer: the command would run with fewer groups this
     // time, and a member would be taken for one of the others.
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
-        *result = -errno;
+        return -errno;
     while (fd >= 0) {
-        const char *groups;
+        size_t seen = text->length > sizeof last ? text->length - sizeof last : 0;
         ssize_t count;
 
-        *result = buffer_reserve(text, USUAL_SIZE);
-        if (*result < 0)
-            return NULL;
+        if (buffer_reserve(text, USUAL_SIZE) < 0)
+            return -ENOMEM;
         count = read(fd, text->data + text->length, text->capacity - text->length - 1);
         if (count < 0 && errno == ENOMEM)
-            *result = -ENOMEM;
+            return -ENOMEM;
         if (count <= 0)
             break;
         text->length += (size_t)count;
         text->data[text->length] = '\0';
-        groups = strstr(text->data, label);
-        if (groups && strchr(groups + 1, '\n'))
-            return groups + sizeof label - 1;
+        if (strstr(text->data + seen, last))
+            break;
     }
-    return NULL;
+    return 0;
+}
+
+// Does STATUS speak of the process that CTX has? Its file system ids must be the same: a
+// thread can work with ids that are not its own (a personality of io_uring).
+static bool is_of(const char *status, const struct fuse_ctx *ctx)
+{
+    unsigned uid;
+    unsigned gid;
+    const char *uids = strstr(status, "\nUid:");
+    const char *gids = strstr(status, "\nGid:");
+
+    return uids && gids && sscanf(uids, "\nUid: %*u %*u %*u %u", &uid) == 1 &&
+           sscanf(gids, "\nGid: %*u %*u %*u %u", &gid) == 1 && uid == ctx->uid && gid == ctx->gid;
 }
 
 static int add_group(struct identity *identity, size_t *capacity, gid_t group)
@@ -76,21 +103,14 @@ static int add_group(struct identity *identity, size_t *capacity, gid_t group)
     return 0;
 }
 
-int caller_learn(fuse_req_t req, struct caller *caller)
+static int add_groups(struct identity *identity, const char *status)
 {
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    AUTO(buffer_finish) struct buffer text = {0};
+    const char *groups = strstr(status, "\nGroups:");
     size_t capacity = 0;
     int result = 0;
-    const char *groups;
 
-    *caller = (struct caller){
-        .identity = {.uid = ctx->uid, .gid = ctx->gid},
-          .pid = ctx->pid
-    };
-    // A caller in a process namespace that we cannot see has no groups that we
-    // know of, which is fewer rights, not more.
-    groups = ctx->pid ? read_groups(ctx->pid, &text, &result) : NULL;
+    if (groups)
+        groups += sizeof "\nGroups:" - 1;
     while (groups && result == 0) {
         char *end;
         unsigned long group;
@@ -99,10 +119,35 @@ int caller_learn(fuse_req_t req, struct caller *caller)
         group = strtoul(groups, &end, 10);
         if (*groups == '\n' || end == groups)
             break;
-        result = add_group(&caller->identity, &capacity, (gid_t)group);
+        result = add_group(identity, &capacity, (gid_t)group);
         groups = end;
     }
+    return result;
+}
+
+int caller_learn(fuse_req_t req, bool is_confined, struct caller *caller)
+{
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    AUTO(buffer_finish) struct buffer text = {0};
+    struct identity *identity = &caller->identity;
+    int result = 0;
+
+    *caller = (struct caller){
+        .identity = {.uid = ctx->uid, .gid = ctx->gid},
+          .pid = ctx->pid
+    };
+    if (is_confined && !(identity->confinement = calloc(1, sizeof *identity->confinement)))
+        return -ENOMEM;
+    // A caller in a process namespace that we cannot see has no groups that we
+    // know of, which is fewer rights, not more.
+    if (ctx->pid && is_proc_ours())
+        result = read_status(ctx->pid, &text);
+    if (result == 0 && text.length > 0 && is_of(text.data, ctx)) {
+        result = add_groups(identity, text.data);
+        if (result == 0 && is_confined)
+            result = confinement_learn(identity->confinement, ctx->pid, text.data);
+    }
     if (result < 0)
-        identity_finish(&caller->identity);
+        identity_finish(identity);
     return result;
 }

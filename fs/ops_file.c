@@ -34,7 +34,7 @@ static int check_member(fuse_req_t req, gid_t group)
 
     if (found)
         return 0;
-    result = caller_learn(req, &caller);
+    result = caller_learn(req, false, &caller);
     if (result < 0)
         return result;
     for (size_t i = 0; i < caller.identity.group_count && !found; i++)
@@ -90,7 +90,7 @@ static int open_request(fuse_req_t req, const struct fs *fs, struct handle *hand
 
     if (fs->is_ending)
         return -ESHUTDOWN;
-    result = caller_learn(req, &caller);
+    result = caller_learn(req, sandbox_confines(handle->dir->sandbox), &caller);
     caller.opened_ns = loop_now_ns();
     if (result == 0 && handle->file == SLOT_CALL)
         result = handle_converse(handle, &caller);

@@ -37,6 +37,8 @@ static int open_local(struct route *route, struct channel *channel, const struct
         .env = launch->env.items,
         .workdir = launch->workdir,
         .identity = launch->has_identity ? &launch->identity : NULL,
+        .is_command = !launch->client,
+        .confinement = launch->identity.confinement,
         .file = launch->file.data,
         .file_size = launch->file.length,
     };

@@ -205,6 +205,12 @@ static void sandbox_give_up_routes(struct sandbox *sandbox)
     routes_unref(take_ptr(&sandbox->routes));
 }
 
+bool sandbox_confines(const struct sandbox *sandbox)
+{
+    const struct mode *mode = mode_of(sandbox->config->mode);
+    return mode->confines && mode->confines(sandbox->config->settings);
+}
+
 void sandbox_retire(struct sandbox *sandbox)
 {
     sandbox->is_retired = true;

@@ -40,6 +40,10 @@ void sandbox_unref(struct sandbox *sandbox);
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config);
 const struct sandbox_config *sandbox_config(const struct sandbox *sandbox);
 
+// Does a command there run with no more than its caller has? Then the caller of a request
+// has to say what confines it.
+bool sandbox_confines(const struct sandbox *sandbox);
+
 // The sandbox was removed from the configuration. Its routes are kept only for the jobs
 // that it has.
 void sandbox_retire(struct sandbox *sandbox);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "child.h"
 
+#include "bounds.h"
 #include "cleanup.h"
 #include "raw.h"
 #include "settings.h"
@@ -46,6 +47,9 @@ struct child {
     char *workdir;
     struct identity identity;
     bool has_identity;
+    bool is_other; // user than we are
+    struct bounds bounds;
+    uint64_t signals; // that are not handled as they are by default
     struct child_gift gift;
     struct rlimit descriptors;
     pid_t parent;
@@ -83,21 +87,26 @@ static void take_gift(const struct child *child)
     // job waiting with it.
     raw_close_from(gift->file >= 0 ? GIFT_FILENO + 1 : GIFT_FILENO);
     if (gift->descriptors)
-        raw_limit_descriptors(&child->descriptors);
+        raw_limit(RLIMIT_NOFILE, &child->descriptors, NULL);
 }
 
 static void take_identity(const struct child *child)
 {
     const struct identity *who = &child->identity;
-    long result = 0;
+    long result = bounds_begin(&child->bounds);
 
-    if (child->has_identity) {
+    if (result >= 0 && child->has_identity)
         result = raw_setgroups(who->group_count, who->groups);
-        if (result >= 0)
-            result = raw_setgid(who->gid);
-        if (result >= 0)
-            result = raw_setuid(who->uid);
-    }
+    if (result >= 0 && child->has_identity)
+        result = raw_setgid(who->gid);
+    if (result >= 0 && child->has_identity)
+        result = raw_setuid(who->uid);
+    // Another user may send signals to the process now. A core dump would have our memory
+    // in it; until here no signal has come through.
+    if (result >= 0 && child->is_other)
+        result = raw_prctl(PR_SET_DUMPABLE, 0);
+    if (result >= 0)
+        result = bounds_end(&child->bounds);
     if (result < 0)
         fail(child, STAGE_IDENTITY, result);
 }
@@ -159,18 +168,20 @@ static int run(void *data)
     struct child *child = data;
     long result;
 
+    raw_block_signals(UINT64_MAX);
     raw_setsid();
     take_gift(child);
     take_identity(child);
     // Not before the identity: changing that takes it back (prctl(2)).
-    raw_die_with_parent();
+    raw_prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (raw_getppid() != child->parent)
         raw_exit(CHAR_MAX);
     result = raw_chdir(child->workdir);
     if (result < 0)
         fail(child, STAGE_WORKDIR, result);
     // What we ignore, or were started with ignored, is not the command's concern.
-    raw_reset_signals();
+    raw_reset_signals(child->signals);
+    raw_block_signals(0);
     fail(child, STAGE_EXEC, execute(child));
 }
 
@@ -193,6 +204,19 @@ static const char *search_path(const struct words *env)
     return "/usr/local/bin:/usr/bin:/bin";
 }
 
+// The signals that are ignored, or handled. That stays as it is from the start.
+static uint64_t unusual_signals(void)
+{
+    static uint64_t mask;
+    static bool is_known;
+
+    for (int number = 1; !is_known && number <= 64; number++)
+        if (raw_is_unusual(number))
+            mask |= (uint64_t)1 << (number - 1);
+    is_known = true;
+    return mask;
+}
+
 struct child *child_create(const struct process_spec *spec, const struct child_gift *gift)
 {
     struct child *child = calloc(1, sizeof *child);
@@ -213,6 +237,9 @@ struct child *child_create(const struct process_spec *spec, const struct child_g
         result = copy_words(&child->env, spec->env);
     child->path = strchr(spec->argv[0], '/') ? NULL : search_path(&child->env);
     child->has_identity = spec->identity != NULL;
+    child->is_other = child->has_identity && spec->identity->uid != geteuid();
+    child->signals = unusual_signals();
+    bounds_prepare(&child->bounds, spec);
     if (result == 0 && child->has_identity)
         result = identity_copy(&child->identity, spec->identity);
     if (result == 0)
@@ -278,7 +305,9 @@ static bool can_share_memory(const struct child *child)
 {
     if (!RAW_CALLS || IS_SANITIZED || RUNNING_ON_VALGRIND)
         return false;
-    return !child->has_identity || child->identity.uid == geteuid() || is_safe_for_others();
+    if (bounds_need_memory(&child->bounds))
+        return false;
+    return !child->is_other || is_safe_for_others();
 }
 
 static pid_t start_sharing(struct child *child, int *pid_fd)

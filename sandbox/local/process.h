@@ -14,10 +14,12 @@
 struct process_spec {
     char *const *argv;
     char *const *env;
-    const char *workdir;             // NULL: "/"
-    const struct identity *identity; // NULL: the daemon's own
-    const char *file;                // bytes that the child can read from its descriptor 3
-    size_t file_size;                // 0: the child has no such file
+    const char *workdir;                   // NULL: "/"
+    const struct identity *identity;       // NULL: the daemon's own
+    bool is_command;                       // of a caller; false: a client of the daemon's
+    const struct confinement *confinement; // of the caller; NULL: none that counts
+    const char *file;                      // bytes that the child can read from descriptor 3
+    size_t file_size;                      // 0: the child has no such file
 };
 
 struct process;

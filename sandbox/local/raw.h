@@ -8,11 +8,16 @@
 // child needs memory of its own then.
 #pragma once
 
+#include "confinement.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,18 +27,20 @@
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
 
 #define RAW_CALLS 1
-// The system call NUMBER, with four arguments; LIBC is the same of libc's.
+// The system call NUMBER, with four arguments, and 0 as the fifth; LIBC is the same of
+// libc's.
 #define RAW(libc, number, a, b, c, d) raw_call(number, a, b, c, d)
 
 #ifdef __x86_64__
 static inline long raw_call(long number, long a, long b, long c, long d)
 {
     register long fourth __asm__("r10") = d;
+    register long fifth __asm__("r8") = 0;
     long result;
 
     __asm__ volatile("syscall"
                      : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth)
                      : "rcx", "r11", "memory");
     return result;
 }
@@ -45,10 +52,11 @@ static inline long raw_call(long number, long a, long b, long c, long d)
     register long second __asm__("x1") = b;
     register long third __asm__("x2") = c;
     register long fourth __asm__("x3") = d;
+    register long fifth __asm__("x4") = 0;
 
     __asm__ volatile("svc #0"
                      : "+r"(first)
-                     : "r"(place), "r"(second), "r"(third), "r"(fourth)
+                     : "r"(place), "r"(second), "r"(third), "r"(fourth), "r"(fifth)
                      : "memory");
     return first;
 }
@@ -91,10 +99,72 @@ static inline long raw_close_from(int fd)
     return RAW(close_range((unsigned)fd, UINT_MAX, 0), SYS_close_range, fd, UINT_MAX, 0, 0);
 }
 
-static inline long raw_limit_descriptors(const struct rlimit *limit)
+// SET and GET may be NULL.
+static inline long raw_limit(int resource, const struct rlimit *set, struct rlimit *get)
 {
-    return RAW(setrlimit(RLIMIT_NOFILE, limit), SYS_prlimit64, 0, RLIMIT_NOFILE, (intptr_t)limit,
+    return RAW(prlimit(0, (enum __rlimit_resource)resource, set, get), SYS_prlimit64, 0, resource,
+               (intptr_t)set, (intptr_t)get);
+}
+
+static inline long raw_prctl(int what, unsigned long value)
+{
+    return RAW(prctl(what, value, 0, 0, 0), SYS_prctl, what, (long)value, 0, 0);
+}
+
+// A new session keyring, which nobody else has.
+static inline long raw_join_session_keyring(void)
+{
+    return RAW(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL), SYS_keyctl,
+               KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0);
+}
+
+static inline long raw_get_capabilities(struct __user_cap_header_struct *header,
+                                        struct __user_cap_data_struct *sets)
+{
+    return RAW(syscall(SYS_capget, header, sets), SYS_capget, (intptr_t)header, (intptr_t)sets, 0,
                0);
+}
+
+static inline long raw_set_capabilities(struct __user_cap_header_struct *header,
+                                        const struct __user_cap_data_struct *sets)
+{
+    return RAW(syscall(SYS_capset, header, sets), SYS_capset, (intptr_t)header, (intptr_t)sets, 0,
+               0);
+}
+
+static inline long raw_set_scheduling(const struct scheduling *attr)
+{
+    return RAW(syscall(SYS_sched_setattr, 0, attr, 0), SYS_sched_setattr, 0, (intptr_t)attr, 0, 0);
+}
+
+static inline long raw_get_scheduling(struct scheduling *attr)
+{
+    return RAW(syscall(SYS_sched_getattr, 0, attr, sizeof *attr, 0), SYS_sched_getattr, 0,
+               (intptr_t)attr, sizeof *attr, 0);
+}
+
+// Of the calling process: IOPRIO_WHO_PROCESS is 1.
+static inline long raw_get_io_priority(void)
+{
+    return RAW(syscall(SYS_ioprio_get, 1, 0), SYS_ioprio_get, 1, 0, 0, 0);
+}
+
+static inline long raw_set_io_priority(int priority)
+{
+    return RAW(syscall(SYS_ioprio_set, 1, 0, priority), SYS_ioprio_set, 1, 0, priority, 0);
+}
+
+// Blocks every signal, or those of MASK alone.
+static inline void raw_block_signals(uint64_t mask)
+{
+#if RAW_CALLS
+    raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (intptr_t)&mask, 0, sizeof mask);
+#else
+    sigset_t set;
+
+    (mask ? sigfillset : sigemptyset)(&set);
+    sigprocmask(SIG_SETMASK, &set, NULL);
+#endif
 }
 
 static inline long raw_setgroups(size_t count, const gid_t *groups)
@@ -112,9 +182,19 @@ static inline long raw_setuid(uid_t uid)
     return RAW(setuid(uid), SYS_setuid, uid, 0, 0, 0);
 }
 
-static inline long raw_die_with_parent(void)
+static inline long raw_open(const char *path, int flags)
 {
-    return RAW(prctl(PR_SET_PDEATHSIG, SIGKILL), SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
+    return RAW(open(path, flags), SYS_openat, AT_FDCWD, (intptr_t)path, flags, 0);
+}
+
+static inline long raw_close(int fd)
+{
+    return RAW(close(fd), SYS_close, fd, 0, 0, 0);
+}
+
+static inline long raw_write(int fd, const char *bytes, size_t size)
+{
+    return RAW(write(fd, bytes, size), SYS_write, fd, (intptr_t)bytes, (long)size, 0);
 }
 
 static inline long raw_chdir(const char *path)
@@ -128,24 +208,35 @@ static inline long raw_execve(const char *file, char *const *argv, char *const *
                0);
 }
 
-// Gives each signal its default handling, and blocks none.
-static inline void raw_reset_signals(void)
+// Is the signal NUMBER not handled as it is by default?
+static inline bool raw_is_unusual(int number)
+{
+#if RAW_CALLS
+    uint64_t action[8] = {0}; // the kernel's struct begins with the handler
+
+    return raw_call(SYS_rt_sigaction, number, 0, (intptr_t)action, sizeof action[0]) == 0 &&
+           action[0] != 0;
+#else
+    struct sigaction action;
+
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL;
+#endif
+}
+
+// Gives the signals of MASK, of which the lowest bit is signal 1, their default handling.
+static inline void raw_reset_signals(uint64_t mask)
 {
 #if RAW_CALLS
     // As much as the kernel's struct sigaction, and its set of signals.
     static const uint64_t zero[8];
-    enum { SIGNALS = 31 }; // those that libc has no names for keep theirs
 
-    for (int number = 1; number <= SIGNALS; number++)
-        raw_call(SYS_rt_sigaction, number, (intptr_t)zero, 0, sizeof zero[0]);
-    raw_call(SYS_rt_sigprocmask, SIG_SETMASK, (intptr_t)zero, 0, sizeof zero[0]);
+    for (int number = 1; mask; number++, mask >>= 1)
+        if (mask & 1)
+            raw_call(SYS_rt_sigaction, number, (intptr_t)zero, 0, sizeof zero[0]);
 #else
-    sigset_t none;
-
-    for (int number = 1; number < SIGRTMIN; number++)
-        signal(number, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int number = 1; mask; number++, mask >>= 1)
+        if (mask & 1)
+            signal(number, SIG_DFL);
 #endif
 }
 

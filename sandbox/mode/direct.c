@@ -8,14 +8,20 @@
 #include <pwd.h>
 #include <stdio.h>
 
+enum confinement_use { CONFINE_NO, CONFINE_AUTO, CONFINE_REQUIRE };
+
+static const char *const confinement_choices[] = {"no", "auto", "require", NULL};
+
 struct settings {
     char *workdir;
     char *user;
+    unsigned confinement;     // enum confinement_use
     struct identity identity; // of user, when there is one
 };
 
 // clang-format off
 static const struct key keys[] = {
+    {"confinement", VALUE_CHOICE, offsetof(struct settings, confinement), "require", false, confinement_choices},
     {"user",    VALUE_NAME, offsetof(struct settings, user),    NULL, false},
     {"workdir", VALUE_PATH, offsetof(struct settings, workdir), NULL, false},
 };
@@ -101,6 +107,40 @@ static int fresh_environment(uid_t uid, struct words *env)
     return result < 0 ? result : argv_end(&words, NULL);
 }
 
+// A command of another user than its caller is as free as that user: the configuration
+// says so, or the daemon cannot do otherwise.
+static bool confines(const void *data)
+{
+    const struct settings *settings = data;
+    return !settings->user && settings->confinement != CONFINE_NO;
+}
+
+static int confine(const struct settings *settings, const struct caller *caller,
+                   struct launch *launch, struct error *err)
+{
+    const struct confinement *from = caller->identity.confinement;
+
+    if (!from || !confines(settings) || (geteuid() != 0 && caller->identity.uid != geteuid()))
+        return 0;
+    if (settings->confinement == CONFINE_REQUIRE && !from->is_known)
+        return error_set(err, EACCES, "it cannot be seen what confines the caller");
+    if (settings->confinement == CONFINE_REQUIRE && from->is_elsewhere)
+        return error_set(err, EACCES,
+                         "the caller is in a user namespace of its own, and the "
+                         "command would not be");
+    if (settings->confinement == CONFINE_REQUIRE && from->is_filtered)
+        return error_set(err, EACCES,
+                         "the caller has a seccomp filter, and the command would "
+                         "not have it");
+    if (!from->is_known)
+        return 0;
+    launch->identity.confinement = malloc(sizeof *from);
+    if (!launch->identity.confinement)
+        return error_set(err, ENOMEM, "no memory");
+    *launch->identity.confinement = *from;
+    return 0;
+}
+
 static int prepare(const void *data, const struct command *command, struct launch *launch,
                    struct error *err)
 {
@@ -120,10 +160,13 @@ static int prepare(const void *data, const struct command *command, struct launc
     if (workdir && !(launch->workdir = strdup(workdir)))
         argv.has_failed = true;
     if (identity) {
-        launch->has_identity = identity_copy(&launch->identity, identity) == 0;
+        struct identity plain = *identity;
+        plain.confinement = NULL;
+        launch->has_identity = identity_copy(&launch->identity, &plain) == 0;
         argv.has_failed |= !launch->has_identity;
     }
-    return argv_end(&argv, err);
+    result = argv_end(&argv, err);
+    return result < 0 ? result : confine(settings, command->caller, launch, err);
 }
 
 static size_t judge(const struct ending *ending, struct outcome *outcome)
@@ -140,6 +183,7 @@ const struct mode direct_mode = {
              .check = check,
              .is_same = is_same,
              .finish = finish},
+    .confines = confines,
     .prepare = prepare,
     .judge = judge,
 };

@@ -51,8 +51,11 @@ struct mode {
     // The part of SETTINGS that is about agents. NULL: the mode has none.
     const struct agent_settings *(*agent)(const void *settings);
 
-    // Fills in LAUNCH, which is all zero. Mandatory. Returns 0, or
-    // -EINVAL, -EMFILE, -ENFILE or -ENOMEM with ERR set; the caller then frees what LAUNCH has.
+    // Are commands confined as their callers are? NULL: never.
+    bool (*confines)(const void *settings);
+
+    // Fills in LAUNCH, which is all zero. Mandatory. Returns 0, or -EINVAL, -EACCES, -EMFILE,
+    // -ENFILE or -ENOMEM with ERR set; the caller then frees what LAUNCH has.
     int (*prepare)(const void *settings, const struct command *command, struct launch *launch,
                    struct error *err);
 

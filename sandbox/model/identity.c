@@ -28,21 +28,35 @@ bool identity_equal(const struct identity *a, const struct identity *b)
            memcmp(a->groups, b->groups, a->group_count * sizeof *a->groups) == 0;
 }
 
+static int copy_array(void *to, const void *from, size_t size)
+{
+    void *copy = NULL;
+
+    if (from && size > 0) {
+        copy = malloc(size);
+        if (!copy)
+            return -ENOMEM;
+        memcpy(copy, from, size);
+    }
+    memcpy(to, &copy, sizeof copy);
+    return 0;
+}
+
 int identity_copy(struct identity *to, const struct identity *from)
 {
     *to = *from;
     to->groups = NULL;
-    if (from->group_count == 0)
+    to->confinement = NULL;
+    if (copy_array(&to->groups, from->groups, from->group_count * sizeof *to->groups) == 0 &&
+        copy_array(&to->confinement, from->confinement, sizeof *to->confinement) == 0)
         return 0;
-    to->groups = malloc(from->group_count * sizeof *to->groups);
-    if (!to->groups)
-        return -ENOMEM;
-    memcpy(to->groups, from->groups, from->group_count * sizeof *to->groups);
-    return 0;
+    identity_finish(to);
+    return -ENOMEM;
 }
 
 void identity_finish(struct identity *identity)
 {
     free(identity->groups);
+    free(identity->confinement);
     *identity = (struct identity){0};
 }

@@ -2,6 +2,7 @@
 // The identity that a process runs with, and the caller of a request.
 #pragma once
 
+#include "confinement.h"
 #include "error.h"
 #include "users.h"
 
@@ -15,6 +16,7 @@ struct identity {
     gid_t gid;
     gid_t *groups; // owned; supplementary groups
     size_t group_count;
+    struct confinement *confinement; // owned; NULL: none that counts
 };
 
 struct caller {
@@ -31,7 +33,7 @@ int identity_of_user(const char *user, struct identity *identity, struct users *
 // The same ids, and the same groups in the same order?
 bool identity_equal(const struct identity *a, const struct identity *b);
 
-// A copy that owns its groups. 0 or -ENOMEM.
+// A copy that owns what it has. 0 or -ENOMEM.
 int identity_copy(struct identity *to, const struct identity *from);
 
 void identity_finish(struct identity *identity);

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bounds.h"
+
+#include "cleanup.h"
+#include "raw.h"
+
+#include <sys/wait.h>
+
+// --- In the process
+
+// Each limit as low as the caller's, and as ours.
+static long take_limits(const struct bounds *bounds)
+{
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
+        struct rlimit limit = bounds->confinement.limits[resource];
+        struct rlimit own = limit;
+        long result = raw_limit(resource, NULL, &own);
+
+        if (own.rlim_cur <= limit.rlim_cur && own.rlim_max <= limit.rlim_max)
+            continue;
+        if (limit.rlim_max > own.rlim_max)
+            limit.rlim_max = own.rlim_max;
+        if (limit.rlim_cur > own.rlim_cur)
+            limit.rlim_cur = own.rlim_cur;
+        if (limit.rlim_cur > limit.rlim_max)
+            limit.rlim_cur = limit.rlim_max;
+        if (result >= 0)
+            result = raw_limit(resource, &limit, NULL);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+enum {
+    POLICY_BATCH = 3,
+    POLICY_IDLE = 5,
+    IO_CLASS_SHIFT = 13,
+    IO_REALTIME = 1,
+};
+
+// As the caller is scheduled, and never better than is usual.
+static void take_scheduling(const struct bounds *bounds)
+{
+    const struct confinement *from = &bounds->confinement;
+    struct scheduling own = {.size = sizeof own};
+    struct scheduling wanted = {.size = sizeof wanted};
+    int io_priority = bounds->is_confined ? from->io_priority : 0;
+    bool is_lower =
+        bounds->is_confined && (from->policy == POLICY_BATCH || from->policy == POLICY_IDLE);
+
+    if (io_priority >> IO_CLASS_SHIFT == IO_REALTIME)
+        io_priority = 0;
+    wanted.policy = is_lower ? from->policy : 0;
+    wanted.nice = bounds->is_confined && from->nice > 0 ? from->nice : 0;
+    // A daemon that is not root cannot go back from a nice value, nor has it a better one
+    // to give away.
+    if (raw_get_scheduling(&own) < 0 || own.policy != wanted.policy || own.nice != wanted.nice)
+        raw_set_scheduling(&wanted);
+    if (raw_get_io_priority() != io_priority)
+        raw_set_io_priority(io_priority);
+}
+
+// What programs of the command can get beyond what it has: no more than the caller's can.
+// A root user gets all of it with each exec, so for root that is what the caller has.
+static long take_bounding_set(const struct bounds *bounds)
+{
+    const struct confinement *from = &bounds->confinement;
+    uint64_t kept = from->is_elsewhere ? 0 : from->bounding_set;
+    bool can_gain = !from->cannot_gain;
+
+    if (bounds->is_root)
+        kept &= from->is_elsewhere ? 0 : from->capabilities;
+    for (unsigned long capability = 0; capability < 64 && ~kept >> capability; capability++) {
+        long result;
+
+        if (kept >> capability & 1)
+            continue;
+        result = raw_prctl(PR_CAPBSET_DROP, capability);
+        if (result == -EINVAL)
+            break; // the kernel has no more
+        // We have not the right to drop one. But there is a way to gain none at all.
+        if (result < 0 && raw_prctl(PR_CAPBSET_READ, capability) != 0)
+            can_gain = false;
+    }
+    return can_gain ? 0 : raw_prctl(PR_SET_NO_NEW_PRIVS, 1);
+}
+
+// The capabilities of ours that the command keeps: none for another user, and for root
+// those that the caller has as well. None is inheritable, and so none ambient.
+static long take_capabilities(const struct bounds *bounds)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}, {0}};
+    uint64_t kept = bounds->is_confined ? bounds->confinement.capabilities : UINT64_MAX;
+    long result = bounds->is_root ? raw_get_capabilities(&header, sets) : 0;
+
+    for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++, kept >>= 32) {
+        sets[i].permitted &= (uint32_t)kept;
+        sets[i].effective = sets[i].permitted;
+        sets[i].inheritable = 0;
+    }
+    return result < 0 ? result : raw_set_capabilities(&header, sets);
+}
+
+// How soon the OOM killer takes the command. Only in memory of our own: a process that
+// shares its memory changes this for all that do.
+static long take_oom_score_adj(const struct bounds *bounds)
+{
+    char text[sizeof "-1000"];
+    size_t at = sizeof text;
+    int value = bounds->confinement.oom_score_adj;
+    unsigned rest = value < 0 ? -(unsigned)value : (unsigned)value;
+    long fd = raw_open("/proc/self/oom_score_adj", O_WRONLY);
+    long result = fd;
+
+    do
+        text[--at] = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (value < 0)
+        text[--at] = '-';
+    if (fd >= 0)
+        result = raw_write((int)fd, text + at, sizeof text - at);
+    if (fd >= 0)
+        raw_close((int)fd);
+    return result;
+}
+
+long bounds_begin(const struct bounds *bounds)
+{
+    long result = 0;
+
+    if (bounds->is_confined)
+        result = take_limits(bounds);
+    if (bounds->is_command)
+        take_scheduling(bounds);
+    if (result >= 0 && bounds->is_freer)
+        result = take_oom_score_adj(bounds);
+    // One keyring for all users' commands would give each the keys of the others.
+    if (result >= 0 && bounds->has_own_keyring)
+        result = raw_join_session_keyring();
+    // A container may allow keys to nobody.
+    if (bounds->has_own_keyring && (result == -EPERM || result == -ENOSYS))
+        result = 0;
+    return result >= 0 && bounds->is_confined ? take_bounding_set(bounds) : result;
+}
+
+long bounds_end(const struct bounds *bounds)
+{
+    return bounds->is_command ? take_capabilities(bounds) : 0;
+}
+
+// --- In the daemon
+
+static int own_oom_score_adj(void)
+{
+    static int fd = -1;
+    char text[32] = "";
+
+    if (fd < 0)
+        fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && pread(fd, text, sizeof text - 1, 0) > 0 ? (int)strtol(text, NULL, 10) : 0;
+}
+
+// Have we a session keyring, which a command would have too? A process without one has
+// that of its user; but to ask for it is to take it, so that a child has to ask. And a
+// command of our own user can give us one (KEYCTL_SESSION_TO_PARENT).
+static bool is_keyring_shared(bool is_ours)
+{
+    static enum { UNKNOWN, NO, YES } answer;
+    int status = 0;
+    pid_t pid;
+
+    if (answer == UNKNOWN) {
+        pid = fork();
+        if (pid == 0) {
+            long own = syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0);
+            _exit(own ==
+                  syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_SESSION_KEYRING, 0));
+        }
+        answer = pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+                         WEXITSTATUS(status) == 1
+                     ? NO
+                     : YES;
+    }
+    if (is_ours)
+        answer = YES;
+    return answer == YES;
+}
+
+void bounds_prepare(struct bounds *bounds, const struct process_spec *spec)
+{
+    const struct confinement *from = spec->confinement;
+    uid_t uid = spec->identity ? spec->identity->uid : geteuid();
+
+    *bounds = (struct bounds){.is_command = spec->is_command, .is_root = uid == 0};
+    if (!spec->is_command)
+        return;
+    bounds->has_own_keyring = is_keyring_shared(uid == geteuid()) && uid != geteuid();
+    if (!from)
+        return;
+    bounds->is_confined = true;
+    bounds->confinement = *from;
+    bounds->is_freer = from->oom_score_adj > own_oom_score_adj();
+}
+
+bool bounds_need_memory(const struct bounds *bounds)
+{
+    return bounds->is_freer;
+}
