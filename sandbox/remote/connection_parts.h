@@ -18,7 +18,7 @@ enum connection_state {
 
 struct connection {
     struct line line; // the first member
-    struct list link; // in the list of those that are closing
+    struct list link; // in the list of closing connections
     struct loop *loop;
     struct sandbox_config *config;
     unsigned number;
@@ -28,9 +28,9 @@ struct connection {
     struct bootstrap bootstrap;
     struct process *process; // the client
     struct inlet in;
-    struct error error; // why it must end
+    struct error error; // the reason why it must end
     struct outlet out;
-    struct buffer err;                       // the end of what the client wrote to stderr
+    struct buffer err;                       // the last bytes of the client's stderr
     struct list buckets[CONNECTION_BUCKETS]; // of remotes
     unsigned load;
     uint64_t heard_ns;  // the time of the last bytes from the agent

@@ -35,11 +35,11 @@ struct remote_stream {
 };
 
 struct remote {
-    struct list link; // while it waits: in the list of agents; then in a connection's bucket
-    struct list turn; // in a list of the outlet: those with something to send, or those
-                      // whose START is framed
+    struct list link; // in the list of remotes that wait for a line, or in a connection's bucket
+    struct list turn; // in a list of the outlet: of remotes with something to send, or of
+                      // remotes whose START is framed
     struct loop *loop;
-    const struct lines *lines; // not a reference: the job has one
+    const struct lines *lines; // not a reference: the job keeps its route
     struct line *line;         // NULL: none
     struct remote_spec spec;
     const struct channel_events *events;

@@ -4,7 +4,7 @@
 
 #include "remote.h"
 
-// Has the line send what REMOTE has, if it is on a line.
+// If REMOTE is on a line, has the line send REMOTE's frames.
 void remote_send(struct remote *remote);
 
 // Takes REMOTE off its line and out of all lists.
