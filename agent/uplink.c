@@ -136,7 +136,7 @@ static bool uplink_check(struct uplink *uplink, int result)
 
 static void uplink_flush_later(struct uplink *uplink)
 {
-    if (!uplink->later.place && list_is_empty(&uplink->flush.link) &&
+    if (!timer_is_armed(&uplink->later) && list_is_empty(&uplink->flush.link) &&
         loop_arm(uplink->loop, &uplink->later, LATER_MS) < 0)
         loop_defer(uplink->loop, &uplink->flush);
 }
@@ -171,18 +171,18 @@ ssize_t uplink_send_from(struct uplink *uplink, uint32_t job, enum frame_type ty
                          size_t size)
 {
     struct buffer *out = &uplink->out;
-    char *place;
+    char *frame;
     ssize_t count;
 
     if (buffer_reserve(out, WIRE_HEADER + size) < 0) {
         uplink_break(uplink, ENOMEM);
         return -ENOMEM;
     }
-    place = out->data + out->length;
-    count = read(fd, place + WIRE_HEADER, size);
+    frame = out->data + out->length;
+    count = read(fd, frame + WIRE_HEADER, size);
     if (count <= 0)
         return count < 0 ? -errno : 0;
-    frame_put_header(place, job, type, (size_t)count);
+    frame_put_header(frame, job, type, (size_t)count);
     out->length += WIRE_HEADER + (size_t)count;
     // A short answer is often followed by the end: then they leave together.
     if (uplink_pending(uplink) < SHORT)

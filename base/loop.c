@@ -111,31 +111,31 @@ static bool is_earlier(const struct timer *a, const struct timer *b)
     return a->deadline_ns != b->deadline_ns ? a->deadline_ns < b->deadline_ns : a->order < b->order;
 }
 
-static void place_timer(struct loop *loop, struct timer *timer, size_t place)
+static void put_timer(struct loop *loop, struct timer *timer, size_t index)
 {
-    loop->heap[place] = timer;
-    timer->place = place;
+    loop->heap[index] = timer;
+    timer->index = index;
 }
 
-static void sift_up(struct loop *loop, struct timer *timer, size_t place)
+static void sift_up(struct loop *loop, struct timer *timer, size_t index)
 {
-    while (place > 1 && is_earlier(timer, loop->heap[place / 2])) {
-        place_timer(loop, loop->heap[place / 2], place);
-        place /= 2;
+    while (index > 1 && is_earlier(timer, loop->heap[index / 2])) {
+        put_timer(loop, loop->heap[index / 2], index);
+        index /= 2;
     }
-    place_timer(loop, timer, place);
+    put_timer(loop, timer, index);
 }
 
-static void sift_down(struct loop *loop, struct timer *timer, size_t place)
+static void sift_down(struct loop *loop, struct timer *timer, size_t index)
 {
-    for (size_t child; (child = place * 2) <= loop->timer_count; place = child) {
+    for (size_t child; (child = index * 2) <= loop->timer_count; index = child) {
         if (child < loop->timer_count && is_earlier(loop->heap[child + 1], loop->heap[child]))
             child++;
         if (!is_earlier(loop->heap[child], timer))
             break;
-        place_timer(loop, loop->heap[child], place);
+        put_timer(loop, loop->heap[child], index);
     }
-    place_timer(loop, timer, place);
+    put_timer(loop, timer, index);
 }
 
 int loop_arm(struct loop *loop, struct timer *timer, uint64_t delay_ms)
@@ -157,19 +157,19 @@ int loop_arm(struct loop *loop, struct timer *timer, uint64_t delay_ms)
 
 void loop_disarm(struct loop *loop, struct timer *timer)
 {
-    size_t place = timer->place;
+    size_t index = timer->index;
     struct timer *last;
 
-    if (!place)
+    if (!index)
         return;
-    timer->place = 0;
+    timer->index = 0;
     last = loop->heap[loop->timer_count--];
     if (last == timer)
         return;
-    if (place > 1 && is_earlier(last, loop->heap[place / 2]))
-        sift_up(loop, last, place);
+    if (index > 1 && is_earlier(last, loop->heap[index / 2]))
+        sift_up(loop, last, index);
     else
-        sift_down(loop, last, place);
+        sift_down(loop, last, index);
 }
 
 static void run_timers(struct loop *loop)

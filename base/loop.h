@@ -25,7 +25,7 @@ struct watch {
 struct timer {
     uint64_t deadline_ns; // CLOCK_MONOTONIC
     uint64_t order;       // equal deadlines fire in the order they were armed
-    size_t place;         // in the loop's heap, from 1; 0: not armed
+    size_t index;         // in the loop's heap, from 1; 0: not armed
     void (*on_time)(void *data);
     void *data;
 };
@@ -60,6 +60,11 @@ void loop_unwatch(struct loop *loop, struct watch *watch);
 // (Re)arms TIMER to fire once, DELAY_MS from now. Returns 0 or -ENOMEM.
 int loop_arm(struct loop *loop, struct timer *timer, uint64_t delay_ms);
 void loop_disarm(struct loop *loop, struct timer *timer);
+
+static inline bool timer_is_armed(const struct timer *timer)
+{
+    return timer->index > 0;
+}
 
 // Runs TASK after the callbacks of this turn; once, however often it is asked
 // for. A task must have been set up with task_init.

@@ -44,7 +44,7 @@ static void on_ended(void *data)
 {
     struct server *server = data;
 
-    if (handle_count() > 0 && server->linger.place)
+    if (handle_count() > 0 && timer_is_armed(&server->linger))
         return; // it is waited for already
     if (handle_count() == 0 || loop_arm(server->fs.loop, &server->linger, LINGER_MS) < 0)
         loop_stop(server->fs.loop);

@@ -238,7 +238,7 @@ static void job_spawn(struct job *job)
     }
     if (job->is_stdin_ended)
         job->channel.ops->end_stdin(job->channel.self);
-    if (job->timeout_ms > 0 && !job->timeout.place &&
+    if (job->timeout_ms > 0 && !timer_is_armed(&job->timeout) &&
         loop_arm(job->loop, &job->timeout, job->timeout_ms) < 0)
         job_stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory for its timeout");
     job_announce(job);

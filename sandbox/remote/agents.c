@@ -117,7 +117,7 @@ static void agents_hurry(struct agents *agents)
             continue;
         if (seat->opened_ns == 0 || age_ms >= WANTED_PAUSE_MS)
             seat_open(seat);
-        else if (!seat->retry.place || seat->pause_ms > WANTED_PAUSE_MS)
+        else if (!timer_is_armed(&seat->retry) || seat->pause_ms > WANTED_PAUSE_MS)
             loop_arm(agents->loop, &seat->retry, WANTED_PAUSE_MS - age_ms);
     }
 }
@@ -149,7 +149,7 @@ static void on_ready(void *data, const char *version)
     agents_serve_waiting(agents);
     // The seats that were declined before try again.
     for (unsigned i = 0; i < agents->settings->connections; i++)
-        if (!agents->seats[i].connection && !agents->seats[i].retry.place)
+        if (!agents->seats[i].connection && !timer_is_armed(&agents->seats[i].retry))
             seat_retry_later(&agents->seats[i]);
 }
 

@@ -81,7 +81,8 @@ static int answer_arch(struct bootstrap *bootstrap, const char *machine, struct 
         if (strcmp(agent_blobs[i].machine, machine) == 0)
             bootstrap->blob = &agent_blobs[i];
     if (!bootstrap->blob)
-        return error_set(err, EPROTO, "the container is %s, and this hooksfs has no agent for that machine",
+        return error_set(err, EPROTO,
+                         "the container is %s, and this hooksfs has no agent for that machine",
                          machine);
     return buffer_printf(out, "%zu %s\n", bootstrap->blob->size, bootstrap->name);
 }
@@ -139,7 +140,8 @@ ssize_t bootstrap_take(struct bootstrap *bootstrap, const char *bytes, size_t si
         int result = buffer_append(&bootstrap->line, bytes + used, length);
 
         if (result == 0 && bootstrap->line.length > MAX_LINE)
-            return error_set(err, EPROTO, "the shell there writes much, and nothing about an agent");
+            return error_set(err, EPROTO,
+                             "the shell there writes much, and nothing about an agent");
         used += length + (newline ? 1 : 0);
         if (result == 0 && newline)
             result = buffer_append(&bootstrap->line, "", 1);

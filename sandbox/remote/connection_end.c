@@ -87,7 +87,7 @@ void connection_end_before_greeting(struct connection *connection, bool is_signa
 
 void connection_expect_end(struct connection *connection)
 {
-    if (!connection->break_timer.place)
+    if (!timer_is_armed(&connection->break_timer))
         loop_arm(connection->loop, &connection->break_timer, BREAK_MS);
 }
 

@@ -161,7 +161,7 @@ void outlet_send(struct outlet *outlet, uint32_t job, enum frame_type type, uint
 void outlet_send_later(struct outlet *outlet, uint32_t job, enum frame_type type)
 {
     outlet->has_lost |= frame_append(&outlet->bytes, job, type, NULL, 0) < 0;
-    if (!outlet->later.place && loop_arm(outlet->loop, &outlet->later, LATER_MS) < 0)
+    if (!timer_is_armed(&outlet->later) && loop_arm(outlet->loop, &outlet->later, LATER_MS) < 0)
         outlet_flush(outlet);
 }
 

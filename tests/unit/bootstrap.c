@@ -216,7 +216,7 @@ static const struct {
     unsigned long flags;
     const char *options;
     const char *reason;
-} places[] = {
+} hurdles[] = {
     {MS_NOEXEC, NULL, "nothing can be executed in "},
     {0, "size=8k", " has no room for the agent"},
     {MS_RDONLY, NULL, "no directory of the container can be written"},
@@ -226,8 +226,8 @@ static const struct {
 // Tries all rows with one shell, in a mount namespace whose root is read-only.
 START_TEST(says_why_it_does_not_get_in)
 {
-    int shell = _i / (int)COUNT(places);
-    int place = _i % (int)COUNT(places);
+    int shell = _i / (int)COUNT(hurdles);
+    int hurdle = _i % (int)COUNT(hurdles);
     char folder[] = "/mnt/hooksfs-unit-XXXXXX";
     struct container container = {.in_fd = -1};
     int in[2];
@@ -243,7 +243,7 @@ START_TEST(says_why_it_does_not_get_in)
         if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
             mount("/", "/", NULL, MS_BIND | MS_REC, NULL) < 0 || chroot("/") < 0)
             _exit(97);
-        mount_on(folder, places[place].flags, places[place].options);
+        mount_on(folder, hurdles[hurdle].flags, hurdles[hurdle].options);
         make_alone();
         setenv("HOME", folder, 1);
         if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) < 0)
@@ -256,7 +256,7 @@ START_TEST(says_why_it_does_not_get_in)
     container.out_fd = output[0];
     fcntl(container.in_fd, F_SETFL, O_NONBLOCK);
     ck_assert_int_eq(converse(&container), -EPROTO);
-    ck_assert_msg(strstr(error_message(&err), places[place].reason), "%s", error_message(&err));
+    ck_assert_msg(strstr(error_message(&err), hurdles[hurdle].reason), "%s", error_message(&err));
     close(container.in_fd);
     close(container.out_fd);
     ck_assert_int_eq(waitpid(container.pid, NULL, 0), container.pid);
@@ -487,7 +487,8 @@ START_TEST(does_not_listen_for_ever)
     for (size_t i = 0; i < floods[_i].times && used >= 0; i++)
         used = bootstrap_take(&bootstrap, text.data, text.length, &out, &err);
     ck_assert_int_eq(used, -EPROTO);
-    ck_assert_str_eq(error_message(&err), "the shell there writes much, and nothing about an agent");
+    ck_assert_str_eq(error_message(&err),
+                     "the shell there writes much, and nothing about an agent");
     ck_assert_uint_lt(bootstrap.line.capacity, 64 * 1024);
     buffer_finish(&text);
     finish();
@@ -516,14 +517,14 @@ int main(void)
         EACH(gets_in, shells),
         EACH(passes_over_what_others_say, shells),
         EACH(does_not_touch_a_file_that_is_there, shells),
-        {asks_for_the_machine_first,  shell_count - 1                 },
-        {asks_for_its_tools_first,    shell_count - 1                 },
+        {asks_for_the_machine_first,  shell_count - 1                  },
+        {asks_for_its_tools_first,    shell_count - 1                  },
         EACH(takes_what_a_container_says, says),
         EACH(takes_it_byte_by_byte, says),
         ONCE(does_not_send_for_ever),
         EACH(does_not_listen_for_ever, floods),
         ONCE(draws_other_secrets_each_time),
-        {says_why_it_does_not_get_in, shell_count * (int)COUNT(places)},
+        {says_why_it_does_not_get_in, shell_count * (int)COUNT(hurdles)},
     };
 
     if (!can_mount)

@@ -61,7 +61,7 @@ START_TEST(fires_in_order)
     loop_arm(loop, &b, 1);
     ck_assert_int_eq(loop_run(loop), 0);
     ck_assert_str_eq(trace, "abcd");
-    ck_assert_uint_eq(a.place + b.place + c.place + d.place + last.place, 0);
+    ck_assert_uint_eq(a.index + b.index + c.index + d.index + last.index, 0);
     loop_destroy(loop);
 }
 END_TEST
@@ -119,7 +119,7 @@ START_TEST(keeps_many_in_order)
         else if (rand_r(&seed) % 3 == 0)
             loop_arm(loop, &many[i], (uint64_t)rand_r(&seed) % 20);
     for (int i = 0; i < MANY; i++)
-        armed += many[i].place > 0;
+        armed += many[i].index > 0;
     loop_arm(loop, &last, 40);
     loop_run(loop);
     ck_assert_uint_eq(fired, armed);
