@@ -127,6 +127,14 @@ skip() {
     exit 77
 }
 
+# needs PROGRAM...: skips the test where one of them is missing.
+needs() {
+    local program
+    for program; do
+        command -v "$program" >/dev/null || skip "there is no $program here"
+    done
+}
+
 # is GOT WANTED [WHAT]
 is() {
     [[ $1 == "$2" ]] || fail "${3:-value}: got '$1', wanted '$2'"

@@ -70,22 +70,23 @@ answers() {
 }
 
 test_sh() { answers sh; }
-test_dash() { answers dash; }
+test_dash() { needs dash; answers dash; }
 test_bash() { answers bash; }
-test_busybox() { answers busybox; }
-test_python() { answers py; }
-test_perl() { answers pl; }
-test_tcl() { answers tcl; }
+test_busybox() { needs busybox; answers busybox; }
+test_python() { needs python3; answers py; }
+test_perl() { needs perl; answers pl; }
+test_tcl() { needs tclsh; answers tcl; }
 
 test_c() {
+    needs cc
     cc -std=c11 -Wall -Wextra -Werror -pthread -o "$T/client" "$CLIENTS/client.c"
     answers c
 }
 
-test_node() { answers js; }
+test_node() { needs node; answers js; }
 
 # No pool is too small: more calls than threads must not wait for each other.
-test_node_with_one_thread() { UV_THREADPOOL_SIZE=1 answers js; }
-test_node_with_many_threads() { UV_THREADPOOL_SIZE=64 answers js; }
+test_node_with_one_thread() { needs node; UV_THREADPOOL_SIZE=1 answers js; }
+test_node_with_many_threads() { needs node; UV_THREADPOOL_SIZE=64 answers js; }
 
 run_tests

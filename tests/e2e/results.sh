@@ -450,9 +450,16 @@ test_head_tail_wc_grep() {
 test_tools_before_the_end() {
     local tool
     for tool in 'cat %s' 'cp %s /dev/stdout' 'tail -n 1 %s' 'tail -c 12 %s' 'wc -c %s' 'wc -l %s' \
-        'grep -c . %s' 'head -n 2 %s' 'dd status=none if=%s' 'tee /dev/null' 'sed -n 2,3p %s' \
-        'busybox tail -n 1 %s' 'busybox wc -c %s' 'busybox head -n 2 %s' 'busybox dd if=%s'; do
+        'grep -c . %s' 'head -n 2 %s' 'dd status=none if=%s' 'tee /dev/null' 'sed -n 2,3p %s'; do
         before_the_end "$tool"
+    done
+}
+
+test_busybox_tools_before_the_end() {
+    local tool
+    needs busybox
+    for tool in 'tail -n 1 %s' 'wc -c %s' 'head -n 2 %s' 'dd if=%s'; do
+        before_the_end "busybox $tool"
     done
 }
 
@@ -469,6 +476,7 @@ before_the_end() {
 
 # With sendfile(2), which asks the kernel's idea of the size first.
 test_busybox_cat_before_the_end() {
+    needs busybox
     before_the_end 'busybox cat %s'
     before_the_end "busybox sh -c 'cat %s'"
     before_the_end 'busybox cp %s /dev/stdout'
@@ -481,6 +489,7 @@ test_python_copyfile_before_the_end() {
 # Nor may it keep anything of an older answer.
 test_busybox_cat_of_the_next_answer() {
     local answer
+    needs busybox
     for answer in first other third; do
         ask "$L" echo "$answer"
         ends "$L" "0 exited"
@@ -489,6 +498,7 @@ test_busybox_cat_of_the_next_answer() {
 }
 
 test_jq() {
+    needs jq
     request "$L" jq -c "'{allow: (.text | test(\"secret\") | not), n: (.list | length)}'" \
         <<<'{"text": "no such thing", "list": [1, 2, 3]}'
     is "$(jq .allow "$L/stdout")" true "jq of a file"
@@ -496,32 +506,39 @@ test_jq() {
     ends "$L" "0 exited"
 }
 
-# A request and its results as one writes it in a shell.
-test_shells() {
-    local shell
-    for shell in bash dash 'busybox sh'; do
-        # shellcheck disable=SC2016,SC2086
-        timeout 60 $shell -euc '
-            cd "$1"
-            echo "sh -c \"cat; exit 3\"
+# use_shell SHELL...: a request and its results as one writes them in that shell.
+use_shell() {
+    # shellcheck disable=SC2016
+    timeout 60 "$@" -euc '
+        cd "$1"
+        echo "sh -c \"cat; exit 3\"
 first line
 second line" > request
-            read first < stdout
-            read code kind detail < status
-            echo "$first $code $kind $detail"
-            { echo "cat"; echo a; cat /dev/null; printf b; } > request
-            read status < status
-            echo "$(cat stdout)" "$status"
-            printf "cat\\nappended" >> request
-            while read -r line || test "$line"; do echo "line: $line"; done < stdout
-            echo "echo done" > request
-            read code kind detail < status && test "$code" -eq 0 && cat stdout
-            echo "--timeout=100ms sleep 100" > request
-            read code kind detail < status
-            echo "$code/$kind/$detail"
-        ' sh "$L" >"$T/got" || fail "$shell ended with $?: $(cat "$T/got")"
-        is "$(cat "$T/got")" $'first line 3 exited \na\nb 0 exited\nline: appended\ndone\n124/timeout/after 100ms' "$shell"
-    done
+        read first < stdout
+        read code kind detail < status
+        echo "$first $code $kind $detail"
+        { echo "cat"; echo a; cat /dev/null; printf b; } > request
+        read status < status
+        echo "$(cat stdout)" "$status"
+        printf "cat\\nappended" >> request
+        while read -r line || test "$line"; do echo "line: $line"; done < stdout
+        echo "echo done" > request
+        read code kind detail < status && test "$code" -eq 0 && cat stdout
+        echo "--timeout=100ms sleep 100" > request
+        read code kind detail < status
+        echo "$code/$kind/$detail"
+    ' sh "$L" >"$T/got" || fail "$* ended with $?: $(cat "$T/got")"
+    is "$(cat "$T/got")" $'first line 3 exited \na\nb 0 exited\nline: appended\ndone\n124/timeout/after 100ms' "$*"
+}
+
+test_busybox_shell() {
+    needs busybox
+    use_shell busybox sh
+}
+
+test_shells() {
+    use_shell bash
+    use_shell dash
     ask "$L" seq 3
     mapfile -t lines <"$L/stdout"
     is "${lines[*]}" "1 2 3" "bash mapfile"
@@ -529,6 +546,7 @@ second line" > request
 }
 
 test_busybox() {
+    needs busybox
     { echo cat; cat "$T/text"; } >"$T/request"
     busybox cp "$T/request" "$L/request"
     ends "$L" "0 exited"
@@ -599,6 +617,7 @@ PYTHON
 }
 
 test_node() {
+    needs node
     timeout 60 node - "$L" "$T/text" <<'NODE'
 const fs = require('fs');
 const assert = require('assert');
