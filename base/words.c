@@ -31,6 +31,16 @@ int words_append(struct words *words, const char *text)
     return words_append_owned(words, strdup(text));
 }
 
+bool words_equal(const struct words *a, const struct words *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->items[i], b->items[i]) != 0)
+            return false;
+    return true;
+}
+
 void words_finish(struct words *words)
 {
     for (size_t i = 0; i < words->count; i++)

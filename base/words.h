@@ -2,6 +2,7 @@
 // A list of strings, such as the arguments of a program.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 // NULL-terminated like an argv. All zero is empty.
@@ -16,6 +17,9 @@ int words_append(struct words *words, const char *text);
 // Appends TEXT itself, which the list then owns; when it fails, TEXT is freed. TEXT
 // may be NULL, which is -ENOMEM. Returns 0 or -ENOMEM.
 int words_append_owned(struct words *words, char *text);
+
+// Do A and B have the same strings in the same order?
+bool words_equal(const struct words *a, const struct words *b);
 
 // Frees the content; the list is empty and usable afterwards.
 void words_finish(struct words *words);

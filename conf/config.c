@@ -6,19 +6,22 @@
 #define COMMON(member) offsetof(struct sandbox_config, member)
 
 const struct key config_common_keys[] = {
-    {"allow",       VALUE_TEXTS,       COMMON(allow),            NULL,    false},
-    {"env",         VALUE_ENVIRONMENT, COMMON(env),              NULL,    false},
-    {"group",       VALUE_GROUP,       COMMON(group),            NULL,    false},
-    {"kill_grace",  VALUE_DURATION,    COMMON(kill_grace_ms),    "500ms", false},
-    {"max_output",  VALUE_SIZE,        COMMON(max_output_bytes), "16M",   false},
-    {"max_queued",  VALUE_COUNT_OR_0,  COMMON(max_queued),       "1024",  false},
-    {"max_running", VALUE_COUNT,       COMMON(max_running),      "64",    false},
-    {"max_slots",   VALUE_COUNT_OR_0,  COMMON(max_slots),        "1024",  false},
-    {"max_timeout", VALUE_TIME_LIMIT,  COMMON(max_timeout_ms),   "none",  false},
-    {"owner",       VALUE_USER,        COMMON(owner),            NULL,    false},
-    {"permissions", VALUE_PERMISSIONS, COMMON(permissions),      "0700",  false},
-    {"slot_ttl",    VALUE_DURATION,    COMMON(slot_ttl_ms),      "1h",    false},
-    {"timeout",     VALUE_TIME_LIMIT,  COMMON(timeout_ms),       "10s",   false},
+    {"allow",           VALUE_TEXTS,       COMMON(allow),              NULL,    false},
+    {"env",             VALUE_ENVIRONMENT, COMMON(env),                NULL,    false},
+    {"group",           VALUE_GROUP,       COMMON(group),              NULL,    false},
+    {"kill_grace",      VALUE_DURATION,    COMMON(kill_grace_ms),      "500ms", false},
+    {"max_output",      VALUE_SIZE,        COMMON(max_output_bytes),   "16M",   false},
+    {"max_queued",      VALUE_COUNT_OR_0,  COMMON(max_queued),         "1024",  false},
+    {"max_running",     VALUE_COUNT,       COMMON(max_running),        "64",    false},
+    {"max_slots",       VALUE_COUNT_OR_0,  COMMON(max_slots),          "1024",  false},
+    {"max_timeout",     VALUE_TIME_LIMIT,  COMMON(max_timeout_ms),     "none",  false},
+    {"owner",           VALUE_USER,        COMMON(owner),              NULL,    false},
+    {"permissions",     VALUE_PERMISSIONS, COMMON(permissions),        "0700",  false},
+    {"slot_ttl",        VALUE_DURATION,    COMMON(slot_ttl_ms),        "1h",    false},
+    {"standby",         VALUE_TEXTS,       COMMON(standby),            NULL,    false},
+    {"standby_count",   VALUE_COUNT,       COMMON(standby_count),      "1",     false},
+    {"standby_max_age", VALUE_DURATION,    COMMON(standby_max_age_ms), "5m",    false},
+    {"timeout",         VALUE_TIME_LIMIT,  COMMON(timeout_ms),         "10s",   false},
 };
 const size_t config_common_count = sizeof config_common_keys / sizeof config_common_keys[0];
 

@@ -8,6 +8,8 @@
 
 #include <sys/types.h>
 
+struct sandbox_config;
+
 // What the configuration has to know of a mode.
 struct mode_keys {
     const char *name;
@@ -22,6 +24,9 @@ struct mode_keys {
     // stored; may store more in SETTINGS. May be NULL: there are none. Returns 0, or -errno
     // with ERR set and *KEY the name of the key that is wrong. Users are looked up in USERS.
     int (*check)(void *settings, struct users *users, const char **key, struct error *err);
+    // Finds errors in the keys of every mode that only the mode can see, once, after all keys of
+    // CONFIG have been stored. May be NULL: there are none. Returns as check.
+    int (*check_common)(const struct sandbox_config *config, const char **key, struct error *err);
     // Is what check stored in A and B the same? May be NULL: it stores nothing.
     bool (*is_same)(const void *a, const void *b);
     // Frees what check stored. NULL: nothing to free.
@@ -48,6 +53,9 @@ struct sandbox_config {
     uid_t owner;
     gid_t group;
     mode_t permissions;
+    struct words standby;   // command lines
+    unsigned standby_count; // of each
+    uint64_t standby_max_age_ms;
 };
 
 struct config {

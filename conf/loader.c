@@ -201,26 +201,35 @@ static void section_check_use(struct loader *loader, struct section *section,
     }
 }
 
-// Has MODE check SETTINGS as a whole.
+// Reports ERR for the entry that gave SECTION its KEY, once; frees ERR.
+static void section_report(struct loader *loader, struct section *section, const char *key,
+                           struct error *err)
+{
+    struct entry *own = section_find(section, key);
+    struct entry *entry = own ? own : section_find(&loader->file.items[0], key);
+
+    if (!entry)
+        sections_problem(&loader->file, section->line, section->name, key, "%s",
+                         error_message(err));
+    else if (!entry->is_bad)
+        sections_problem(&loader->file, entry->line, own ? section->name : NULL, key, "%s",
+                         error_message(err));
+    if (entry)
+        entry->is_bad = true; // a default is reported once
+    error_finish(err);
+}
+
+// Has MODE check CONFIG as a whole.
 static void section_check_settings(struct loader *loader, struct section *section,
-                                   const struct mode_keys *mode, void *settings)
+                                   const struct mode_keys *mode, struct sandbox_config *config)
 {
     const char *key = NULL;
     struct error err = {0};
 
-    if (mode->check && mode->check(settings, loader->users, &key, &err) < 0) {
-        struct entry *own = section_find(section, key);
-        struct entry *entry = own ? own : section_find(&loader->file.items[0], key);
-        if (!entry)
-            sections_problem(&loader->file, section->line, section->name, key, "%s",
-                             error_message(&err));
-        else if (!entry->is_bad)
-            sections_problem(&loader->file, entry->line, own ? section->name : NULL, key, "%s",
-                             error_message(&err));
-        if (entry)
-            entry->is_bad = true; // a default is reported once
-    }
-    error_finish(&err);
+    if (mode->check && mode->check(config->settings, loader->users, &key, &err) < 0)
+        section_report(loader, section, key, &err);
+    if (mode->check_common && mode->check_common(config, &key, &err) < 0)
+        section_report(loader, section, key, &err);
 }
 
 // --- The mode
@@ -333,7 +342,7 @@ static struct sandbox_config *loader_load_sandbox(struct loader *loader, size_t 
         goto no_memory;
     section_store_keys(loader, section, mode->keys, mode->count, mode, config->settings);
     section_check_use(loader, section, mode, config->settings);
-    section_check_settings(loader, section, mode, config->settings);
+    section_check_settings(loader, section, mode, config);
     return config;
 
 no_memory:

@@ -252,16 +252,8 @@ bool settings_equal(const struct key *key, const void *a, const void *b)
     const void *member_a = (const char *)a + key->offset;
     const void *member_b = (const char *)b + key->offset;
 
-    if (settings_is_list(key)) {
-        const struct words *words_a = member_a;
-        const struct words *words_b = member_b;
-        if (words_a->count != words_b->count)
-            return false;
-        for (size_t i = 0; i < words_a->count; i++)
-            if (strcmp(words_a->items[i], words_b->items[i]) != 0)
-                return false;
-        return true;
-    }
+    if (settings_is_list(key))
+        return words_equal(member_a, member_b);
     if (member_size(key) > 0)
         return memcmp(member_a, member_b, member_size(key)) == 0;
 

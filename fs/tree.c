@@ -176,6 +176,8 @@ int tree_configure(struct loop *loop, struct sandboxes *sandboxes, const struct 
             remove_sandbox(node);
         else if (!sandbox_config_equal(sandbox_config(node->dir->sandbox), new))
             change_sandbox(node, new);
+        else
+            sandbox_configure(node->dir->sandbox, new); // for its standbys, which start anew
     }
     for (size_t i = 0; i < config->count && result == 0; i++)
         if (!node_child(node_root(), config->sandboxes[i]->name))

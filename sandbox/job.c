@@ -208,13 +208,12 @@ static uint64_t job_last_ns(const struct job *job)
 
 static int job_open_channel(struct job *job, struct error *err)
 {
-    struct route *route = routes_at(job->routes, job->route);
     struct route_start start = {
         .launch = &job->launch,
         .deadline_ns = job_last_ns(job),
     };
 
-    return route->ops->open(route, &job->channel, &start, &channel_events, job, err);
+    return routes_open(job->routes, job->route, &job->channel, &start, &channel_events, job, err);
 }
 
 static void job_spawn(struct job *job)

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "route.h"
 
+#include "cleanup.h"
+#include "log.h"
+#include "standbys.h"
+
 #include <stdlib.h>
 
 #define ROUTE_KIND(name) &route_##name,
@@ -12,6 +16,8 @@ struct routes {
     unsigned references;
     size_t count;
     struct route *items[KINDS]; // owned
+    struct loop *loop;
+    struct standbys *standbys; // NULL: none
 };
 
 struct routes *routes_create(struct loop *loop, struct sandbox_config *config)
@@ -31,6 +37,8 @@ struct routes *routes_create(struct loop *loop, struct sandbox_config *config)
         }
         routes->count++;
     }
+    routes->loop = loop;
+    routes_configure(routes, config);
     return routes;
 }
 
@@ -44,13 +52,43 @@ void routes_unref(struct routes *routes)
 {
     if (!routes || --routes->references > 0)
         return;
+    standbys_destroy(routes->standbys);
     for (size_t i = 0; i < routes->count; i++)
         routes->items[i]->ops->destroy(routes->items[i]);
     free(routes);
 }
 
+void routes_configure(struct routes *routes, struct sandbox_config *config)
+{
+    int result = 0;
+
+    if (routes->standbys)
+        result = standbys_configure(routes->standbys, config);
+    else if (config->standby.count > 0) {
+        routes->standbys = standbys_create(routes->loop, config, routes);
+        result = routes->standbys ? 0 : -1;
+    }
+    // Each job does without, which takes longer.
+    if (result < 0)
+        log_error("sandbox %s: no memory for its standbys; reload the configuration again",
+                  config->name);
+}
+
+int routes_open(struct routes *routes, size_t place, struct channel *channel,
+                const struct route_start *start, const struct channel_events *events, void *data,
+                struct error *err)
+{
+    struct route *route = routes->items[place];
+
+    if (routes->standbys && standbys_take(routes->standbys, place, channel, start, events, data))
+        return 0;
+    return route->ops->open(route, channel, start, events, data, err);
+}
+
 void routes_retire(struct routes *routes)
 {
+    if (routes->standbys)
+        standbys_retire(routes->standbys);
     for (size_t i = 0; i < routes->count; i++)
         if (routes->items[i]->ops->retire)
             routes->items[i]->ops->retire(routes->items[i]);

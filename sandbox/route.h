@@ -16,6 +16,7 @@ struct route_start {
     struct launch *launch; // filled in by the same route; open may free from it what the
                            // channel does not need
     uint64_t deadline_ns;  // the far end kills the command by itself then; 0: never
+    bool is_standby;       // there is no job yet
 };
 
 struct route_ops {
@@ -68,8 +69,18 @@ struct routes *routes_create(struct loop *loop, struct sandbox_config *config);
 struct routes *routes_ref(struct routes *routes);
 void routes_unref(struct routes *routes); // may be NULL
 
-// There will be no new jobs.
+// There will be no new jobs, and no standbys.
 void routes_retire(struct routes *routes);
+
+// A reload that leaves the place as it is: CONFIG's standbys are started, and those from
+// before are killed.
+void routes_configure(struct routes *routes, struct sandbox_config *config);
+
+// Hands over a standby of the route at PLACE that is what the job of START needs, or opens
+// the route. The rest as route_ops.open.
+int routes_open(struct routes *routes, size_t place, struct channel *channel,
+                const struct route_start *start, const struct channel_events *events, void *data,
+                struct error *err);
 
 // The place of the first route at or after FROM that is not declined. The last route
 // never declines. FROM is below routes_count.

@@ -33,7 +33,9 @@ static int open_remote(struct route *route, struct channel *channel,
                        const struct route_start *start, const struct channel_events *events,
                        void *data, struct error *err)
 {
-    struct remote_spec spec = {.launch = start->launch, .deadline_ns = start->deadline_ns};
+    struct remote_spec spec = {.launch = start->launch,
+                               .deadline_ns = start->deadline_ns,
+                               .is_standby = start->is_standby};
 
     return agents_open(agents_of(route), channel, &spec, events, data, err);
 }

@@ -41,6 +41,7 @@ static int open_local(struct route *route, struct channel *channel, const struct
         .confinement = launch->identity.confinement,
         .file = launch->file.data,
         .file_size = launch->file.length,
+        .is_standby = start->is_standby,
     };
     int result = local_open(channel, self->loop, &spec, events, data, err);
 

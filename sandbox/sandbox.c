@@ -71,6 +71,9 @@ static void sandbox_cancel_all(struct sandbox *sandbox)
     struct list *running = &sandbox->queue.running;
     struct queue_entry *last;
 
+    if (sandbox->routes)
+        routes_retire(sandbox->routes);
+
     // The queue first, and from its end: otherwise each cancelled job would let another one
     // start that is about to be cancelled.
     while ((last = queue_last_waiting(&sandbox->queue)))
@@ -225,7 +228,9 @@ void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
         sandbox_give_up_routes(sandbox);
     sandbox->config = sandbox_config_ref(config);
     sandbox_config_unref(old);
-    if (!sandbox->routes)
+    if (sandbox->routes)
+        routes_configure(sandbox->routes, config);
+    else
         sandbox->routes = routes_create(sandbox->sandboxes->loop,
                                         config); // without memory: with the next request
     queue_set_limits(&sandbox->queue, config->max_running, config->max_queued);

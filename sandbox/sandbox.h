@@ -18,7 +18,7 @@ struct sandboxes *sandboxes_create(struct loop *loop, void (*on_idle)(void *data
 // How many jobs have not ended, in all sandboxes.
 unsigned sandboxes_busy_count(const struct sandboxes *sandboxes);
 
-// Cancels every job of all sandboxes, queued or running.
+// The end: cancels every job of all sandboxes, queued or running, and ends their standbys.
 void sandboxes_cancel_all(struct sandboxes *sandboxes);
 
 // Frees what outlived its sandbox, without waiting; for the end, when the loop runs

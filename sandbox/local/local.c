@@ -46,6 +46,16 @@ static void destroy(void *self)
     process_destroy(self);
 }
 
+static bool is_over(const void *self)
+{
+    return process_is_over(self);
+}
+
+static void hand_over(void *self)
+{
+    process_hand_over(self);
+}
+
 static const struct channel_ops ops = {
     .write = local_write,
     .is_writable = is_writable,
@@ -56,6 +66,8 @@ static const struct channel_ops ops = {
     .has_ended = has_ended,
     .signal = send_signal,
     .destroy = destroy,
+    .is_over = is_over,
+    .hand_over = hand_over,
 };
 
 int local_open(struct channel *channel, struct loop *loop, const struct process_spec *spec,

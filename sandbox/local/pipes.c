@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -66,4 +67,22 @@ int pipes_memory_file(const char *bytes, size_t size, int *fd)
     return fcntl(*fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0
                ? -errno
                : 0;
+}
+
+// The kernel sends the signal of O_ASYNC while it holds the lock of the pipe, and a reader
+// needs that lock to learn of the end. PR_SET_PDEATHSIG comes too late for this: the kernel
+// closes the files of a process first, and tells its children afterwards.
+int pipes_guard(int fd, pid_t pid)
+{
+    return fcntl(fd, F_SETSIG, SIGKILL) < 0 || fcntl(fd, F_SETOWN, -pid) < 0 ||
+                   fcntl(fd, F_SETFL, O_ASYNC) < 0
+               ? -errno
+               : 0;
+}
+
+void pipes_unguard(int fd)
+{
+    fcntl(fd, F_SETFL, 0);
+    fcntl(fd, F_SETOWN, 0);
+    fcntl(fd, F_SETSIG, 0);
 }

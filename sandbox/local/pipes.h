@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 // Each pair is the end to read from and the end to write to; -1: none.
 struct pipes {
@@ -33,3 +34,9 @@ bool pipe_widen(int fd, bool *is_wide);
 // A reader that opens it by /proc/self/fd begins at its start. Returns 0 or -errno; the
 // caller closes *FD in each case.
 int pipes_memory_file(const char *bytes, size_t size, int *fd);
+
+// Has the kernel kill the process group of PID before anybody can read the end of the pipe
+// with the read end FD, whoever closes the write end: pipes_guard. A write kills as well, so
+// it must be undone before: pipes_unguard. Returns 0 or -errno.
+int pipes_guard(int fd, pid_t pid);
+void pipes_unguard(int fd);

@@ -33,6 +33,7 @@ struct process {
     struct timer settling;
     unsigned settle_ms;
     int stdin_fd;
+    int guard_fd;     // of a standby: the other end of stdin, with pipes_guard; else -1
     uint64_t written; // bytes, to its stdin
     bool is_stdin_wide;
     bool is_stdin_full;
@@ -191,6 +192,8 @@ static int process_start_child(struct process *process, const struct process_spe
     process->pid = process->child ? child_start(process->child, &process->pid_fd) : -ENOMEM;
     if (process->pid < 0)
         return process->pid;
+    if (spec->is_standby)
+        process->guard_fd = take_fd(&pipes->in[0]);
     process->stdin_fd = take_fd(&pipes->in[1]);
     process->streams[JOB_STDOUT].fd = take_fd(&pipes->out[0]);
     process->streams[JOB_STDERR].fd = take_fd(&pipes->err[0]);
@@ -210,6 +213,7 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
         goto fail;
     }
     list_init(&process->link);
+    process->guard_fd = -1;
     process->loop = loop;
     process->events = events;
     process->data = data;
@@ -222,6 +226,8 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
     }
     pipes_close(&pipes);
     result = process_watch_all(process);
+    if (result == 0 && spec->is_standby)
+        result = pipes_guard(process->guard_fd, process->pid);
     if (result == 0)
         result = loop_arm(loop, &process->settling, process->settle_ms);
     if (result == 0)
@@ -334,6 +340,21 @@ bool process_has_ended(const struct process *process, enum job_stream which)
     return process->streams[which].fd < 0;
 }
 
+bool process_is_over(const struct process *process)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PIDFD, (id_t)process->pid_fd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+           info.si_pid != 0;
+}
+
+void process_hand_over(struct process *process)
+{
+    if (process->guard_fd >= 0)
+        pipes_unguard(process->guard_fd);
+    close_fd(&process->guard_fd);
+}
+
 void process_signal(struct process *process, int signal)
 {
     // Right after the fork the process group does not exist yet.
@@ -344,6 +365,7 @@ void process_signal(struct process *process, int signal)
 void process_destroy(struct process *process)
 {
     process_end_stdin(process);
+    close_fd(&process->guard_fd);
     for (int i = 0; i < JOB_STREAMS; i++) {
         loop_unwatch(process->loop, &process->streams[i].watch);
         close_fd(&process->streams[i].fd);

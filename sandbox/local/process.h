@@ -20,6 +20,7 @@ struct process_spec {
     const struct confinement *confinement; // of the caller; NULL: none that counts
     const char *file;                      // bytes that the child can read from descriptor 3
     size_t file_size;                      // 0: the child has no such file
+    bool is_standby;                       // waits for process_hand_over
 };
 
 struct process;
@@ -45,6 +46,13 @@ bool process_is_writable(const struct process *process);
 
 // The child reads the end of its stdin. A second call does nothing.
 void process_end_stdin(struct process *process);
+
+// Has a standby ended, whether or not an event has told so?
+bool process_is_over(const struct process *process);
+
+// A standby is a job's from now on. Until then the kernel kills it before it can read the end
+// of its stdin, whatever becomes of the daemon. Nothing may be written before.
+void process_hand_over(struct process *process);
 
 // Reads up to SIZE bytes that the child wrote. Returns 0 at the end of the
 // stream, -EAGAIN when there is nothing now.

@@ -3,6 +3,7 @@
 #include "argv.h"
 #include "cleanup.h"
 #include "mode.h"
+#include "standby_line.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -42,6 +43,19 @@ static int check(void *data, struct users *users, const char **key, struct error
                          "somebody else",
                          settings->user);
     return result;
+}
+
+static int check_common(const struct sandbox_config *config, const char **key, struct error *err)
+{
+    const struct settings *settings = config->settings;
+
+    if (config->standby.count > 0 && geteuid() == 0 && !settings->user) {
+        *key = "standby";
+        return error_set(err, EINVAL,
+                         "needs user: a daemon that runs as root starts each command as its "
+                         "caller, and a standby has none yet");
+    }
+    return standby_line_check(config, key, err);
 }
 
 // The user database may have got other groups for the same user.
@@ -180,6 +194,7 @@ const struct mode direct_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
+             .check_common = check_common,
              .check = check,
              .is_same = is_same,
              .finish = finish},

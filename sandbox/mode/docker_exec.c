@@ -3,6 +3,7 @@
 // podman's.
 #include "cleanup.h"
 #include "docker.h"
+#include "standby_line.h"
 
 struct settings {
     char *container;
@@ -71,6 +72,7 @@ const struct mode docker_exec_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
+             .check_common = standby_line_check,
              .why_unused = why_unused,
              .check = check},
     .agent = agent,

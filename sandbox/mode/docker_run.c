@@ -3,6 +3,7 @@
 // podman's.
 #include "cleanup.h"
 #include "docker.h"
+#include "standby_line.h"
 
 struct settings {
     char *image;
@@ -51,7 +52,8 @@ const struct mode docker_run_mode = {
     .keys = {.name = "docker_run",
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
-             .size = sizeof(struct settings)},
+             .size = sizeof(struct settings),
+             .check_common = standby_line_check},
     .prepare = prepare,
     .client = "docker",
     .held_back_out = judge_held_back_out,

@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "kubectl.h"
 #include "mode.h"
+#include "standby_line.h"
 
 #include <errno.h>
 
@@ -100,6 +101,7 @@ const struct mode kubectl_exec_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
+             .check_common = standby_line_check,
              .why_unused = why_unused,
              .check = check},
     .agent = agent,

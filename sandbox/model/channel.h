@@ -62,6 +62,14 @@ struct channel_ops {
     // The reason why the command has not been started yet, in words. NULL: it has been
     // started, as far as is known. A channel without this function never waits.
     const char *(*waits_for)(const void *self);
+
+    // Only of a channel that was opened for a standby:
+
+    // Has the command ended, or is it lost, whether or not an event has told so?
+    bool (*is_over)(const void *self);
+    // The command is a job's from now on. Until then it is killed when the daemon is, before
+    // it can read the end of its stdin. Comes before the first write and before end_stdin.
+    void (*hand_over)(void *self);
 };
 
 struct channel {

@@ -77,9 +77,14 @@ static void agents_serve_waiting(struct agents *agents)
 
 // --- Opening again
 
+// Does a job wait? A standby can wait longer: nobody waits for it.
 static bool agents_is_wanted(const struct agents *agents)
 {
-    return !list_is_empty(&agents->waiting);
+    for (const struct list *link = agents->waiting.next; link != &agents->waiting;
+         link = link->next)
+        if (!LIST_ENTRY(link, struct remote, link)->spec.is_standby)
+            return true;
+    return false;
 }
 
 static void seat_retry_later(struct seat *seat)
@@ -120,6 +125,15 @@ static void agents_hurry(struct agents *agents)
         else if (!timer_is_armed(&seat->retry) || seat->pause_ms > WANTED_PAUSE_MS)
             loop_arm(agents->loop, &seat->retry, WANTED_PAUSE_MS - age_ms);
     }
+}
+
+// Was a connection opened before?
+static bool agents_was_opened(const struct agents *agents)
+{
+    for (unsigned i = 0; i < agents->settings->connections; i++)
+        if (agents->seats[i].opened_ns > 0)
+            return true;
+    return false;
 }
 
 static void agents_set_reason(struct agents *agents, const char *reason)
@@ -305,7 +319,7 @@ int agents_open(struct agents *agents, struct channel *channel, const struct rem
     else {
         list_append(&agents->waiting, &remote->link);
         agents_serve_waiting(agents);
-        if (agents_is_wanted(agents))
+        if (agents_is_wanted(agents) || !agents_was_opened(agents))
             agents_hurry(agents);
     }
     return 0;

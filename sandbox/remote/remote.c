@@ -275,6 +275,14 @@ static const char *remote_waits_for(const void *self)
     return remote->phase < REMOTE_FRAMED ? remote->lines->why_none(remote->lines) : NULL;
 }
 
+static bool remote_is_over(const void *self)
+{
+    const struct remote *remote = self;
+
+    return remote->is_over || remote->news.is_lost || remote->news.is_declined ||
+           remote->news.is_too_long;
+}
+
 const struct channel_ops remote_ops = {
     .write = remote_write,
     .is_writable = remote_is_writable,
@@ -286,4 +294,5 @@ const struct channel_ops remote_ops = {
     .signal = remote_signal,
     .destroy = remote_destroy,
     .waits_for = remote_waits_for,
+    .is_over = remote_is_over,
 };

@@ -14,6 +14,7 @@
 struct remote_spec {
     const struct launch *launch; // by launch_prepare_remote; outlives the channel
     uint64_t deadline_ns;        // the agent kills the command by itself then; 0: never
+    bool is_standby;             // there is no job yet
 };
 
 // The way of the START.

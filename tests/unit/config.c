@@ -131,6 +131,15 @@ static const struct {
     {"workdir = here\n[a]\nmode = docker_exec\ncontainer = c\n", {{"1: workdir: ", "/"}}},
     {"connections = 65\n[a]\nmode = kubectl_exec\npod = p\nagent = auto\n[b]\nmode = docker_exec\n"
      "container = c\nagent = auto\n", {{"1: connections: ", "64"}}},
+    // Standbys
+    {"[a]\nmode = docker_run\nimage = i\nstandby = 'x\n", {{"4: [a] standby: ", "quote"}}},
+    {"[a]\nmode = docker_run\nimage = i\nstandby = --timeout=1s x\n",
+     {{"4: [a] standby: ", "--workdir"}}},
+    {"[a]\nmode = docker_run\nimage = i\nallow = y\nstandby = x\n",
+     {{"5: [a] standby: ", "allow"}}},
+    {"[a]\nmode = docker_run\nimage = i\nstandby = x\nstandby_count = 65\n",
+     {{"5: [a] standby_count: ", "64"}}},
+    {"[a]\nmode = docker_run\nimage = i\nstandby_count = 0\n", {{"4: [a] standby_count: ", "0"}}},
     // All in one go
     {"timeout = soon\n"
      "[a/b]\n"

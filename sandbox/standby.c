@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "standby.h"
+
+#include "cleanup.h"
+#include "log.h"
+#include "mode.h"
+#include "standby_line.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    // Between the refusal of the first bytes and the end of the process, if that is the reason.
+    REFUSAL_MS = 100,
+    // Between what a client says of its end and the end. What the job has read cannot be taken
+    // back, and it could not start afresh.
+    STDERR_HOLD_MS = 50,
+};
+
+static void standby_free(struct standby *standby)
+{
+    loop_disarm(standby->loop, &standby->refusal);
+    loop_disarm(standby->loop, &standby->stderr_hold);
+    if (standby->inner.self)
+        standby->inner.ops->destroy(take_ptr(&standby->inner.self));
+    list_remove(&standby->link);
+    launch_finish(&standby->launch);
+    free(standby);
+}
+
+// --- A fresh start
+
+// The command has got nothing of the request, and never will: the same command is started as
+// if there had been no standby. Last of all.
+static void standby_start_afresh(struct standby *standby)
+{
+    const struct channel_events *events = standby->events;
+    bool ends = standby->is_end_asked;
+    bool was_refused = standby->is_refused;
+    struct error err = {0};
+
+    log_debug(DEBUG_JOB, "a standby has died: its job starts afresh");
+    loop_disarm(standby->loop, &standby->refusal);
+    loop_disarm(standby->loop, &standby->stderr_hold);
+    standby->inner.ops->signal(standby->inner.self, SIGKILL); // what it has left behind
+    standby->inner.ops->destroy(take_ptr(&standby->inner.self));
+    standby->is_refused = false;
+    standby->is_gated = false;
+    standby->has_given = true; // from here on it is a channel like others
+    if (standby->route->ops->open(standby->route, &standby->inner, &standby->start, events,
+                                  standby->data, &err) < 0) {
+        standby->inner.self = NULL;
+        events->on_lost(standby->data, error_message(&err));
+    } else if (was_refused) {
+        if (ends)
+            standby->inner.ops->end_stdin(standby->inner.self);
+        events->on_stdin(standby->data);
+    }
+    error_finish(&err);
+}
+
+static bool standby_may_start_afresh(const struct standby *standby)
+{
+    return !standby->has_given && !standby->has_output && !standby->is_stopped;
+}
+
+// --- Events of what runs
+
+static void standby_fail(struct standby *standby, const char *why)
+{
+    standby->owner.on_failed(standby->owner.data, standby, why);
+}
+
+static void on_unstarted(void *data, enum channel_stage stage, int errnum)
+{
+    struct standby *standby = data;
+
+    if (standby->events)
+        standby->events->on_unstarted(standby->data, stage, errnum);
+    else
+        standby_fail(standby, strerror(errnum));
+}
+
+static void on_stdin(void *data)
+{
+    struct standby *standby = data;
+
+    if (standby->events)
+        standby->events->on_stdin(standby->data);
+}
+
+static void on_stderr_held(void *data)
+{
+    struct standby *standby = data;
+
+    standby->passes_stderr = true;
+    if (standby->inner.ops->pause(standby->inner.self, JOB_STDERR, false) < 0)
+        standby->events->on_output_lost(standby->data, JOB_STDERR);
+}
+
+static bool standby_holds_stderr(struct standby *standby)
+{
+    return standby->launch.client && !standby->has_given && !standby->passes_stderr &&
+           loop_arm(standby->loop, &standby->stderr_hold, STDERR_HOLD_MS) == 0 &&
+           standby->inner.ops->pause(standby->inner.self, JOB_STDERR, true) == 0;
+}
+
+static void on_output(void *data, enum job_stream stream)
+{
+    struct standby *standby = data;
+
+    if (standby->events && !(stream == JOB_STDERR && standby_holds_stderr(standby)))
+        standby->events->on_output(standby->data, stream);
+}
+
+static void on_output_lost(void *data, enum job_stream stream)
+{
+    struct standby *standby = data;
+
+    if (standby->events)
+        standby->events->on_output_lost(standby->data, stream);
+    else
+        standby_fail(standby, "no memory for its output");
+}
+
+// The end of one that nobody took, with the last line of its stderr.
+static void standby_fail_with_end(struct standby *standby, bool is_signaled, int number)
+{
+    char err[1024];
+    char why[sizeof err + 64];
+    const struct channel_ops *ops = standby->inner.ops;
+    ssize_t size = ops->available(standby->inner.self, JOB_STDERR) > 0
+                       ? ops->read(standby->inner.self, JOB_STDERR, err, sizeof err)
+                       : 0;
+    size_t length = size > 0 ? (size_t)size : 0;
+    const char *line;
+
+    while (length > 0 && err[length - 1] == '\n')
+        length--;
+    line = length > 0 ? memrchr(err, '\n', length) : NULL;
+    line = line ? line + 1 : err;
+    length = length > 0 ? length - (size_t)(line - err) : 0;
+    snprintf(why, sizeof why, "%s %d%s%.*s", is_signaled ? "ended by signal" : "ended with", number,
+             length > 0 ? ": " : "", (int)length, line);
+    standby_fail(standby, why);
+}
+
+// A client that ended has lost its connection, perhaps: that is no end of the command. Nor is
+// a signal from elsewhere to a command that was not at work yet.
+static void on_exit_known(void *data, bool is_signaled, int number)
+{
+    struct standby *standby = data;
+
+    if (!standby->events)
+        standby_fail_with_end(standby, is_signaled, number);
+    else if ((is_signaled || standby->launch.client) && standby_may_start_afresh(standby))
+        standby_start_afresh(standby);
+    else if (standby->launch.client && !standby->has_given && !standby->is_stopped)
+        standby->events->on_lost(standby->data, "the client ended before it was given the request");
+    else
+        standby->events->on_exit(standby->data, is_signaled, number);
+}
+
+static void on_lost(void *data, const char *reason)
+{
+    struct standby *standby = data;
+
+    if (!standby->events)
+        standby_fail(standby, reason);
+    else if (standby_may_start_afresh(standby))
+        standby_start_afresh(standby);
+    else
+        standby->events->on_lost(standby->data, reason);
+}
+
+static void on_declined(void *data)
+{
+    struct standby *standby = data;
+
+    if (standby->events)
+        standby->events->on_declined(standby->data);
+    else
+        standby_fail(standby, "there is no agent");
+}
+
+static const struct channel_events inner_events = {
+    .on_unstarted = on_unstarted,
+    .on_stdin = on_stdin,
+    .on_output = on_output,
+    .on_output_lost = on_output_lost,
+    .on_exit = on_exit_known,
+    .on_lost = on_lost,
+    .on_declined = on_declined,
+};
+
+// --- The channel of the job
+
+// The bytes were refused, and the process lives on: it has closed its stdin.
+static void on_refusal_over(void *data)
+{
+    struct standby *standby = data;
+
+    standby->has_given = true;
+    standby->is_refused = false;
+    if (standby->is_end_asked)
+        standby->inner.ops->end_stdin(standby->inner.self);
+    standby->events->on_stdin(standby->data);
+}
+
+// The first bytes of stdin, in one write with the key: where the key has gone, the bytes have.
+static ssize_t standby_write_first(struct standby *standby, const char *bytes, size_t size)
+{
+    char first[PIPE_BUF];
+    size_t key = standby->is_gated ? sizeof STANDBY_GATE_KEY - 1 : 0;
+    size_t room = sizeof first - key;
+    ssize_t count;
+
+    if (!standby->is_gated)
+        return standby->inner.ops->write(standby->inner.self, bytes, size);
+    size = size < room ? size : room;
+    memcpy(first, STANDBY_GATE_KEY, key);
+    if (size > 0)
+        memcpy(first + key, bytes, size);
+    count = standby->inner.ops->write(standby->inner.self, first, key + size);
+    return count < (ssize_t)key ? (count < 0 ? count : -EPIPE) : count - (ssize_t)key;
+}
+
+static ssize_t standby_write(void *self, const char *bytes, size_t size)
+{
+    struct standby *standby = self;
+    ssize_t count;
+    ssize_t more;
+
+    if (standby->is_refused || !standby->inner.self)
+        return standby->inner.self ? 0 : -EPIPE;
+    if (standby->has_given || size == 0)
+        return size == 0 ? 0 : standby->inner.ops->write(standby->inner.self, bytes, size);
+    count = standby_write_first(standby, bytes, size);
+    if (count == -EPIPE && loop_arm(standby->loop, &standby->refusal, REFUSAL_MS) == 0) {
+        standby->is_refused = true;
+        return 0;
+    }
+    standby->has_given = count > 0;
+    if (count < 0 || (size_t)count == size)
+        return count;
+    more = standby->inner.ops->write(standby->inner.self, bytes + count, size - (size_t)count);
+    return more < 0 ? more : count + more;
+}
+
+static bool standby_is_writable(const void *self)
+{
+    const struct standby *standby = self;
+
+    return !standby->inner.self ||
+           (!standby->is_refused && standby->inner.ops->is_writable(standby->inner.self));
+}
+
+static void standby_end_stdin(void *self)
+{
+    struct standby *standby = self;
+
+    if (!standby->inner.self)
+        return;
+    if (standby->is_refused) {
+        standby->is_end_asked = true;
+        return;
+    }
+    if (!standby->has_given)
+        standby->has_given = !standby->is_gated || standby_write_first(standby, NULL, 0) == 0;
+    standby->inner.ops->end_stdin(standby->inner.self);
+}
+
+static ssize_t standby_read(void *self, enum job_stream stream, char *bytes, size_t size)
+{
+    struct standby *standby = self;
+    ssize_t count = standby->inner.self
+                        ? standby->inner.ops->read(standby->inner.self, stream, bytes, size)
+                        : 0;
+
+    standby->has_output |= count > 0;
+    return count;
+}
+
+static int standby_pause(void *self, enum job_stream stream, bool is_paused)
+{
+    struct standby *standby = self;
+    return standby->inner.self ? standby->inner.ops->pause(standby->inner.self, stream, is_paused)
+                               : 0;
+}
+
+static size_t standby_available(const void *self, enum job_stream stream)
+{
+    const struct standby *standby = self;
+    return standby->inner.self ? standby->inner.ops->available(standby->inner.self, stream) : 0;
+}
+
+static bool standby_has_ended(const void *self, enum job_stream stream)
+{
+    const struct standby *standby = self;
+    return !standby->inner.self || standby->inner.ops->has_ended(standby->inner.self, stream);
+}
+
+static void standby_signal(void *self, int signal)
+{
+    struct standby *standby = self;
+
+    standby->is_stopped = true;
+    if (standby->inner.self)
+        standby->inner.ops->signal(standby->inner.self, signal);
+}
+
+static void standby_destroy(void *self)
+{
+    struct standby *standby = self;
+    struct standby_owner owner = standby->owner;
+
+    standby_free(standby);
+    if (owner.on_job_end)
+        owner.on_job_end(owner.data);
+}
+
+static const char *standby_waits_for(const void *self)
+{
+    const struct standby *standby = self;
+    const struct channel *inner = &standby->inner;
+
+    return inner->self && inner->ops->waits_for ? inner->ops->waits_for(inner->self) : NULL;
+}
+
+static const struct channel_ops standby_ops = {
+    .write = standby_write,
+    .is_writable = standby_is_writable,
+    .end_stdin = standby_end_stdin,
+    .read = standby_read,
+    .pause = standby_pause,
+    .available = standby_available,
+    .has_ended = standby_has_ended,
+    .signal = standby_signal,
+    .destroy = standby_destroy,
+    .waits_for = standby_waits_for,
+};
+
+// --- The owner's side
+
+static int standby_pause_all(struct standby *standby, bool is_paused)
+{
+    int result = 0;
+
+    for (int i = 0; i < JOB_STREAMS && result == 0; i++)
+        result = standby->inner.ops->pause(standby->inner.self, (enum job_stream)i, is_paused);
+    return result;
+}
+
+struct standby *standby_start(struct loop *loop, struct route *route, struct launch *launch,
+                              bool is_gated, const struct standby_owner *owner, struct error *err)
+{
+    struct standby *standby = calloc(1, sizeof *standby);
+    struct route_start start = {.launch = standby ? &standby->launch : NULL, .is_standby = true};
+
+    if (!standby) {
+        launch_finish(launch);
+        error_set(err, ENOMEM, "no memory");
+        return NULL;
+    }
+    standby->loop = loop;
+    standby->launch = *launch;
+    *launch = (struct launch){0};
+    standby->is_gated = is_gated;
+    standby->owner = *owner;
+    standby->refusal = (struct timer){.on_time = on_refusal_over, .data = standby};
+    standby->stderr_hold = (struct timer){.on_time = on_stderr_held, .data = standby};
+    list_init(&standby->link);
+    if (route->ops->open(route, &standby->inner, &start, &inner_events, standby, err) < 0) {
+        standby->inner.self = NULL;
+        standby_free(standby);
+        return NULL;
+    }
+    if (standby_pause_all(standby, true) < 0) {
+        error_set(err, ENOMEM, "no memory");
+        standby_drop(standby);
+        return NULL;
+    }
+    return standby;
+}
+
+bool standby_is_over(const struct standby *standby)
+{
+    return standby->inner.ops->is_over && standby->inner.ops->is_over(standby->inner.self);
+}
+
+bool standby_is_ready(const struct standby *standby)
+{
+    return !standby_is_over(standby) && !standby_waits_for(standby);
+}
+
+int standby_hand_over(struct standby *standby, struct route *route, struct channel *channel,
+                      const struct route_start *start, const struct channel_events *events,
+                      void *data)
+{
+    if (standby_pause_all(standby, false) < 0)
+        return -ENOMEM;
+    if (standby->inner.ops->hand_over)
+        standby->inner.ops->hand_over(standby->inner.self);
+    standby->events = events;
+    standby->data = data;
+    standby->route = route;
+    standby->start = *start;
+    *channel = (struct channel){.ops = &standby_ops, .self = standby};
+    return 0;
+}
+
+void standby_drop(struct standby *standby)
+{
+    // Before its stdin ends: otherwise it would take the end for an empty request.
+    standby->inner.ops->signal(standby->inner.self, SIGKILL);
+    standby_free(standby);
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// The standbys of a sandbox: started at the beginning and after each one that a job took,
+// replaced when they are old or have ended, and counted for the log. A line is one of the
+// configuration's, `standby`: a command and its standbys.
+#pragma once
+
+#include "route.h"
+
+struct standbys;
+
+// Those of CONFIG's lines, by the first of ROUTES that does not decline; they are started from
+// the loop. ROUTES outlives the result. NULL when there is no memory.
+struct standbys *standbys_create(struct loop *loop, struct sandbox_config *config,
+                                 struct routes *routes);
+
+// Hands a standby over, as route->open would open the channel, if there is one that was
+// started by the route at PLACE and as the launch of START is to be. Returns whether there
+// was.
+bool standbys_take(struct standbys *standbys, size_t place, struct channel *channel,
+                   const struct route_start *start, const struct channel_events *events,
+                   void *data);
+
+// A reload: all standbys are killed and started again, with CONFIG. So they know nothing of
+// the files that they read before. Returns 0 or -ENOMEM; then there are none.
+int standbys_configure(struct standbys *standbys, struct sandbox_config *config);
+
+// Kills those that no job has taken, and starts no more.
+void standbys_retire(struct standbys *standbys);
+
+// Frees STANDBYS, which may be NULL. No job has one then.
+void standbys_destroy(struct standbys *standbys);
