@@ -62,6 +62,18 @@ static void run_close_streams(struct run *run)
         run_output_close(&run->outputs[i]);
 }
 
+// Closes what the daemon has no use for any more. The stdin of a command that has not ended
+// stays open until the command is dead.
+static void run_drop_streams(struct run *run)
+{
+    if (run->has_ended)
+        run_input_close(&run->input);
+    else
+        run_input_keep(&run->input);
+    for (int i = 0; i < OUTPUTS; i++)
+        run_output_close(&run->outputs[i]);
+}
+
 static void run_destroy(struct run *run)
 {
     struct runs *runs = run->runs;
@@ -158,7 +170,7 @@ static void run_lose(struct run *run)
         return;
     if (!run->has_failed && !run_is_muted(run))
         uplink_send_now(run->runs->uplink, run->number, FRAME_LOST, NULL, 0);
-    run_close_streams(run);
+    run_drop_streams(run);
 }
 
 // No process is left any more that a dead supervisor had.
@@ -221,7 +233,7 @@ static void run_release(struct run *run)
     if (run->is_released)
         return;
     run->is_released = true;
-    run_close_streams(run);
+    run_drop_streams(run);
     run_order(run, ORDER_RELEASE);
     run_settle(run);
 }
@@ -275,7 +287,7 @@ static struct run *run_create(struct runs *runs, uint32_t number)
         return NULL;
     run->runs = runs;
     run->number = number;
-    run->input = (struct run_input){.uplink = runs->uplink, .job = number, .fd = -1};
+    run->input = (struct run_input){.uplink = runs->uplink, .job = number, .fd = -1, .kept_fd = -1};
     for (int i = 0; i < OUTPUTS; i++)
         run->outputs[i] = (struct run_output){.uplink = runs->uplink,
                                               .job = number,
@@ -378,7 +390,7 @@ void runs_end(struct runs *runs)
     for (struct list *link = runs->all.next; link != &runs->all; link = next) {
         struct run *run = LIST_ENTRY(link, struct run, link);
         next = link->next;
-        run_close_streams(run);
+        run_drop_streams(run);
         // The processes of a run that was released after its end live on.
         if (!run->is_released || !run->has_ended || run->is_killed)
             run_order_kill(run);

@@ -11,13 +11,20 @@ static size_t left(const struct run_input *input)
     return input->bytes.length - input->taken;
 }
 
-void run_input_close(struct run_input *input)
+void run_input_keep(struct run_input *input)
 {
     loop_unwatch(input->uplink->loop, &input->watch);
     loop_undefer(&input->credit);
-    close_fd(&input->fd);
     buffer_finish(&input->bytes);
     input->taken = 0;
+    if (input->fd >= 0)
+        input->kept_fd = take_fd(&input->fd);
+}
+
+void run_input_close(struct run_input *input)
+{
+    run_input_keep(input);
+    close_fd(&input->kept_fd);
 }
 
 // Gives credit when there is enough of it for a frame. After the end none is needed.

@@ -7,7 +7,8 @@
 struct run_input {
     struct uplink *uplink;
     uint32_t job;
-    int fd; // owned; -1: closed
+    int fd;      // owned; -1: takes nothing more
+    int kept_fd; // owned; after run_input_keep
     struct watch watch;
     struct task credit;  // runs after this turn of the loop, which may bring the end too
     struct buffer bytes; // bytes for which the pipe had no room yet
@@ -22,6 +23,10 @@ struct run_input {
 // Sets up the other members, and takes over FD, which must not block.
 void run_input_open(struct run_input *input, int fd);
 void run_input_close(struct run_input *input);
+
+// The command is about to be killed: it gets nothing more, and does not read an end before
+// run_input_close. Otherwise it could take the end for that of a whole input.
+void run_input_keep(struct run_input *input);
 
 // Returns 0, -ENOMEM, or -EBADMSG if the bytes exceed the window or come after the end.
 int run_input_write(struct run_input *input, const char *bytes, size_t size);

@@ -45,19 +45,6 @@ static int check(void *data, struct users *users, const char **key, struct error
     return result;
 }
 
-static int check_common(const struct sandbox_config *config, const char **key, struct error *err)
-{
-    const struct settings *settings = config->settings;
-
-    if (config->standby.count > 0 && geteuid() == 0 && !settings->user) {
-        *key = "standby";
-        return error_set(err, EINVAL,
-                         "needs user: a daemon that runs as root starts each command as its "
-                         "caller, and a standby has none yet");
-    }
-    return standby_line_check(config, key, err);
-}
-
 // The user database may have got other groups for the same user.
 static bool is_same(const void *a, const void *b)
 {
@@ -127,6 +114,20 @@ static bool confines(const void *data)
 {
     const struct settings *settings = data;
     return !settings->user && settings->confinement != CONFINE_NO;
+}
+
+static int check_common(const struct sandbox_config *config, const char **key, struct error *err)
+{
+    const struct settings *settings = config->settings;
+
+    if (config->standby.count > 0 && !settings->user &&
+        (geteuid() == 0 || confines(config->settings))) {
+        *key = "standby";
+        return error_set(err, EINVAL,
+                         "needs user: otherwise each command runs as its caller, or is confined "
+                         "as its caller is, and a standby has no caller yet");
+    }
+    return standby_line_check(config, key, err);
 }
 
 static int confine(const struct settings *settings, const struct caller *caller,

@@ -74,7 +74,8 @@ bool launch_equal(const struct launch *a, const struct launch *b)
     return words_equal(&a->argv, &b->argv) && words_equal(&a->env, &b->env) &&
            is_same_text(a->workdir, b->workdir) && a->client == b->client &&
            a->has_env == b->has_env && a->has_identity == b->has_identity &&
-           identity_equal(&a->identity, &b->identity) && a->file.length == b->file.length &&
+           identity_equal(&a->identity, &b->identity) && !a->identity.confinement &&
+           !b->identity.confinement && a->file.length == b->file.length &&
            (a->file.length == 0 || memcmp(a->file.data, b->file.data, a->file.length) == 0);
 }
 

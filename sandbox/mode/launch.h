@@ -40,7 +40,8 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
 int launch_prepare_client(struct launch *launch, const struct sandbox_config *config,
                           const struct words *argv, struct error *err);
 
-// Would a process of A be started exactly as one of B? Each member that makes a difference
+// Would a process of A be started exactly as one of B? Never when one is confined as its
+// caller is. Each member that makes a difference
 // to the process is compared here: otherwise a request would get a standby that is not its
 // own.
 bool launch_equal(const struct launch *a, const struct launch *b);

@@ -132,6 +132,7 @@ static const struct {
     {"connections = 65\n[a]\nmode = kubectl_exec\npod = p\nagent = auto\n[b]\nmode = docker_exec\n"
      "container = c\nagent = auto\n", {{"1: connections: ", "64"}}},
     // Standbys
+    {"[a]\nmode = direct\nstandby = x\n", {{"3: [a] standby: ", "user"}}},
     {"[a]\nmode = docker_run\nimage = i\nstandby = 'x\n", {{"4: [a] standby: ", "quote"}}},
     {"[a]\nmode = docker_run\nimage = i\nstandby = --timeout=1s x\n",
      {{"4: [a] standby: ", "--workdir"}}},
