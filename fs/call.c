@@ -148,6 +148,16 @@ ssize_t call_write(struct call *call, const char *bytes, size_t size)
     return used;
 }
 
+bool call_drops_stdin(const struct call *call)
+{
+    return call->phase == CALL_JOB && job_drops_stdin(call->job);
+}
+
+void call_retry(struct call *call)
+{
+    announce(call);
+}
+
 bool call_is_writable(const struct call *call)
 {
     return call->phase != CALL_JOB || job_is_writable(call->job);

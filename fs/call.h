@@ -56,6 +56,12 @@ ssize_t call_write(struct call *call, const char *bytes, size_t size);
 // Would call_write take something now?
 bool call_is_writable(const struct call *call);
 
+// Will nothing that is written be read any more?
+bool call_drops_stdin(const struct call *call);
+
+// The owner hears of a change, though there is none.
+void call_retry(struct call *call);
+
 // The end of the request, and of stdin. A call of which nothing has been written
 // is empty again. Harmless when said already. Returns 0, the error of a refused request, or
 // -EINVAL when there was less stdin than --stdin said: then the job is cancelled.

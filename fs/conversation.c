@@ -46,6 +46,16 @@ bool conversation_is_writable(const struct conversation *conversation)
     return conversation->has_ended_stdin || call_is_writable(&conversation->call);
 }
 
+bool conversation_drops_stdin(const struct conversation *conversation)
+{
+    return call_drops_stdin(&conversation->call);
+}
+
+void conversation_retry(struct conversation *conversation)
+{
+    call_retry(&conversation->call);
+}
+
 bool conversation_is_readable(const struct conversation *conversation)
 {
     return answer_is_ready(&conversation->answer, &conversation->call);

@@ -21,6 +21,11 @@ void conversation_destroy(struct conversation *conversation);
 ssize_t conversation_write(struct conversation *conversation, const char *bytes, size_t size);
 bool conversation_is_writable(const struct conversation *conversation);
 
+// Will nothing that is written be read any more?
+bool conversation_drops_stdin(const struct conversation *conversation);
+// on_change is called, though nothing has changed.
+void conversation_retry(struct conversation *conversation);
+
 // The end of stdin. Returns 0, or -errno when the request is refused, or is not whole; the
 // same each time.
 int conversation_end(struct conversation *conversation);

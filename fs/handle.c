@@ -37,6 +37,25 @@ struct handle *handle_create(struct slot_dir *dir, enum slot_file file)
     return handle;
 }
 
+struct handle *handle_from(uint64_t fh)
+{
+    return (struct handle *)(uintptr_t)fh; // NOLINT(performance-no-int-to-ptr)
+}
+
+bool handle_drops_stdin(const struct handle *handle)
+{
+    return handle->conversation ? conversation_drops_stdin(handle->conversation)
+                                : slot_drops_stdin(handle->dir->slot);
+}
+
+void handle_retry_writes(struct handle *handle)
+{
+    if (handle->conversation)
+        conversation_retry(handle->conversation);
+    else
+        slot_retry(handle->dir->slot);
+}
+
 static void on_conversation_change(void *data)
 {
     struct handle *handle = data;
@@ -68,6 +87,8 @@ void handle_tell_poller(struct handle *handle)
 void handle_destroy(struct handle *handle)
 {
     list_remove(&handle->link);
+    if (handle->dir->writer == handle)
+        handle->dir->writer = NULL;
     if (handle->poll)
         fuse_pollhandle_destroy(handle->poll);
     conversation_destroy(handle->conversation);

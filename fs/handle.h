@@ -14,6 +14,7 @@ struct handle {
     bool is_writer; // of request: release ends it
     struct slot_reader reader;
     off_t read_to;                // where the last read ended
+    uint64_t written;             // bytes that were taken, holes included
     struct fuse_pollhandle *poll; // to be told of a change; NULL: nobody polls
     // Of call; NULL otherwise. Its waits are its own.
     struct conversation *conversation;
@@ -27,6 +28,15 @@ void handle_destroy(struct handle *handle);
 
 // Makes HANDLE, of call, a conversation of CALLER's. 0 or -ENOMEM.
 int handle_converse(struct handle *handle, const struct caller *caller);
+
+// The handle that the kernel has as FH.
+struct handle *handle_from(uint64_t fh);
+
+// Does nobody read what is written to HANDLE, now and later?
+bool handle_drops_stdin(const struct handle *handle);
+
+// Those that wait in a write try again, in a later turn of the loop.
+void handle_retry_writes(struct handle *handle);
 
 // How many files are open.
 unsigned handle_count(void);

@@ -24,6 +24,8 @@ void ops_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *for
 void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                  struct fuse_file_info *fi);
+// Answers REQ with the attributes of INO that its inode has after a change.
+void ops_reply_attr_set(fuse_req_t req, fuse_ino_t ino);
 void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void ops_statfs(fuse_req_t req, fuse_ino_t ino);
 void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
@@ -35,14 +37,22 @@ void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t 
                 const char *new_name, unsigned int flags);
 void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char *new_name);
 
-// ops_file.c
+// ops_open.c
 void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
-               struct fuse_file_info *fi);
-// What ops_release does to the open file FH of INO, without a request.
+void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+// The same for the open file FH of INO, without a request.
 void ops_close(uint64_t fh, fuse_ino_t ino);
-void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+
+// ops_read.c
+void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
               struct fuse_pollhandle *poll);
-void ops_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+
+// ops_write.c
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
+               struct fuse_file_info *fi);
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+// Sets the size of request, call or ctl of NODE, by the open file FI, or by its name when
+// that is NULL, and answers REQ.
+void ops_truncate(fuse_req_t req, fuse_ino_t ino, const struct node *node, uint64_t size,
+                  const struct fuse_file_info *fi);

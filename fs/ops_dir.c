@@ -152,9 +152,25 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     reply_attr(req, node, file);
 }
 
-// Truncation is what shells do to a file before they write to it, and times are
-// what touch and cp -p set; neither means anything here, and both succeed. Whose
-// the files are is the configuration's to say.
+void ops_reply_attr_set(fuse_req_t req, fuse_ino_t ino)
+{
+    enum slot_file file;
+    const struct node *node = node_find(ino, &file);
+    struct stat st;
+
+    if (!node) {
+        fuse_reply_err(req, ESTALE);
+        return;
+    }
+    stat_of(node, file, &st);
+    // The inode gets this size: a truncation must not make it 0.
+    if (file != SLOT_DIRECTORY)
+        st.st_size = inode_size;
+    fuse_reply_attr(req, &st, attr_timeout_s(node, file));
+}
+
+// Times are what touch and cp -p set: they mean nothing here, and succeed. Whose the files
+// are is the configuration's to say.
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                  struct fuse_file_info *fi)
 {
@@ -162,7 +178,6 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
     const struct node *node = node_find(ino, &file);
     struct stat st;
 
-    (void)fi;
     if (!node) {
         fuse_reply_err(req, ESTALE);
         return;
@@ -175,12 +190,10 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
     else if ((to_set & FUSE_SET_ATTR_SIZE) && file != SLOT_REQUEST && file != SLOT_CTL &&
              file != SLOT_CALL)
         fuse_reply_err(req, EACCES);
-    else {
-        // The inode gets this size: a truncation must not make it 0.
-        if (file != SLOT_DIRECTORY)
-            st.st_size = inode_size;
-        fuse_reply_attr(req, &st, attr_timeout_s(node, file));
-    }
+    else if (to_set & FUSE_SET_ATTR_SIZE)
+        ops_truncate(req, ino, node, (uint64_t)attr->st_size, fi);
+    else
+        ops_reply_attr_set(req, ino);
 }
 
 // --- Listing

@@ -96,6 +96,16 @@ bool slot_is_writable(const struct slot *slot)
     return call_is_writable(&slot->call);
 }
 
+bool slot_drops_stdin(const struct slot *slot)
+{
+    return call_drops_stdin(&slot->call);
+}
+
+void slot_retry(struct slot *slot)
+{
+    call_retry(&slot->call);
+}
+
 void slot_end(struct slot *slot)
 {
     slot->has_writer = false;

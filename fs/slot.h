@@ -52,6 +52,11 @@ ssize_t slot_write(struct slot *slot, const char *bytes, size_t size);
 // Would slot_write take something now?
 bool slot_is_writable(const struct slot *slot);
 
+// Will nothing that is written be read any more?
+bool slot_drops_stdin(const struct slot *slot);
+// on_change is called, though nothing has changed.
+void slot_retry(struct slot *slot);
+
 // The last close: the end of stdin.
 void slot_end(struct slot *slot);
 

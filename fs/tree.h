@@ -6,6 +6,8 @@
 #include "node.h"
 #include "wait.h"
 
+struct handle;
+
 // A directory with a slot. It lives as long as its node, an open file, or a
 // running job needs it.
 struct slot_dir {
@@ -16,6 +18,7 @@ struct slot_dir {
     struct slot *slot;
     struct node *node;     // NULL once the kernel has forgotten it
     struct list handles;   // struct handle
+    struct handle *writer; // which has request open, or NULL
     struct list readers;   // struct parked
     struct list writers;   // struct parked
     struct timer expiry;   // of a slot that a user has made

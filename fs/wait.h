@@ -18,6 +18,16 @@ struct parked_operations {
     void (*interrupt)(struct parked *parked);
 };
 
+// How far a write has come.
+struct write_progress {
+    uint64_t offset; // of its first byte in the request
+    bool has_offset; // else it is where the last one ended
+    bool is_begun;
+    uint64_t zeros; // of the hole before it: what has not been taken yet
+    size_t size;    // of the write
+    size_t left;    // at its end: what has not been taken yet
+};
+
 struct parked {
     struct list link; // in the list of those that wait for the same
     fuse_req_t req;
@@ -25,11 +35,11 @@ struct parked {
     struct task interrupted;
     const struct parked_operations *operations;
     void *handle;
-    off_t offset;
-    size_t size;  // of the read; of `bytes`
-    size_t left;  // at the end of bytes: what has not been taken yet
-    size_t total; // of the whole write, of which bytes are the end
-    char bytes[];
+    off_t offset; // of a read
+    size_t size;  // of a read, or of bytes
+    struct write_progress write;
+    fuse_ino_t ino; // of a truncation
+    char bytes[];   // the end of a write
 };
 
 // Parks REQ at the end of LIST. BYTES, COUNT of them, are copied. Returns what

@@ -48,6 +48,10 @@ void job_start(struct job *job);
 // and dropped.
 size_t job_write(struct job *job, const char *bytes, size_t size);
 
+// Is everything dropped that job_write takes, because the command has closed its stdin or
+// has ended?
+bool job_drops_stdin(const struct job *job);
+
 // Would job_write take a byte now?
 bool job_is_writable(const struct job *job);
 

@@ -136,10 +136,17 @@ size_t job_write(struct job *job, const char *bytes, size_t size)
     count = job->channel.self ? job->channel.ops->write(job->channel.self, bytes, size) : -EPIPE;
     if (count == -ENOMEM)
         job_stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory for its stdin");
-    if (count < 0)
+    if (count < 0) {
+        job->is_stdin_closed = true;
         return size;
+    }
     job->input_bytes += (size_t)count;
     return (size_t)count;
+}
+
+bool job_drops_stdin(const struct job *job)
+{
+    return job->is_stdin_closed;
 }
 
 bool job_is_writable(const struct job *job)

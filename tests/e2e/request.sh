@@ -49,6 +49,10 @@ except BlockingIOError:
 PYTHON
 }
 
+with_calls() {
+    PYTHONPATH=$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 timeout 240 /usr/bin/python3 - "$@"
+}
+
 still_runs() {
     ! has_ended "$1" || fail "$1 has ended: $(get "$1/status"); $2"
 }
@@ -222,16 +226,138 @@ PYTHON
 }
 
 # The offset of a write means nothing: a request is a stream.
-test_offsets_mean_nothing() {
-    py "$L" <<'PYTHON'
-import os, sys
-fd = os.open(sys.argv[1] + "/request", os.O_WRONLY)
-os.pwrite(fd, b"cat\n", 1000)
-os.pwrite(fd, b"one", 7)
-os.write(fd, b"two")
-os.pwrite(fd, b"three", 0)
+# As in a file: what is skipped is zeros, for the programs that leave zeros out.
+test_holes_are_zeros() {
+    local size
+    { printf 'cat\nbegin'; head -c 200000 /dev/zero; printf middle; head -c 3000000 /dev/zero; printf x; } >"$T/full"
+    cp --sparse=always "$T/full" "$T/sparse"
+    tail -c +5 "$T/full" >"$T/body"
+    cp --sparse=always "$T/sparse" "$L/request"
+    get "$L/stdout" >"$T/got"
+    same_file "$T/got" "$T/body"
+    for size in 512 4096 65536; do
+        dd if="$T/full" of="$L/request" bs="$size" conv=sparse 2>"$T/dd" || fail "dd: $(cat "$T/dd")"
+        get "$L/stdout" >"$T/got"
+        same_file "$T/got" "$T/body"
+    done
+    ! command -v rsync >/dev/null || rsync -S --inplace "$T/full" "$L/request" || fail rsync
+    # Zeros at the end are a size that is set, or a last byte.
+    head -c 1000000 /dev/zero >>"$T/full"
+    tail -c +5 "$T/full" >"$T/body"
+    cp --sparse=always "$T/full" "$L/request"
+    get "$L/stdout" >"$T/got"
+    same_file "$T/got" "$T/body"
+    dd if="$T/full" of="$L/request" bs=4096 conv=sparse 2>"$T/dd" || fail "dd: $(cat "$T/dd")"
+    get "$L/stdout" >"$T/got"
+    same_file "$T/got" "$T/body"
+    ends "$L" "0 exited"
+}
+
+test_offsets() {
+    with_calls "$L" <<'PYTHON'
+import sys
+from calls import *
+slot = sys.argv[1]
+
+def written(*steps):
+    fd = os.open(slot + "/request", os.O_WRONLY)
+    for step in steps:
+        step(fd)
+    os.close(fd)
+    return get(slot + "/stdout"), status(slot)
+
+def fails(function, *args):
+    def step(fd):
+        assert error_of(function, fd, *args) == "EINVAL", args
+    return step
+
+def at(offset, data):
+    return lambda fd: os.pwrite(fd, data, offset)
+
+assert written(at(0, b"cat\n"), at(4, b"one"), at(10, b"two")) == (b"one\0\0\0two", "0 exited")
+# Back there is nothing: not before the end, not within, not at the start.
+assert written(at(0, b"cat\nabc"), fails(os.pwrite, b"x", 6), fails(os.pwrite, b"x", 0), at(7, b"d")) == (b"abcd", "0 exited")
+# A size of what there is, or more.
+assert written(lambda fd: os.ftruncate(fd, 0), at(0, b"cat\nabc"), lambda fd: os.ftruncate(fd, 7), fails(os.ftruncate, 6),
+               fails(os.ftruncate, 0), lambda fd: os.ftruncate(fd, 10)) == (b"abc\0\0\0", "0 exited")
+# The end of a request is where its last byte is.
+assert written(at(0, b"cat\n"), lambda fd: os.ftruncate(fd, 6), at(6, b"x")) == (b"\0\0x", "0 exited")
+# A hole is not part of a command line.
+assert written(fails(os.pwrite, b"cat\n", 10))[1].startswith("2 refused the command line has a NUL byte")
+# By the name, it is the caller's own to set only before there is anything.
+fd = os.open(slot + "/request", os.O_WRONLY)
+os.truncate(slot + "/request", 0)
+os.write(fd, b"cat\nabc")
+assert error_of(os.truncate, slot + "/request", 0) == "EINVAL"
+assert error_of(os.truncate, slot + "/request", 100) == "EINVAL"
 os.close(fd)
-assert open(sys.argv[1] + "/stdout").read() == "onetwothree"
+assert get(slot + "/stdout") == b"abc"
+assert error_of(os.truncate, slot + "/request", 100) == "EINVAL"
+os.truncate(slot + "/request", 0)
+assert get(slot + "/stdout") == b"abc"
+# Appending goes to the end, wherever that is.
+fd = os.open(slot + "/request", os.O_WRONLY | os.O_APPEND)
+for part in (b"cat\n", b"one", b"two"):
+    os.write(fd, part)
+assert error_of(os.pwrite, fd, b"three", 0) == "none"
+os.close(fd)
+assert get(slot + "/stdout") == b"onetwothree"
+PYTHON
+}
+
+# Of any length: it is passed on, never kept, and others get their turn.
+test_a_huge_hole() {
+    with_calls "$L" "$M/fresh" "$daemon_pid" <<'PYTHON'
+import sys
+from calls import *
+slot, other, daemon = sys.argv[1:]
+before = kib(daemon, "VmRSS")
+# Nobody reads it.
+fd = start_slot(slot, b"true\n")
+time.sleep(0.3)
+os.pwrite(fd, b"x", 1 << 60)
+os.close(fd)
+fd = start_slot(slot, b"sh -c 'exec <&-; sleep 0.5'\n")
+os.pwrite(fd, b"x", 1 << 60)
+os.close(fd)
+assert status(slot) == "0 exited"
+# Somebody reads a part of it.
+fd = start_slot(slot, b"head -c 300000000\n")
+os.pwrite(fd, b"x", 1 << 60)
+os.close(fd)
+assert status(slot) == "141 overflow stdout exceeded 16M", status(slot)
+# A command that reads all the time holds up nobody.
+pid = os.fork()
+if pid == 0:
+    fd = start_slot(slot, b"--timeout=2s wc -c\n")
+    error_of(os.pwrite, fd, b"x", 1 << 60)
+    os._exit(0)
+for number in range(30):
+    begin = time.monotonic()
+    works(other)
+    assert time.monotonic() - begin < 5
+os.waitpid(pid, 0)
+assert status(slot) == "124 timeout after 2s"
+grown = kib(daemon, "VmRSS") - before
+assert is_sanitized(daemon) or grown < 20 * 1024 + 16 * 1024, f"it grew by {grown} KiB"
+# Who waits for it can be interrupted.
+class Alarm(Exception):
+    pass
+def on_alarm(*_):
+    raise Alarm
+signal.signal(signal.SIGALRM, on_alarm)
+for how in (lambda fd: os.pwrite(fd, b"x", 1 << 40), lambda fd: os.ftruncate(fd, 1 << 40)):
+    fd = start_slot(slot, b"sleep 1000\n")
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        how(fd)
+        raise SystemExit("it did not wait")
+    except Alarm:
+        pass
+    with open(slot + "/ctl", "w") as ctl:
+        ctl.write("cancel")
+    os.close(fd)
+    assert status(slot) == "130 cancelled"
 PYTHON
 }
 

@@ -226,6 +226,8 @@ static void share_out(struct model_job *job)
         struct model_call *call = kernel_call_of(pending->file);
         if (!pending->is_write || call->phase != MODEL_JOB || call->job != job || pending->error)
             continue;
+        for (; count > 0 && pending->hole_left > 0; count--, pending->hole_left--)
+            buffer_append(&job->taken, "", 1);
         for (; count > 0 && pending->left > 0; count--, pending->left--) {
             char byte = files_byte(pending, pending->size - pending->left);
             buffer_append(&job->taken, &byte, 1);
@@ -245,9 +247,9 @@ static bool check_write(struct pending *pending)
 
     if (job && !error && job->state != MODEL_QUEUED &&
         (job->is_stdin_closed || job->state == MODEL_DONE))
-        pending->left = 0; // dropped
+        pending->hole_left = pending->left = 0; // dropped
     taken = error ? 0 : pending->size - pending->left;
-    if (!error && pending->left > 0) {
+    if (!error && pending->hole_left + pending->left > 0) {
         // A read has ended stdin, or somebody does not want to wait.
         if (pending->file->has_read)
             error = EPIPE;
@@ -268,6 +270,8 @@ static bool check_write(struct pending *pending)
     if (taken > 0)
         error = 0;
     WORLD_CHECK(reply->error == error, "a write gets %d, not %d", reply->error, error);
+    if (!pending->error)
+        pending->file->written += pending->hole - pending->hole_left + taken;
     if (error)
         return true;
     memcpy(&out, reply->bytes, sizeof out);

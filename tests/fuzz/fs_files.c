@@ -275,6 +275,37 @@ static bool has_earlier_write(const struct file *file, const struct pending *bef
     return false;
 }
 
+uint64_t files_written(const struct file *file)
+{
+    uint64_t written = file->written;
+
+    for (unsigned i = 0; i < kernel_pending_count; i++) {
+        const struct pending *pending = &kernel_pending[i];
+        if (pending->file == file && pending->is_write && !pending->error)
+            written += pending->hole - pending->hole_left + pending->size - pending->left;
+    }
+    return written;
+}
+
+// Where a write of a request is: at the end, further on or back, or anywhere with O_APPEND.
+static void place_write(struct pending *pending, struct fuse_write_in *arg, unsigned choice)
+{
+    struct file *file = pending->file;
+    const struct model_call *call = kernel_call_of(file);
+
+    arg->offset = file->written;
+    if (file->is_conversation || has_earlier_write(file, pending) || choice % 8 == 3) {
+        arg->flags |= O_APPEND;
+        arg->offset = choice * 1000;
+    } else if (choice % 8 == 5 && file->written > 0) {
+        arg->offset--;
+        pending->error = EINVAL;
+    } else if (choice % 8 == 7 && call->phase == MODEL_JOB) {
+        pending->hole = pending->hole_left = choice * 600;
+        arg->offset += pending->hole;
+    }
+}
+
 static void write_request(struct file *file, unsigned choice, size_t size)
 {
     struct model_call *call = kernel_call_of(file);
@@ -296,7 +327,9 @@ static void write_request(struct file *file, unsigned choice, size_t size)
         .size = (uint32_t)size,
         .flags = (uint32_t)file->flags | (pending->is_nonblocking ? O_NONBLOCK : 0),
     };
-    world_trace("write %zu, of which %zu to the line, to %llx%s", size, size < line ? size : line,
+    place_write(pending, &arg, choice);
+    world_trace("write %zu at %llu, of which %zu to the line, to %llx%s", size,
+                (unsigned long long)arg.offset, size < line ? size : line,
                 (unsigned long long)file->inode->id,
                 pending->is_nonblocking ? ", nonblocking" : "");
     bytes = malloc(size);

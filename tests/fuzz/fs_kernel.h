@@ -38,7 +38,8 @@ struct file {
     struct model_call call;
     uint64_t generation;
     uint64_t read_to;
-    bool is_polled; // and nobody was told of a change
+    uint64_t written; // of request: by writes that have been answered
+    bool is_polled;   // and nobody was told of a change
     unsigned seen_events;
 };
 
@@ -62,6 +63,8 @@ struct pending {
     uint64_t offset;
     size_t size;
     size_t left; // of a write: what the command has not been given
+    size_t hole; // before a write, of which the command has not been given
+    size_t hole_left;
     struct reply reply;
 };
 
@@ -111,6 +114,9 @@ void names_forget_all(void);
 // What the kernel remembers of INODE has to be true.
 void names_check_memory(const struct inode *inode);
 struct inode *names_pick(struct fuzz_input *input);
+
+// How many bytes FILE, of request, has passed on.
+uint64_t files_written(const struct file *file);
 
 // fs_commands.c
 void commands_do(struct fuzz_input *input);

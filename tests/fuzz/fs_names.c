@@ -203,6 +203,16 @@ void names_getattr(struct fuzz_input *input)
         inode->seen_mode = out.attr.mode;
 }
 
+// Has a request been begun that is not closed?
+static bool is_written_to(const struct model_dir *dir)
+{
+    for (unsigned i = 0; i < kernel_file_count; i++)
+        if (kernel_files[i].is_open && kernel_files[i].is_writer && kernel_files[i].dir == dir &&
+            files_written(&kernel_files[i]) > 0)
+            return true;
+    return false;
+}
+
 void names_setattr(struct fuzz_input *input)
 {
     struct inode *inode = names_pick(input);
@@ -216,6 +226,8 @@ void names_setattr(struct fuzz_input *input)
 
     if (arg.valid == FATTR_MODE && arg.mode != mode_of(inode))
         expected = EPERM;
+    else if (arg.valid == FATTR_SIZE && inode->file == SLOT_REQUEST)
+        expected = is_written_to(inode->dir) ? EINVAL : 0;
     else if (arg.valid == FATTR_SIZE && !names_is_single(inode) && inode->file != SLOT_CTL)
         expected = EACCES;
     world_trace("setattr %llx, %x", (unsigned long long)inode->id, arg.valid);

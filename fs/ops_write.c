@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing: requests, stdin and `cancel`; holes, truncations, and the end of stdin.
+#include "caller.h"
+#include "handle.h"
+#include "ops.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+enum {
+    ZEROS = 64 * 1024, // bytes of a hole that are written at once
+    ZEROS_A_TURN = 16, // so often; then others on the loop get their turn
+};
+
+static ssize_t take_bytes(const struct handle *handle, const char *bytes, size_t size)
+{
+    return handle->conversation ? conversation_write(handle->conversation, bytes, size)
+                                : slot_write(handle->dir->slot, bytes, size);
+}
+
+static struct list *writers_of(struct handle *handle)
+{
+    return handle->conversation ? &handle->writers : &handle->dir->writers;
+}
+
+// --- Where a write is, and how far it has come
+
+// A conversation is a stream, and a write of O_APPEND goes to the end. Any other one says
+// where it belongs: further on there is a hole, in which the command reads zeros, as from
+// a file. Further back are bytes that the command may have read already.
+static int begin_write(const struct handle *handle, struct write_progress *progress)
+{
+    if (progress->is_begun)
+        return 0;
+    progress->is_begun = true;
+    if (!progress->has_offset)
+        return 0;
+    if (progress->offset < handle->written)
+        return -EINVAL;
+    progress->zeros = progress->offset - handle->written;
+    return 0;
+}
+
+// Gives the command zeros of the hole, as many as it takes. 0, or -errno. A hole costs
+// nothing but the time of the command that reads it.
+static int write_zeros(struct handle *handle, struct write_progress *progress)
+{
+    static const char zeros[ZEROS];
+
+    for (int i = 0; i < ZEROS_A_TURN && progress->zeros > 0; i++) {
+        size_t size = progress->zeros < ZEROS ? (size_t)progress->zeros : ZEROS;
+        ssize_t count = take_bytes(handle, zeros, size);
+        if (count < 0)
+            return (int)count;
+        // Nobody will read the rest of it, however long it is.
+        if ((size_t)count == size && handle_drops_stdin(handle))
+            count = (ssize_t)progress->zeros;
+        progress->zeros -= (uint64_t)count;
+        handle->written += (uint64_t)count;
+        if ((uint64_t)count < size)
+            return 0;
+    }
+    if (progress->zeros > 0)
+        handle_retry_writes(handle);
+    return 0;
+}
+
+// Goes on with a write whose bytes end at END. Returns 1 when it is complete, 0 when it has to
+// wait, or -errno.
+static int go_on(struct handle *handle, struct write_progress *progress, const char *end)
+{
+    int result = begin_write(handle, progress);
+    ssize_t count;
+
+    if (result == 0)
+        result = write_zeros(handle, progress);
+    if (result < 0)
+        return result;
+    if (progress->zeros > 0)
+        return 0;
+    count = take_bytes(handle, end - progress->left, progress->left);
+    if (count < 0)
+        return (int)count;
+    progress->left -= (size_t)count;
+    handle->written += (uint64_t)count;
+    return progress->left == 0;
+}
+
+// What the command has taken cannot be taken back: that much was written.
+static void end_write(fuse_req_t req, const struct write_progress *progress, int errnum)
+{
+    if (progress->size > progress->left || errnum == 0)
+        fuse_reply_write(req, progress->size - progress->left);
+    else
+        caller_fail(req, errnum);
+}
+
+static bool retry_write(struct parked *parked)
+{
+    struct handle *handle = parked->handle;
+    int result;
+
+    // One before it waits again. A full pipe may still have room for a few bytes.
+    if (!list_is_empty(writers_of(handle)))
+        return false;
+    result = go_on(handle, &parked->write, parked->bytes + parked->size);
+    if (result != 0)
+        end_write(parked->req, &parked->write, result < 0 ? -result : 0);
+    return result != 0;
+}
+
+static void interrupt_write(struct parked *parked)
+{
+    end_write(parked->req, &parked->write, EINTR);
+}
+
+static void write_request(fuse_req_t req, struct handle *handle, const char *bytes,
+                          struct write_progress *progress, bool is_nonblocking)
+{
+    static const struct parked_operations operations = {retry_write, interrupt_write};
+    struct list *writers = writers_of(handle);
+    // Not past one that waits: a request is in the order in which it is written.
+    const char *end = bytes + progress->size;
+    int result = list_is_empty(writers) ? go_on(handle, progress, end) : 0;
+    struct parked *parked = NULL;
+
+    if (result == 0 && !is_nonblocking)
+        parked = wait_park(handle->dir->loop, writers, req, &operations, end - progress->left,
+                           progress->left);
+    if (!parked) {
+        end_write(req, progress,
+                  result < 0       ? -result
+                  : result == 1    ? 0
+                  : is_nonblocking ? EAGAIN
+                                   : ENOMEM);
+        return;
+    }
+    parked->handle = handle;
+    parked->write = *progress;
+    parked->size = progress->left;
+}
+
+// --- ctl
+
+// `cancel`, with or without its newline, is all that can be asked for.
+static void write_ctl(fuse_req_t req, struct handle *handle, const char *bytes, size_t size)
+{
+    static const char cancel[] = "cancel\n";
+    size_t length = sizeof cancel - 1;
+
+    if ((size != length && size != length - 1) || memcmp(bytes, cancel, size) != 0) {
+        fuse_reply_err(req, EINVAL);
+        return;
+    }
+    slot_cancel(handle->dir->slot);
+    fuse_reply_write(req, size);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,
+               struct fuse_file_info *fi)
+{
+    struct handle *handle = handle_from(fi->fh);
+    struct write_progress progress = {
+        .offset = (uint64_t)off,
+        .has_offset = !handle->conversation && !(fi->flags & O_APPEND),
+        .size = size,
+        .left = size,
+    };
+
+    (void)ino;
+    if (handle->file == SLOT_CTL)
+        write_ctl(req, handle, bytes, size);
+    else
+        write_request(req, handle, bytes, &progress, fi->flags & O_NONBLOCK);
+}
+
+// --- Truncation
+
+static bool retry_truncate(struct parked *parked)
+{
+    struct handle *handle = parked->handle;
+    int result = list_is_empty(writers_of(handle)) ? go_on(handle, &parked->write, "") : 0;
+
+    if (result < 0)
+        caller_fail(parked->req, -result);
+    else if (result > 0)
+        ops_reply_attr_set(parked->req, parked->ino);
+    return result != 0;
+}
+
+static void interrupt_truncate(struct parked *parked)
+{
+    caller_fail(parked->req, EINTR);
+}
+
+// The size of an open file of a request is set: to one beyond its end by a program that
+// has skipped zeros there.
+static void truncate_open(fuse_req_t req, fuse_ino_t ino, struct handle *handle, uint64_t size)
+{
+    static const struct parked_operations operations = {retry_truncate, interrupt_truncate};
+    struct write_progress progress = {.offset = size, .has_offset = true};
+    int result = list_is_empty(writers_of(handle)) ? go_on(handle, &progress, "") : 0;
+    struct parked *parked = NULL;
+
+    if (result == 0) {
+        parked = wait_park(handle->dir->loop, writers_of(handle), req, &operations, NULL, 0);
+        result = parked ? 0 : -ENOMEM;
+    }
+    if (parked) {
+        parked->handle = handle;
+        parked->ino = ino;
+        parked->write = progress;
+    } else if (result < 0)
+        caller_fail(req, -result);
+    else
+        ops_reply_attr_set(req, ino);
+}
+
+void ops_truncate(fuse_req_t req, fuse_ino_t ino, const struct node *node, uint64_t size,
+                  const struct fuse_file_info *fi)
+{
+    enum slot_file file;
+    uint64_t written = 0;
+
+    node_find(ino, &file);
+    if (fi && file != SLOT_CTL) {
+        truncate_open(req, ino, handle_from(fi->fh), size);
+        return;
+    }
+    // By its name: what shells do to a file that they have just opened.
+    if (file == SLOT_REQUEST && node->dir->writer)
+        written = node->dir->writer->written;
+    if (file != SLOT_CTL && size != written)
+        caller_fail(req, EINVAL);
+    else
+        ops_reply_attr_set(req, ino);
+}
+
+// --- The end of stdin
+
+// The end of stdin of a conversation. Whoever wants to be sure of bytes that it has written
+// to another file asks for nothing here.
+void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    const struct handle *handle = handle_from(fi->fh);
+
+    (void)ino, (void)datasync;
+    caller_fail(req, handle->conversation ? -conversation_end(handle->conversation) : 0);
+}
