@@ -54,6 +54,7 @@ struct route_kind {
 // route_NAME, in route_NAME.c.
 #define ROUTES(X)                                                                                  \
     X(agents) /* over a connection to an agent */                                                  \
+    X(single) /* an agent that is the first process of a new container for each job */             \
     X(local)  /* a child process of the daemon */
 
 #define ROUTE_DECLARE(name) extern const struct route_kind route_##name;

@@ -18,7 +18,7 @@ static struct agents *agents_of(struct route *route)
 
 static bool serves(const struct sandbox_config *config)
 {
-    return mode_agent_settings(config) != NULL;
+    return mode_agent_settings(config) && !mode_has_container_per_job(config);
 }
 
 static int prepare(struct route *route, struct launch *launch, const struct sandbox_config *config,

@@ -32,6 +32,16 @@ void argv_add_joined(struct argv *argv, const char *option, const char *value)
         argv->has_failed = true;
 }
 
+void argv_add_mount(struct argv *argv, const char *source, const char *target)
+{
+    char *word;
+
+    if (asprintf(&word, "--mount=type=bind,source=%s,target=%s,readonly", source, target) < 0)
+        word = NULL;
+    if (words_append_owned(argv->words, word) < 0)
+        argv->has_failed = true;
+}
+
 void argv_add_all(struct argv *argv, const struct words *words)
 {
     for (size_t i = 0; i < words->count; i++)

@@ -20,6 +20,10 @@ void argv_add_option(struct argv *argv, const char *option, const char *value);
 void argv_add_joined(struct argv *argv, const char *option, const char *value);
 
 // Appends every word of WORDS.
+// Adds an option of docker's and podman's that mounts the file SOURCE of the engine's machine
+// as TARGET, read-only. The client fails if there is no such file.
+void argv_add_mount(struct argv *argv, const char *source, const char *target);
+
 void argv_add_all(struct argv *argv, const struct words *words);
 
 // 0, or -ENOMEM with ERR set when any of the above failed.

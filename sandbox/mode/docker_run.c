@@ -11,12 +11,16 @@ struct settings {
     char *docker_path;
     struct words mounts;
     struct words extra_args;
+    struct agent_settings agent; // connections, connect and connect_timeout have no key
 };
 
 #define SETTING(member) offsetof(struct settings, member)
 
 // clang-format off
 static const struct key keys[] = {
+    {"agent",       VALUE_CHOICE, SETTING(agent.use),  "no",     false, agent_use_choices},
+    {"agent_path",  VALUE_PATH,   SETTING(agent.path), NULL,     false},
+    {"agent_way",   VALUE_CHOICE, SETTING(agent.way),  "mount",  false, agent_way_choices},
     {"docker_path", VALUE_NAME,  SETTING(docker_path), "docker", false},
     {"extra_args",  VALUE_TEXTS, SETTING(extra_args),  NULL,     false},
     {"image",       VALUE_NAME,  SETTING(image),       NULL,     true},
@@ -24,6 +28,36 @@ static const struct key keys[] = {
     {"network",     VALUE_NAME,  SETTING(network),     NULL,     false},
 };
 // clang-format on
+
+static const struct agent_settings *agent(const void *data)
+{
+    const struct settings *settings = data;
+    return &settings->agent;
+}
+
+static const char *why_unused(const void *data, const struct key *key)
+{
+    const struct settings *settings = data;
+
+    if (strcmp(key->name, "agent") == 0 && settings->agent.use == AGENT_AUTO)
+        return "auto is not possible in mode docker_run: use require";
+    if (strcmp(key->name, "agent_way") == 0 && settings->agent.use == AGENT_NO)
+        return "is of no use without agent = require";
+    if (strcmp(key->name, "agent_way") == 0 && settings->agent.path)
+        return "is of no use with agent_path";
+    return mode_agent_why_unused(&settings->agent, key);
+}
+
+// With an agent the container has a name, so that it can be removed when its client is gone;
+// and the engine does not keep the frames, which have the job's input and output, as a log.
+static void add_entry(struct argv *argv, const struct container_entry *entry, const char *program)
+{
+    argv_add_joined(argv, "--name=", entry->name);
+    argv_add(argv, "--log-driver=none");
+    if (entry->copy)
+        argv_add_mount(argv, entry->copy, ENTRY_AGENT);
+    argv_add_joined(argv, "--entrypoint=", program);
+}
 
 static int prepare(const void *data, const struct command *command, struct launch *launch,
                    struct error *err)
@@ -40,11 +74,32 @@ static int prepare(const void *data, const struct command *command, struct launc
     for (size_t i = 0; i < settings->mounts.count; i++)
         argv_add_option(&argv, "-v", settings->mounts.items[i]);
     docker_add_environment(&argv, command, launch);
+    if (command->entry)
+        add_entry(&argv, command->entry, command->argv->items[0]);
     // Otherwise podman looks for Ctrl-P Ctrl-Q in stdin, and leaves the command there.
     argv_add(&argv, "--detach-keys=");
     argv_add_all(&argv, &settings->extra_args);
     argv_add(&argv, settings->image);
-    argv_add_all(&argv, command->argv);
+    for (size_t i = command->entry ? 1 : 0; i < command->argv->count; i++)
+        argv_add(&argv, command->argv->items[i]);
+    return argv_end(&argv, err);
+}
+
+// The first try is a kill, which podman does not wait for, and --rm removes; the later ones
+// find a container that was made and never started.
+static int prepare_removal(const void *data, const char *name, bool is_first, struct launch *launch,
+                           struct error *err)
+{
+    const struct settings *settings = data;
+    struct argv argv = {.words = &launch->argv};
+
+    argv_add(&argv, settings->docker_path);
+    argv_add(&argv, is_first ? "kill" : "rm");
+    if (!is_first)
+        argv_add(&argv, "-f");
+    argv_add(&argv, name);
+    if (environment_inherit(&launch->env) < 0)
+        argv.has_failed = true;
     return argv_end(&argv, err);
 }
 
@@ -53,8 +108,11 @@ const struct mode docker_run_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
+             .why_unused = why_unused,
              .check_common = standby_line_check},
+    .agent = agent,
     .prepare = prepare,
+    .prepare_removal = prepare_removal,
     .client = "docker",
     .held_back_out = judge_held_back_out,
     .judge = docker_judge,

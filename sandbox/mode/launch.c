@@ -52,11 +52,12 @@ static int tune(struct words *env)
 }
 
 int launch_prepare_client(struct launch *launch, const struct sandbox_config *config,
-                          const struct words *argv, struct error *err)
+                          const struct words *argv, const struct container_entry *entry,
+                          struct error *err)
 {
     static const struct caller nobody;
     static const struct words nothing;
-    struct command command = {.env = &nothing, .argv = argv, .caller = &nobody};
+    struct command command = {.env = &nothing, .argv = argv, .caller = &nobody, .entry = entry};
     int result = mode_of(config->mode)->prepare(config->settings, &command, launch, err);
 
     if (result == 0 && tune(&launch->env) < 0)

@@ -10,6 +10,7 @@
 // A file of launch's bytes that only the process can open, in memory.
 #define LAUNCH_FILE "/proc/self/fd/3"
 
+struct container_entry;
 struct mode;
 
 // All zero is none. The members are owned, except client.
@@ -36,9 +37,10 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
 
 // Fills in LAUNCH, which is all zero, for a client that runs ARGV where CONFIG's
 // commands run, without an environment for them. It has ours, and what makes it quick.
-// 0, or -ENOMEM with ERR set.
+// ENTRY is for a new container of its own, otherwise NULL. 0, or -ENOMEM with ERR set.
 int launch_prepare_client(struct launch *launch, const struct sandbox_config *config,
-                          const struct words *argv, struct error *err);
+                          const struct words *argv, const struct container_entry *entry,
+                          struct error *err);
 
 // Would a process of A be started exactly as one of B? Never when one is confined as its
 // caller is. Each member that makes a difference

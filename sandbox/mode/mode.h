@@ -13,8 +13,17 @@ struct command {
     const struct words *env;  // NAME=VALUE, each name once
     const struct words *argv; // at least one
     const struct caller *caller;
-    const char *workdir; // that the request asks for, absolute; NULL: none
+    const char *workdir;                 // that the request asks for, absolute; NULL: none
+    const struct container_entry *entry; // NULL: the command is run as the mode does
 };
+
+// How an agent becomes the first process of a new container, whose command argv is.
+struct container_entry {
+    const char *name; // of the container
+    const char *copy; // the agent on this machine, to be mounted as ENTRY_AGENT; NULL: none
+};
+
+#define ENTRY_AGENT "/.hooksfs-agent"
 
 // How the process ended, for a mode's judgement.
 struct ending {
@@ -31,19 +40,23 @@ enum { AGENT_MAX_CONNECTIONS = 64 };
 
 enum agent_use { AGENT_NO, AGENT_AUTO, AGENT_REQUIRE };
 enum agent_connect { AGENT_AT_START, AGENT_AT_USE };
+enum agent_way { AGENT_SENT, AGENT_MOUNTED };
 
 // Whether the commands of a mode that reaches into a container go over connections to
 // an agent there, and which.
 struct agent_settings {
     unsigned use; // enum agent_use
     unsigned connections;
-    unsigned connect; // enum agent_connect
-    char *path;       // NULL: it is sent there
-    char *workdir;    // NULL: the agent's
+    unsigned connect;            // enum agent_connect
+    uint64_t connect_timeout_ms; // of an attempt; 0: none but the job's
+    unsigned way;                // enum agent_way, when path is NULL
+    char *path;                  // where it is already; NULL: it is brought there
+    char *workdir;               // NULL: the agent's
 };
 
 extern const char *const agent_use_choices[];
 extern const char *const agent_connect_choices[];
+extern const char *const agent_way_choices[];
 
 struct mode {
     struct mode_keys keys;
@@ -58,6 +71,12 @@ struct mode {
     // -ENFILE or -ENOMEM with ERR set; the caller then frees what LAUNCH has.
     int (*prepare)(const void *settings, const struct command *command, struct launch *launch,
                    struct error *err);
+
+    // Of a mode with a new container for each job, whose agent is the first process there:
+    // as prepare, for a client that removes the container NAME; it is the first try of
+    // several if IS_FIRST. NULL for other modes.
+    int (*prepare_removal)(const void *settings, const char *name, bool is_first,
+                           struct launch *launch, struct error *err);
 
     // Of a mode whose process is a client of what runs elsewhere: its name, for
     // messages. NULL: the process is the command itself.
@@ -95,6 +114,9 @@ extern const size_t modes_count;
 // CONFIG's settings of an agent, or NULL when its commands do not go that way.
 const struct agent_settings *mode_agent_settings(const struct sandbox_config *config);
 
+// Has each job of CONFIG a container of its own?
+bool mode_has_container_per_job(const struct sandbox_config *config);
+
 // The keys for the agent settings that a mode's settings, a struct TYPE, have as MEMBER: the
 // first ones of the mode's table.
 // clang-format off
@@ -102,6 +124,7 @@ const struct agent_settings *mode_agent_settings(const struct sandbox_config *co
     {"agent",       VALUE_CHOICE, offsetof(type, member.use),         "no",    false, agent_use_choices},     \
     {"agent_path",  VALUE_PATH,   offsetof(type, member.path),        NULL,    false, NULL},                  \
     {"connect",     VALUE_CHOICE, offsetof(type, member.connect),     "start", false, agent_connect_choices}, \
+    {"connect_timeout", VALUE_DURATION, offsetof(type, member.connect_timeout_ms), "10s", false, NULL},       \
     {"connections", VALUE_COUNT,  offsetof(type, member.connections), "2",     false, NULL}
 // clang-format on
 

@@ -18,12 +18,19 @@ const char *const agent_use_choices[] = {
 const char *const agent_connect_choices[] = {
     [AGENT_AT_START] = "start", [AGENT_AT_USE] = "use", NULL};
 
+const char *const agent_way_choices[] = {[AGENT_SENT] = "shell", [AGENT_MOUNTED] = "mount", NULL};
+
 const struct agent_settings *mode_agent_settings(const struct sandbox_config *config)
 {
     const struct mode *mode = mode_of(config->mode);
     const struct agent_settings *agent = mode->agent ? mode->agent(config->settings) : NULL;
 
     return agent && agent->use != AGENT_NO ? agent : NULL;
+}
+
+bool mode_has_container_per_job(const struct sandbox_config *config)
+{
+    return mode_of(config->mode)->prepare_removal != NULL;
 }
 
 const char *mode_agent_why_unused(const struct agent_settings *agent, const struct key *key)

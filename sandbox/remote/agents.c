@@ -185,10 +185,13 @@ static void agents_decline(struct agents *agents, const char *reason)
     }
 }
 
-static void on_end(void *data, const char *reason, bool is_declined, struct list *unsent)
+static void on_end(void *data, const char *reason, enum connection_verdict verdict,
+                   struct list *unsent)
 {
     struct seat *seat = data;
     struct agents *agents = seat->agents;
+    bool is_declined = verdict == CONNECTION_IMPOSSIBLE ||
+                       (verdict == CONNECTION_DOUBTFUL && agents_may_decline(agents));
 
     seat->connection = NULL;
     list_move_all(&agents->waiting, unsent);

@@ -2,16 +2,22 @@
 #include "connection_parts.h"
 
 #include "cleanup.h"
+#include "copy.h"
 #include "log.h"
 #include "mode.h"
+#include "removal.h"
+#include "units.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/random.h>
 
 enum {
-    CONNECT_MS = 10000, // until the agent has greeted
-    CLOSE_MS = 2000,    // for the client to end by itself
-    READS_A_TURN = 4,   // then the other descriptors of the loop get their turn
+    CLOSE_MS = 2000,            // for the client to end by itself
+    CLOSE_CONTAINER_MS = 10000, // the same, for one that removes a container
+    READS_A_TURN = 4,           // then the other descriptors of the loop get their turn
+    NAME_BYTES = 8,             // of the random part of a container's name
 };
 
 // From this number on a connection takes no more jobs. The jobs that have only been chosen
@@ -19,6 +25,7 @@ enum {
 #define LAST_ID (UINT32_MAX - 1000000)
 
 static struct list closing = {&closing, &closing};
+static bool is_finishing; // the loop no longer runs
 
 static void connection_log_state(const struct connection *connection)
 {
@@ -53,6 +60,10 @@ void connection_free(struct connection *connection)
         process_signal(connection->process, SIGKILL);
         process_destroy(connection->process);
     }
+    if (connection->container && connection->process && !connection->has_ended_well &&
+        !is_finishing)
+        removal_start(connection->loop, connection->config, connection->container);
+    free(connection->container);
     bootstrap_finish(&connection->bootstrap);
     inlet_finish(&connection->in);
     outlet_finish(&connection->out);
@@ -134,7 +145,7 @@ static void on_failure(void *data, int errnum)
     if (errnum == EPIPE) // the client is about to end, and its end says more
         connection_expect_end(data);
     else
-        connection_end(data, "no memory for the connection to the agent", false);
+        connection_end(data, "no memory for the connection to the agent", CONNECTION_BROKE);
 }
 
 static const struct outlet_events outlet_events = {on_number, on_failure};
@@ -168,6 +179,8 @@ static void on_client_exit(void *data, bool is_signaled, int number)
             return;
     while (process_output_size(connection->process, JOB_STDERR) > 0)
         connection_keep_stderr(connection);
+    connection->has_ended_well =
+        connection->state == CONNECTION_CLOSING && !is_signaled && number == 0;
     if (connection->state == CONNECTION_ENTERS || connection->state == CONNECTION_GREETS)
         connection_end_before_greeting(connection, is_signaled, number);
     else
@@ -179,7 +192,8 @@ static void on_client_unstarted(void *data, enum channel_stage stage, int errnum
     struct connection *connection = data;
 
     (void)stage;
-    connection_end_with(connection, false, "cannot execute the client: %s", strerror(errnum));
+    connection_end_with(connection, CONNECTION_BROKE, "cannot execute the client: %s",
+                        strerror(errnum));
 }
 
 static const struct channel_events client_events = {
@@ -198,7 +212,8 @@ static void on_break_over(void *data)
     if (connection->state == CONNECTION_READY || connection->state == CONNECTION_CLOSING)
         connection_end_as_broken(connection);
     else
-        connection_end(connection, "the client closed the connection, and did not end", false);
+        connection_end(connection, "the client closed the connection, and did not end",
+                       CONNECTION_BROKE);
 }
 
 static uint64_t connection_silence_ms(const struct connection *connection)
@@ -216,6 +231,14 @@ static void connection_beat(struct connection *connection)
     loop_arm(connection->loop, &connection->timer, left_ms < WIRE_BEAT_MS ? left_ms : WIRE_BEAT_MS);
 }
 
+static void connection_give_up(struct connection *connection)
+{
+    char duration[UNITS_TEXT];
+
+    duration_format(mode_agent_settings(connection->config)->connect_timeout_ms, duration);
+    connection_end_with(connection, CONNECTION_DOUBTFUL, "there was no answer within %s", duration);
+}
+
 static void on_timer(void *data)
 {
     struct connection *connection = data;
@@ -223,32 +246,75 @@ static void on_timer(void *data)
     if (connection->state == CONNECTION_CLOSING)
         connection_free(connection);
     else if (connection->state != CONNECTION_READY)
-        connection_end_with(connection, false, "there was no answer within %d s",
-                            CONNECT_MS / 1000);
+        connection_give_up(connection);
     else if (connection_silence_ms(connection) >= WIRE_SILENCE_MS)
-        connection_end_with(connection, false, "the agent was silent for %d s",
+        connection_end_with(connection, CONNECTION_BROKE, "the agent was silent for %d s",
                             WIRE_SILENCE_MS / 1000);
     else if (connection->out.next_job >= LAST_ID && connection->load == 0)
-        connection_end(connection, "the connection has run out of numbers for jobs", false);
+        connection_end(connection, "the connection has run out of numbers for jobs",
+                       CONNECTION_BROKE);
     else
         connection_beat(connection);
 }
 
 // --- Beginning and end
 
+static bool is_mounted(const struct agent_settings *agent)
+{
+    return !agent->path && agent->way == AGENT_MOUNTED;
+}
+
+// Can it be executed at once, without a shell that takes it?
+static bool is_there_already(const struct agent_settings *agent)
+{
+    return agent->path || agent->way == AGENT_MOUNTED;
+}
+
+// The words that start the agent in the container.
+static int connection_add_argv(const struct connection *connection,
+                               const struct agent_settings *agent, struct words *argv)
+{
+    const char *path = agent->path ? agent->path : ENTRY_AGENT;
+
+    if (!is_there_already(agent))
+        return bootstrap_add_argv(&connection->bootstrap, argv);
+    return words_append(argv, path) < 0 ? -ENOMEM : words_append(argv, "--serve");
+}
+
+// Names the container that the client is to make. Nobody can guess the name.
+static int connection_name_container(struct connection *connection, struct error *err)
+{
+    unsigned char bytes[NAME_BYTES];
+    char name[] = "hooksfs-0123456789abcdef";
+
+    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+        return error_set(err, EIO, "cannot get random numbers");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(name + sizeof "hooksfs-" - 1 + 2 * i, 3, "%02x", bytes[i]);
+    connection->container = strdup(name);
+    return connection->container ? 0 : error_set(err, ENOMEM, "no memory");
+}
+
 static int connection_start_client(struct connection *connection,
                                    const struct agent_settings *agent, struct error *err)
 {
     AUTO(words_finish) struct words argv = {0};
     AUTO(launch_finish) struct launch launch = {0};
-    int result = agent->path ? words_append(&argv, agent->path)
-                             : bootstrap_add_argv(&connection->bootstrap, &argv);
+    AUTO_FREE char *copy = NULL;
+    bool has_container = mode_has_container_per_job(connection->config);
+    int result = 0;
 
-    if (result == 0 && agent->path)
-        result = words_append(&argv, "--serve");
-    if (result < 0)
+    if (connection_add_argv(connection, agent, &argv) < 0)
         return error_set(err, ENOMEM, "no memory");
-    if (launch_prepare_client(&launch, connection->config, &argv, err) < 0)
+    if (has_container)
+        result = connection_name_container(connection, err);
+    if (result == 0 && is_mounted(agent))
+        result = copy_path(&copy, err);
+    if (result < 0)
+        return result;
+    struct container_entry entry = {.name = connection->container, .copy = copy};
+    if (launch_prepare_client(&launch, connection->config, &argv, has_container ? &entry : NULL,
+                              err) < 0)
         return -ENOMEM;
     struct process_spec spec = {
         .argv = launch.argv.items, .env = launch.env.items, .workdir = launch.workdir};
@@ -267,7 +333,7 @@ static void connection_init(struct connection *connection, struct loop *loop,
     outlet_init(&connection->out, loop, &outlet_events, connection);
     connection->loop = loop;
     connection->heard_ns = loop_now_ns();
-    connection->state = agent->path ? CONNECTION_GREETS : CONNECTION_ENTERS;
+    connection->state = is_there_already(agent) ? CONNECTION_GREETS : CONNECTION_ENTERS;
     connection->timer = (struct timer){.on_time = on_timer, .data = connection};
     connection->break_timer = (struct timer){.on_time = on_break_over, .data = connection};
 }
@@ -293,7 +359,8 @@ struct connection *connection_create(struct loop *loop, struct sandbox_config *c
         connection_free(connection);
         return NULL;
     }
-    if (loop_arm(loop, &connection->timer, CONNECT_MS) < 0) {
+    if (agent->connect_timeout_ms > 0 &&
+        loop_arm(loop, &connection->timer, agent->connect_timeout_ms) < 0) {
         error_set(err, ENOMEM, "no memory");
         connection_free(connection);
         return NULL;
@@ -311,12 +378,15 @@ void connection_close(struct connection *connection)
     connection_set_state(connection, CONNECTION_CLOSING);
     list_append(&closing, &connection->link);
     process_end_stdin(connection->process);
-    if (loop_arm(connection->loop, &connection->timer, CLOSE_MS) < 0)
+    if (loop_arm(connection->loop, &connection->timer,
+                 connection->container ? CLOSE_CONTAINER_MS : CLOSE_MS) < 0)
         connection_free(connection);
 }
 
 void connection_finish_all(void)
 {
+    is_finishing = true;
+    removal_finish_all();
     while (!list_is_empty(&closing))
         connection_free(LIST_ENTRY(closing.next, struct connection, link));
 }

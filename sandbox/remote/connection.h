@@ -6,14 +6,21 @@
 #include "config.h"
 #include "remote.h"
 
+// What the end of a connection says of the next attempt.
+enum connection_verdict {
+    CONNECTION_BROKE,      // it may succeed
+    CONNECTION_DOUBTFUL,   // it may succeed; a job that has another route should take that
+    CONNECTION_IMPOSSIBLE, // the container cannot take an agent
+};
+
 // Called from the loop, and never during a call to the connection.
 struct connection_events {
     // The agent has greeted, and calls itself VERSION.
     void (*on_ready)(void *data, const char *version);
     // The connection is over, and frees itself. UNSENT is the list of the remotes that were
-    // not sent, which wait again; the jobs of the other remotes are told. IS_DECLINED: the
-    // container cannot take an agent.
-    void (*on_end)(void *data, const char *reason, bool is_declined, struct list *unsent);
+    // not sent, which wait again; the jobs of the other remotes are told.
+    void (*on_end)(void *data, const char *reason, enum connection_verdict verdict,
+                   struct list *unsent);
 };
 
 // Starts the client for CONFIG, whose commands go to an agent. NUMBER is for the log. Returns

@@ -23,7 +23,8 @@ static void end_remote(struct remote *remote, const char *reason, struct list *u
     list_append(unsent, &remote->link);
 }
 
-void connection_end(struct connection *connection, const char *reason, bool is_declined)
+void connection_end(struct connection *connection, const char *reason,
+                    enum connection_verdict verdict)
 {
     struct list unsent;
 
@@ -33,16 +34,18 @@ void connection_end(struct connection *connection, const char *reason, bool is_d
         return;
     }
     log_debug(DEBUG_CONNECTION, "sandbox %s: connection %u: ends%s: %s", connection->config->name,
-              connection->number, is_declined ? ", there can be no agent" : "", reason);
+              connection->number, verdict == CONNECTION_IMPOSSIBLE ? ", there can be no agent" : "",
+              reason);
     for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
         while (!list_is_empty(&connection->buckets[i]))
             end_remote(LIST_ENTRY(connection->buckets[i].next, struct remote, link), reason,
                        &unsent);
-    connection->events->on_end(connection->data, reason, is_declined, &unsent);
+    connection->events->on_end(connection->data, reason, verdict, &unsent);
     connection_free(connection);
 }
 
-void connection_end_with(struct connection *connection, bool is_declined, const char *format, ...)
+void connection_end_with(struct connection *connection, enum connection_verdict verdict,
+                         const char *format, ...)
 {
     AUTO_FREE char *reason = NULL;
     va_list args;
@@ -51,7 +54,14 @@ void connection_end_with(struct connection *connection, bool is_declined, const 
     if (vasprintf(&reason, format, args) < 0)
         reason = NULL;
     va_end(args);
-    connection_end(connection, reason ? reason : "no memory", is_declined);
+    connection_end(connection, reason ? reason : "no memory", verdict);
+}
+
+// A shell ends with 2 when it cannot make a process, and a signal says nothing of the
+// container: both may pass.
+static enum connection_verdict verdict_of(int code)
+{
+    return code == 2 || code > CODE_SIGNALED ? CONNECTION_DOUBTFUL : CONNECTION_IMPOSSIBLE;
 }
 
 void connection_end_before_greeting(struct connection *connection, bool is_signaled, int number)
@@ -71,17 +81,16 @@ void connection_end_before_greeting(struct connection *connection, bool is_signa
     const char *colon = length > 0 ? ": " : "";
 
     if (outcome.kind == OUTCOME_UNSTARTED)
-        connection_end_with(connection, true, "%s", outcome.detail);
+        connection_end_with(connection, CONNECTION_IMPOSSIBLE, "%s", outcome.detail);
     else if (outcome.kind == OUTCOME_EXITED && outcome.code != 0)
-        // After a signal the next attempt may succeed.
-        connection_end_with(connection, outcome.code <= CODE_SIGNALED,
-                            "%s there ended with %d%s%.*s", what, outcome.code, colon, (int)length,
-                            line);
+        connection_end_with(connection, verdict_of(outcome.code), "%s there ended with %d%s%.*s",
+                            what, outcome.code, colon, (int)length, line);
     else if (outcome.kind == OUTCOME_EXITED)
-        connection_end_with(connection, false, "the connection broke before %s had answered%s%.*s",
-                            what, colon, (int)length, line);
+        connection_end_with(connection, CONNECTION_BROKE,
+                            "the connection broke before %s had answered%s%.*s", what, colon,
+                            (int)length, line);
     else
-        connection_end_with(connection, false, "%s",
+        connection_end_with(connection, CONNECTION_BROKE, "%s",
                             outcome.detail ? outcome.detail : "the container cannot be reached");
 }
 
@@ -97,6 +106,6 @@ void connection_end_as_broken(struct connection *connection)
     const char *line = judge_last_line(connection->err.data ? connection->err.data : "",
                                        connection->err.length, &length);
 
-    connection_end_with(connection, false, "the connection to the agent broke%s%.*s",
+    connection_end_with(connection, CONNECTION_BROKE, "the connection to the agent broke%s%.*s",
                         length > 0 ? ": " : "", (int)length, line);
 }

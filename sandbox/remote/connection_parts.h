@@ -25,6 +25,8 @@ struct connection {
     const struct connection_events *events;
     void *data;
     enum connection_state state;
+    char *container;     // of its own, by name; NULL: none
+    bool has_ended_well; // its client has, after the connection was closed
     struct bootstrap bootstrap;
     struct process *process; // the client
     struct inlet in;
@@ -55,9 +57,10 @@ void connection_keep_stderr(struct connection *connection);
 
 // --- connection_end.c; the functions free the connection, and are called from the loop
 
-void connection_end(struct connection *connection, const char *reason, bool is_declined);
-void connection_end_with(struct connection *connection, bool is_declined, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void connection_end(struct connection *connection, const char *reason,
+                    enum connection_verdict verdict);
+void connection_end_with(struct connection *connection, enum connection_verdict verdict,
+                         const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // The client has ended before the agent has greeted. Its mode knows the reason.
 void connection_end_before_greeting(struct connection *connection, bool is_signaled, int number);

@@ -118,7 +118,8 @@ bool connection_receive(struct connection *connection, int limit)
     if (result < 0) {
         if (result == -ENOMEM)
             error_set(&connection->error, ENOMEM, "no memory");
-        connection_end(connection, error_message(&connection->error), result == -EPROTO);
+        connection_end(connection, error_message(&connection->error),
+                       result == -EPROTO ? CONNECTION_IMPOSSIBLE : CONNECTION_BROKE);
         return false;
     }
     if (count == 0)

@@ -32,4 +32,6 @@ struct lines {
     bool may_decline; // a job may take another route when no agent can be had
     // Says in words why there is no line.
     const char *(*why_none)(const struct lines *lines);
+    // A job has destroyed its remote. NULL: nothing to do.
+    void (*on_remote_gone)(struct lines *lines);
 };

@@ -74,9 +74,8 @@ static void remote_start_over(struct remote *remote)
         remote->streams[i].window = WIRE_OUTPUT_WINDOW;
 }
 
-struct remote *remote_create(struct loop *loop, const struct lines *lines,
-                             const struct remote_spec *spec, const struct channel_events *events,
-                             void *data)
+struct remote *remote_create(struct loop *loop, struct lines *lines, const struct remote_spec *spec,
+                             const struct channel_events *events, void *data)
 {
     struct remote *remote = calloc(1, sizeof *remote);
 
@@ -258,6 +257,7 @@ static void remote_release(struct remote *remote)
 static void remote_destroy(void *self)
 {
     struct remote *remote = self;
+    struct lines *lines = remote->lines;
 
     remote_release(remote);
     remote_leave(remote);
@@ -267,6 +267,8 @@ static void remote_destroy(void *self)
     buffer_finish(&remote->in);
     buffer_finish(&remote->news.reason);
     free(remote);
+    if (lines && lines->on_remote_gone)
+        lines->on_remote_gone(lines);
 }
 
 static const char *remote_waits_for(const void *self)

@@ -40,8 +40,8 @@ struct remote {
     struct list turn; // in a list of the outlet: of remotes with something to send, or of
                       // remotes whose START is framed
     struct loop *loop;
-    const struct lines *lines; // not a reference: the job keeps its route
-    struct line *line;         // NULL: none
+    struct lines *lines; // not a reference: the job keeps its route
+    struct line *line;   // NULL: none
     struct remote_spec spec;
     const struct channel_events *events;
     void *data;
@@ -71,9 +71,8 @@ struct remote {
 };
 
 // Makes a remote that waits. Returns NULL when there is no memory.
-struct remote *remote_create(struct loop *loop, const struct lines *lines,
-                             const struct remote_spec *spec, const struct channel_events *events,
-                             void *data);
+struct remote *remote_create(struct loop *loop, struct lines *lines, const struct remote_spec *spec,
+                             const struct channel_events *events, void *data);
 
 extern const struct channel_ops remote_ops;
 

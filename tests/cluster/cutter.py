@@ -30,16 +30,11 @@ class Cutter:
         self.listener.close()
         self.cut("both")
 
-    def open_streams(self):
-        """How many connections carry a command's streams."""
+    def cut(self, how, choose=lambda pairs: pairs):
+        """Ends connections that are open, those that choose() takes of them: `both` ways,
+        only to the `client`, or only to the `engine`. Returns how many that were."""
         with self.lock:
-            return sum(pair[2]["upgraded"] for pair in self.pairs)
-
-    def cut(self, how, only_streams=False):
-        """Ends the connections that are open: `both` ways, only to the `client`, or only
-        to the `engine`. Returns how many that were."""
-        with self.lock:
-            pairs = [pair for pair in self.pairs if pair[2]["upgraded"] or not only_streams]
+            pairs = choose(list(self.pairs))
         for client, engine, _ in pairs:
             if how in ("both", "client"):
                 with contextlib.suppress(OSError):
@@ -61,7 +56,7 @@ class Cutter:
             except OSError:
                 client.close()
                 continue
-            pair = (client, engine, {"upgraded": False})
+            pair = (client, engine, {"upgraded": False})  # it carries a command's streams, if so
             with self.lock:
                 self.pairs.append(pair)
             threading.Thread(target=self._serve, args=(pair,), daemon=True).start()

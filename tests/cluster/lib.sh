@@ -6,6 +6,10 @@
 # shellcheck source=tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
+# Where the daemons write the agent for engines to mount.
+export STATE_DIRECTORY=$T/state
+mkdir -m 755 "$STATE_DIRECTORY"
+
 trap 'clean_up_cluster' EXIT
 
 clean_up_cluster() {

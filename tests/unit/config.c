@@ -375,7 +375,10 @@ static const struct {
      {AGENT_NO, AGENT_NO, AGENT_NO}, {NULL}, {NULL}},
     {"agent_path = /agent\nagent = require\n[a]\nmode = kubectl_exec\nagent_path = /own\npod = p\n"
      "[b]\nmode = docker_exec\ncontainer = c\n[c]\nmode = docker_run\nimage = i\n",
-     {AGENT_REQUIRE, AGENT_REQUIRE}, {"/own", "/agent"}, {NULL}},
+     {AGENT_REQUIRE, AGENT_REQUIRE, AGENT_REQUIRE}, {"/own", "/agent", "/agent"}, {NULL}},
+    {"agent = auto\nconnect_timeout = 30s\n[a]\nmode = kubectl_exec\npod = p\n"
+     "[b]\nmode = docker_exec\ncontainer = c\n[c]\nmode = docker_run\nimage = i\n",
+     {AGENT_AUTO, AGENT_AUTO, AGENT_NO}, {NULL}, {NULL}},
 };
 // clang-format on
 

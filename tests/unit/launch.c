@@ -8,6 +8,7 @@
 
 #define KUBECTL "mode = kubectl_exec\npod = p\n"
 #define DOCKER  "mode = docker_exec\ncontainer = c\n"
+#define RUN     "mode = docker_run\nimage = i\n"
 
 static struct config *config;
 static struct launch launch;
@@ -107,7 +108,12 @@ static const struct {
     {DOCKER "agent = auto\nagent_path = agent\n", "does not begin with /"},
     {DOCKER "agent_path = /agent\n", "is of no use without agent"},
     {"mode = direct\nagent = auto\n", "agent"},
-    {"mode = docker_run\nimage = i\nagent = auto\n", "agent"},
+    {RUN "agent = auto\n", "auto is not possible in mode docker_run"},
+    {RUN "agent_way = shell\n", "is of no use without agent = require"},
+    {RUN "agent = require\nagent_path = /a\nagent_way = shell\n", "is of no use with agent_path"},
+    {RUN "agent = require\nagent_way = ssh\n", "'ssh' is none of shell, mount"},
+    {RUN "agent = require\nconnections = 2\n", "connections"},
+    {KUBECTL "agent = auto\nconnect_timeout = 0s\n", "connect_timeout"},
 };
 // clang-format on
 
@@ -154,12 +160,48 @@ START_TEST(starts_this_client)
 
     ck_assert_int_eq(words_append(&argv, "/a"), 0);
     ck_assert_int_eq(words_append(&argv, "--serve"), 0);
-    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &err), 0);
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, NULL, &err), 0);
     ck_words(&launch.argv, clients[_i].argv);
     ck_assert(!launch.has_identity);
     // Its environment is ours.
     for (size_t i = 0; i < launch.env.count; i++)
         ck_assert_msg(!strstr(launch.env.items[i], "secret"), "%s", launch.env.items[i]);
+    words_finish(&argv);
+    finish();
+}
+END_TEST
+
+// A container of its own, which the agent begins.
+START_TEST(starts_a_container_for_one_job)
+{
+    const struct container_entry mounted = {.name = "n", .copy = "/copy"};
+    const struct container_entry sent = {.name = "n"};
+    static const char text[] =
+        RUN "agent = require\nnetwork = none\nmounts = /a:/b\nextra_args = -x\nenv = A=secret\n";
+    struct words argv = {0};
+    struct error err = {0};
+    const struct sandbox_config *sandbox = configure(text);
+    const struct mode *mode = mode_of(sandbox->mode);
+
+    ck_assert(mode_has_container_per_job(sandbox));
+    ck_assert_int_eq(words_append(&argv, ENTRY_AGENT), 0);
+    ck_assert_int_eq(words_append(&argv, "--serve"), 0);
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &mounted, &err), 0);
+    ck_words(&launch.argv, "[docker][run][--rm][-i][--network=none][-v][/a:/b][--name=n]"
+                           "[--log-driver=none][--mount=type=bind,source=/copy,"
+                           "target=/.hooksfs-agent,readonly][--entrypoint=/.hooksfs-agent]"
+                           "[--detach-keys=][-x][i][--serve]");
+    launch_finish(&launch);
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &sent, &err), 0);
+    ck_words(&launch.argv, "[docker][run][--rm][-i][--network=none][-v][/a:/b][--name=n]"
+                           "[--log-driver=none][--entrypoint=/.hooksfs-agent]"
+                           "[--detach-keys=][-x][i][--serve]");
+    launch_finish(&launch);
+    ck_assert_int_eq(mode->prepare_removal(sandbox->settings, "n", true, &launch, &err), 0);
+    ck_words(&launch.argv, "[docker][kill][n]");
+    launch_finish(&launch);
+    ck_assert_int_eq(mode->prepare_removal(sandbox->settings, "n", false, &launch, &err), 0);
+    ck_words(&launch.argv, "[docker][rm][-f][n]");
     words_finish(&argv);
     finish();
 }
@@ -175,12 +217,12 @@ START_TEST(tunes_the_client)
     ck_assert_int_eq(words_append(&argv, "/a"), 0);
     unsetenv("GOMAXPROCS");
     setenv("GOGC", "50", 1);
-    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &err), 0);
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, NULL, &err), 0);
     ck_assert_pstr_eq(world_variable(&launch.env, "GOMAXPROCS"), "1");
     ck_assert_pstr_eq(world_variable(&launch.env, "GOGC"), "50");
     launch_finish(&launch);
     unsetenv("GOGC");
-    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &err), 0);
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, NULL, &err), 0);
     ck_assert_pstr_eq(world_variable(&launch.env, "GOGC"), "400");
     launch_finish(&launch);
     struct request request = world_request("cat");
@@ -268,6 +310,6 @@ int main(void)
 {
     UNIT_RUN("launch", EACH(has_settings, settings), EACH(has_no_agent, without),
              EACH(refuses_what_is_wrong, wrong), EACH(starts_this_client, clients),
-             EACH(tunes_the_client, clients), EACH(tells_the_agent, jobs),
-             EACH(knows_a_place_again, places));
+             ONCE(starts_a_container_for_one_job), EACH(tunes_the_client, clients),
+             EACH(tells_the_agent, jobs), EACH(knows_a_place_again, places));
 }

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Removes a container whose client is gone, by clients that nobody waits for.
+#pragma once
+
+#include "config.h"
+#include "loop.h"
+
+// Removes the container NAME, which was made for a job by CONFIG: at once, and twice more
+// within ten seconds, because an engine may still be making it.
+void removal_start(struct loop *loop, struct sandbox_config *config, const char *name);
+
+// Gives up those that are under way. For the end of the daemon, when the loop no longer runs.
+void removal_finish_all(void);
