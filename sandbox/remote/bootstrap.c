@@ -15,6 +15,8 @@ enum {
 // For any sh, with any make of uname, head, wc, chmod and rm. `read` and `head -c` read no
 // byte too many. If the agent does not fit into a directory, head leaves a part of it unread:
 // the script reads on to the line with the file's name. noclobber makes > open exclusively.
+// Errors of the shell are hidden, because a connection that ends later shows the last words
+// on stderr as the reason.
 static const char script[] =
     "k=$1; u=$(umask); set -fC; umask 077; exec 4>&1\n"
     "for c in head wc chmod rm uname; do\n"
@@ -26,13 +28,13 @@ static const char script[] =
     "for d in \"$TMPDIR\" /dev/shm /tmp /var/tmp /run \"$HOME\" .; do\n"
     "  [ -n \"$d\" ] && [ -d \"$d\" ] && [ -w \"$d\" ] || continue\n"
     "  f=$d/.hooksfs-$name; ok=\n"
-    "  { ok=1; echo \"$k send\" >&4; head -c \"$n\" >&3; } 3>\"$f\"\n"
+    "  { ok=1; echo \"$k send\" >&4; head -c \"$n\" >&3; } 2>/dev/null 3>\"$f\"\n"
     "  [ -n \"$ok\" ] || continue\n"
     "  echo \"$k sent\"\n"
     "  while IFS= read -r line && [ \"$line\" != \"$name\" ]; do :; done\n"
     "  if [ \"$(wc -c <\"$f\")\" -ne \"$n\" ]; then\n"
     "    why=\"$d has no room for the agent\"\n"
-    "  elif chmod 700 \"$f\" && \"$f\" --probe </dev/null >&2 3>&- 4>&-; then\n"
+    "  elif chmod 700 \"$f\" && { \"$f\" --probe </dev/null; } >/dev/null 2>&1 3>&- 4>&-; then\n"
     "    echo \"$k exec\"\n"
     "    umask \"$u\"\n"
     "    exec \"$f\" --serve --unlink=\"$f\" 4>&-\n"

@@ -57,11 +57,12 @@ void connection_end_with(struct connection *connection, enum connection_verdict 
     connection_end(connection, reason ? reason : "no memory", verdict);
 }
 
-// A shell ends with 2 when it cannot make a process, and a signal says nothing of the
-// container: both may pass.
-static enum connection_verdict verdict_of(int code)
+// A shell ends with 2 when it cannot make a process, an agent with 1 and without a word when
+// its connection is cut, and a signal says nothing of the container: all may pass.
+static enum connection_verdict verdict_of(int code, bool has_words)
 {
-    return code == 2 || code > CODE_SIGNALED ? CONNECTION_DOUBTFUL : CONNECTION_IMPOSSIBLE;
+    return code == 2 || code > CODE_SIGNALED || (code == 1 && !has_words) ? CONNECTION_DOUBTFUL
+                                                                          : CONNECTION_IMPOSSIBLE;
 }
 
 void connection_end_before_greeting(struct connection *connection, bool is_signaled, int number)
@@ -83,8 +84,9 @@ void connection_end_before_greeting(struct connection *connection, bool is_signa
     if (outcome.kind == OUTCOME_UNSTARTED)
         connection_end_with(connection, CONNECTION_IMPOSSIBLE, "%s", outcome.detail);
     else if (outcome.kind == OUTCOME_EXITED && outcome.code != 0)
-        connection_end_with(connection, verdict_of(outcome.code), "%s there ended with %d%s%.*s",
-                            what, outcome.code, colon, (int)length, line);
+        connection_end_with(connection, verdict_of(outcome.code, length > 0),
+                            "%s there ended with %d%s%.*s", what, outcome.code, colon, (int)length,
+                            line);
     else if (outcome.kind == OUTCOME_EXITED)
         connection_end_with(connection, CONNECTION_BROKE,
                             "the connection broke before %s had answered%s%.*s", what, colon,

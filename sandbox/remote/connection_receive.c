@@ -44,6 +44,8 @@ static int take_greeting(struct connection *connection, const struct frame *fram
                          "hooksfs speaks %d; use agents of one make",
                          version, number, WIRE_VERSION);
     connection_set_state(connection, CONNECTION_READY);
+    // Words of the shell that took the agent are no reason for a later end.
+    connection->err.length = 0;
     loop_arm(connection->loop, &connection->timer, WIRE_BEAT_MS);
     connection->events->on_ready(connection->data, version);
     return 0;
