@@ -15,6 +15,7 @@ enum {
 // For any sh, with any make of uname, head, wc, chmod and rm. `read` and `head -c` read no
 // byte too many. If the agent does not fit into a directory, head leaves a part of it unread:
 // the script reads on to the line with the file's name. noclobber makes > open exclusively.
+// If that line never comes, the connection broke, which says nothing of the container.
 // Errors of the shell are hidden, because a connection that ends later shows the last words
 // on stderr as the reason.
 static const char script[] =
@@ -32,6 +33,7 @@ static const char script[] =
     "  [ -n \"$ok\" ] || continue\n"
     "  echo \"$k sent\"\n"
     "  while IFS= read -r line && [ \"$line\" != \"$name\" ]; do :; done\n"
+    "  if [ \"$line\" != \"$name\" ]; then rm -f \"$f\"; exit 0; fi\n"
     "  if [ \"$(wc -c <\"$f\")\" -ne \"$n\" ]; then\n"
     "    why=\"$d has no room for the agent\"\n"
     "  elif chmod 700 \"$f\" && { \"$f\" --probe </dev/null; } >/dev/null 2>&1 3>&- 4>&-; then\n"

@@ -381,6 +381,36 @@ START_TEST(does_not_touch_a_file_that_is_there)
 }
 END_TEST
 
+// A connection that breaks in the middle of the agent says nothing of the container.
+START_TEST(says_nothing_when_it_is_cut_off)
+{
+    NEEDS_SHELL(_i);
+    struct container container = enter(_i);
+    char bytes[4096];
+    ssize_t count;
+    size_t line = 0;
+
+    // Up to `send`, whose answer is the agent; half of it is sent.
+    while (out.length < 10000) {
+        count = read(container.out_fd, bytes, sizeof bytes);
+        ck_assert_int_gt(count, 0);
+        ck_assert_int_eq(bootstrap_take(&bootstrap, bytes, (size_t)count, &out, &err), count);
+        if (line == 0 && out.length > 0) {
+            line = (size_t)((char *)memchr(out.data, '\n', out.length) + 1 - out.data);
+            ck_assert_int_eq(write(container.in_fd, out.data, line), (ssize_t)line);
+        }
+    }
+    ck_assert_int_gt(write(container.in_fd, out.data + line, 10000 - line), 0);
+    close(container.in_fd);
+    container.in_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    while ((count = read(container.out_fd, bytes, sizeof bytes)) > 0)
+        buffer_append(&container.said, bytes, (size_t)count);
+    buffer_append(&container.said, "", 1);
+    ck_assert_msg(!strstr(container.said.data, " none "), "%s", container.said.data);
+    leave(&container);
+}
+END_TEST
+
 // --- Hostile containers: %k stands for the key, and a NUL for itself
 
 // clang-format off
@@ -551,6 +581,7 @@ int main(void)
 
     UNIT_RUN("bootstrap", EACH(gets_in, shells), EACH(passes_over_what_others_say, shells),
              EACH(does_not_touch_a_file_that_is_there, shells),
+             EACH(says_nothing_when_it_is_cut_off, shells),
              {asks_for_the_machine_first, shell_count - 1},
              {asks_for_its_tools_first, shell_count - 1}, EACH(takes_what_a_container_says, says),
              EACH(takes_it_byte_by_byte, says), ONCE(does_not_send_for_ever),
