@@ -120,12 +120,14 @@ bool mode_has_container_per_job(const struct sandbox_config *config);
 // The keys for the agent settings that a mode's settings, a struct TYPE, have as MEMBER: the
 // first ones of the mode's table.
 // clang-format off
+// NOLINTBEGIN(bugprone-macro-parentheses): a member cannot be in parentheses
 #define AGENT_KEYS(type, member)                                                                   \
     {"agent",       VALUE_CHOICE, offsetof(type, member.use),         "no",    false, agent_use_choices},     \
     {"agent_path",  VALUE_PATH,   offsetof(type, member.path),        NULL,    false, NULL},                  \
     {"connect",     VALUE_CHOICE, offsetof(type, member.connect),     "start", false, agent_connect_choices}, \
     {"connect_timeout", VALUE_DURATION, offsetof(type, member.connect_timeout_ms), "10s", false, NULL},       \
     {"connections", VALUE_COUNT,  offsetof(type, member.connections), "2",     false, NULL}
+// NOLINTEND(bugprone-macro-parentheses)
 // clang-format on
 
 // For why_unused and check of a mode with these keys; see struct mode_keys.

@@ -40,7 +40,7 @@ static void ck_answer(const char *expected, size_t size)
 static struct frames_source source_of(const char *out, const char *err, const char *status)
 {
     return (struct frames_source){
-        .bytes = {out, err},
+        .bytes = {out,         err        },
         .sizes = {strlen(out), strlen(err)},
         .status = status,
         .status_size = status ? strlen(status) : 0,
@@ -87,7 +87,10 @@ START_TEST(says_lengths_big_endian)
     static const size_t size = 0x123456;
     char *bytes = calloc(1, size);
     struct frames frames = {0};
-    struct frames_source source = {.bytes = {bytes, ""}, .sizes = {size, 0}};
+    struct frames_source source = {
+        .bytes = {bytes, ""},
+          .sizes = {size,  0 }
+    };
 
     ck_assert_uint_eq(fill(&frames, &source, 2 * size), size + 8);
     ck_assert_int_eq(memcmp(answer.data, "\1\0\0\0\0\x12\x34\x56", 8), 0);
@@ -101,7 +104,10 @@ START_TEST(takes_turns)
 {
     static char much[10000];
     struct frames frames = {0};
-    struct frames_source source = {.bytes = {much, much}, .sizes = {10000, 10000}};
+    struct frames_source source = {
+        .bytes = {much,  much },
+          .sizes = {10000, 10000}
+    };
 
     for (int i = 0; i < 6; i++) {
         fill(&frames, &source, 1008);
@@ -119,8 +125,8 @@ static void ck_streams(const char *out, size_t out_size, const char *err, size_t
 
     for (size_t at = 0; at < answer.length;) {
         const unsigned char *header = (const unsigned char *)answer.data + at;
-        size_t size = (size_t)header[4] << 24 | (size_t)header[5] << 16 | (size_t)header[6] << 8 |
-                      header[7];
+        size_t size =
+            (size_t)header[4] << 24 | (size_t)header[5] << 16 | (size_t)header[6] << 8 | header[7];
         ck_assert(!has_status);
         ck_assert_uint_ge(answer.length - at, 8 + size);
         ck_assert_uint_gt(size, 0);
@@ -144,7 +150,9 @@ START_TEST(puts_each_stream_together_for_any_reader)
 {
     static char bytes[2][5000];
     struct frames frames = {0};
-    struct frames_source source = {.bytes = {bytes[0], bytes[1]}};
+    struct frames_source source = {
+        .bytes = {bytes[0], bytes[1]}
+    };
     size_t come[2] = {0, 0};
 
     srand((unsigned)_i);
@@ -168,10 +176,10 @@ START_TEST(puts_each_stream_together_for_any_reader)
 }
 END_TEST
 
-static const int seeds[20];
-
 int main(void)
 {
+    static const int seeds[20];
+
     UNIT_RUN("frames", ONCE(has_a_frame_for_each_stream_and_the_status_last),
              ONCE(waits_for_bytes_or_the_status), ONCE(says_lengths_big_endian), ONCE(takes_turns),
              EACH(puts_each_stream_together_for_any_reader, seeds));
