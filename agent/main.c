@@ -47,7 +47,8 @@ static int make_output(int *given_flags)
     return 0;
 }
 
-// Commands are to start with the default dispositions, without a call for each of them.
+// Each command inherits the default dispositions from here; so it needs no call for each
+// signal when it starts.
 static void reset_signals(void)
 {
     sigset_t none;

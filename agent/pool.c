@@ -172,8 +172,9 @@ static void on_worker_readable(void *data, uint32_t events)
 }
 
 // Kills a supervisor that does not listen. While its last report has not come and its end
-// of the socket is open, it has not been reaped, so that the pid is still its own. Only once
-// it was killed may another process, which is just executing the command, hold that end.
+// of the socket is open, it has not been reaped, so that the pid is still its own. There is
+// no second kill: after the first, a process that is just executing the command may be the
+// one that holds that end open.
 static void worker_kill(struct worker *worker)
 {
     char byte;

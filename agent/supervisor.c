@@ -361,7 +361,7 @@ _Noreturn void supervisor_run(const struct supervisor_spec *spec)
     struct frame start = *spec->start;
     sigset_t all;
 
-    // Blocked, not ignored: the command inherits ignored signals, and unblocks the others.
+    // Blocked, not ignored: a command would inherit an ignored signal, but unblocks all.
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     sigaction(SIGCHLD, &action, NULL);
