@@ -19,7 +19,7 @@ enum {
     LONGEST_PAUSE_MS = 250,
 };
 
-struct worker {
+struct pool_worker {
     struct list link;
     struct list in_idle;
     struct pool *pool;
@@ -35,7 +35,7 @@ struct worker {
     void *data;
 };
 
-static void worker_leave_idle(struct worker *worker)
+static void worker_leave_idle(struct pool_worker *worker)
 {
     struct pool *pool = worker->pool;
 
@@ -45,7 +45,7 @@ static void worker_leave_idle(struct worker *worker)
         pool->least_idle = pool->idle_count;
 }
 
-static void worker_free(struct worker *worker)
+static void worker_free(struct pool_worker *worker)
 {
     struct pool *pool = worker->pool;
 
@@ -68,7 +68,7 @@ struct heirs {
 static bool pool_has(const struct pool *pool, pid_t pid)
 {
     for (struct list *link = pool->all.next; link != &pool->all; link = link->next)
-        if (LIST_ENTRY(link, struct worker, link)->pid == pid)
+        if (LIST_ENTRY(link, struct pool_worker, link)->pid == pid)
             return true;
     return false;
 }
@@ -103,7 +103,7 @@ static void on_pool_inherit(void *data)
 
 // --- Reports and orders
 
-static void worker_tell(struct worker *worker, const struct supervisor_report *report)
+static void worker_tell(struct pool_worker *worker, const struct supervisor_report *report)
 {
     on_report_fn *on_report = worker->on_report;
 
@@ -113,7 +113,7 @@ static void worker_tell(struct worker *worker, const struct supervisor_report *r
         on_report(worker->data, report);
 }
 
-static void worker_lose(struct worker *worker)
+static void worker_lose(struct pool_worker *worker)
 {
     struct pool *pool = worker->pool;
 
@@ -125,7 +125,7 @@ static void worker_lose(struct worker *worker)
     worker_free(worker);
 }
 
-static void worker_rest(struct worker *worker)
+static void worker_rest(struct pool_worker *worker)
 {
     struct pool *pool = worker->pool;
 
@@ -137,7 +137,7 @@ static void worker_rest(struct worker *worker)
     pool->idle_count++;
 }
 
-static void worker_hear(struct worker *worker, const struct supervisor_report *report)
+static void worker_hear(struct pool_worker *worker, const struct supervisor_report *report)
 {
     struct pool *pool = worker->pool;
 
@@ -157,7 +157,7 @@ static void worker_hear(struct worker *worker, const struct supervisor_report *r
 
 static void on_worker_readable(void *data, uint32_t events)
 {
-    struct worker *worker = data;
+    struct pool_worker *worker = data;
     struct supervisor_report report;
     ssize_t count = recv(worker->fd, &report, sizeof report, MSG_DONTWAIT);
 
@@ -175,7 +175,7 @@ static void on_worker_readable(void *data, uint32_t events)
 // of the socket is open, it has not been reaped, so that the pid is still its own. There is
 // no second kill: after the first, a process that is just executing the command may be the
 // one that holds that end open.
-static void worker_kill(struct worker *worker)
+static void worker_kill(struct pool_worker *worker)
 {
     char byte;
 
@@ -188,7 +188,7 @@ static void worker_kill(struct worker *worker)
 
 static void on_worker_hurry(void *data)
 {
-    struct worker *worker = data;
+    struct pool_worker *worker = data;
     int unread = 0;
 
     // A supervisor that has read its orders may be busy killing. unix(7) calls TIOCOUTQ
@@ -197,13 +197,13 @@ static void on_worker_hurry(void *data)
         worker_kill(worker);
 }
 
-static void worker_hurry(struct worker *worker, uint64_t delay_ms)
+static void worker_hurry(struct pool_worker *worker, uint64_t delay_ms)
 {
     if (loop_arm(worker->pool->loop, &worker->hurry, delay_ms) < 0)
         worker_kill(worker);
 }
 
-void worker_order(struct worker *worker, enum supervisor_order what)
+void pool_order(struct pool_worker *worker, enum supervisor_order what)
 {
     char byte = (char)what;
 
@@ -216,7 +216,7 @@ void worker_order(struct worker *worker, enum supervisor_order what)
     worker_hurry(worker, HURRY_MS);
 }
 
-void worker_leave(struct worker *worker)
+void pool_leave(struct pool_worker *worker)
 {
     worker_free(worker);
 }
@@ -225,7 +225,7 @@ void worker_leave(struct worker *worker)
 
 // Gives the job to an idle supervisor. Returns true if that succeeded. If the supervisor
 // dies from then on, the job is lost: nobody knows whether it has read the order.
-static bool worker_hand_over(struct worker *worker, const struct frame *start,
+static bool worker_hand_over(struct pool_worker *worker, const struct frame *start,
                              const struct streams *streams)
 {
     char order = ORDER_START;
@@ -251,11 +251,11 @@ static bool worker_hand_over(struct worker *worker, const struct frame *start,
 }
 
 // Returns an idle supervisor that has taken the job, or NULL.
-static struct worker *pool_reuse(struct pool *pool, const struct frame *start,
-                                 const struct streams *streams)
+static struct pool_worker *pool_reuse(struct pool *pool, const struct frame *start,
+                                      const struct streams *streams)
 {
     while (start->length <= SUPERVISOR_MAX_START && !list_is_empty(&pool->idle)) {
-        struct worker *worker = LIST_ENTRY(pool->idle.previous, struct worker, in_idle);
+        struct pool_worker *worker = LIST_ENTRY(pool->idle.previous, struct pool_worker, in_idle);
         if (!worker_hand_over(worker, start, streams)) {
             worker_free(worker);
             continue;
@@ -266,7 +266,7 @@ static struct worker *pool_reuse(struct pool *pool, const struct frame *start,
     return NULL;
 }
 
-static int worker_spawn(struct worker *worker, const struct frame *start,
+static int worker_spawn(struct pool_worker *worker, const struct frame *start,
                         const struct streams *streams)
 {
     const struct pool *pool = worker->pool;
@@ -298,9 +298,9 @@ static int worker_spawn(struct worker *worker, const struct frame *start,
 }
 
 static int worker_create(struct pool *pool, const struct frame *start,
-                         const struct streams *streams, struct worker **created)
+                         const struct streams *streams, struct pool_worker **created)
 {
-    struct worker *worker = calloc(1, sizeof *worker);
+    struct pool_worker *worker = calloc(1, sizeof *worker);
     int result;
 
     if (!worker)
@@ -321,10 +321,10 @@ static int worker_create(struct pool *pool, const struct frame *start,
 }
 
 int pool_start(struct pool *pool, const struct frame *start, const struct streams *streams,
-               on_report_fn *on_report, void *data, struct worker **started)
+               on_report_fn *on_report, void *data, struct pool_worker **started)
 {
     uint32_t time_limit_ms = frame_number(start->payload);
-    struct worker *worker = pool_reuse(pool, start, streams);
+    struct pool_worker *worker = pool_reuse(pool, start, streams);
     int result = worker ? 0 : worker_create(pool, start, streams, &worker);
 
     if (result < 0) {
@@ -353,7 +353,7 @@ void pool_init(struct pool *pool)
 static void pool_send_away(struct pool *pool, size_t count)
 {
     for (; count > 0; count--)
-        worker_free(LIST_ENTRY(pool->idle.next, struct worker, in_idle));
+        worker_free(LIST_ENTRY(pool->idle.next, struct pool_worker, in_idle));
 }
 
 void pool_trim(struct pool *pool)
@@ -372,7 +372,7 @@ static void pool_free_workers(struct pool *pool, bool is_for_all)
     struct list *next;
 
     for (struct list *link = pool->all.next; link != &pool->all; link = next) {
-        struct worker *worker = LIST_ENTRY(link, struct worker, link);
+        struct pool_worker *worker = LIST_ENTRY(link, struct pool_worker, link);
         next = link->next;
         if (is_for_all || !worker->on_report)
             worker_free(worker);

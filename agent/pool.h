@@ -26,11 +26,11 @@ struct pool {
 };
 
 // A supervisor of the pool. The caller of pool_start has it until the last report.
-struct worker;
+struct pool_worker;
 
 // Takes a report of the supervisor about the job. REPORT is NULL if the supervisor is dead;
 // then on_clear follows. After NULL, or after a report with GONE, the worker no longer
-// belongs to the job. The callback must not call worker_leave.
+// belongs to the job. The callback must not call pool_leave.
 typedef void on_report_fn(void *data, const struct supervisor_report *report);
 
 // The caller sets the members up to DATA before.
@@ -39,15 +39,15 @@ void pool_init(struct pool *pool);
 // Has a supervisor run START. The descriptors in STREAMS, each at least 3, stay the
 // caller's. Returns 0 with *STARTED set, or -errno.
 int pool_start(struct pool *pool, const struct frame *start, const struct streams *streams,
-               on_report_fn *on_report, void *data, struct worker **started);
+               on_report_fn *on_report, void *data, struct pool_worker **started);
 
 // Gives the supervisor an order. If it does not obey ORDER_KILL or ORDER_RELEASE it is
 // killed after a while: its job has stopped it, or it is still executing the command from a
 // file system that does not answer.
-void worker_order(struct worker *worker, enum supervisor_order what);
+void pool_order(struct pool_worker *worker, enum supervisor_order what);
 
 // Closes the socket: the supervisor kills the rest of the job, and reports nothing more.
-void worker_leave(struct worker *worker);
+void pool_leave(struct pool_worker *worker);
 
 // Ends the supervisors that were not needed lately.
 void pool_trim(struct pool *pool);

@@ -15,7 +15,7 @@ struct run {
     struct list in_bucket;
     struct runs *runs;
     uint32_t number;
-    struct worker *worker; // NULL: the supervisor has sent its last report of this run
+    struct pool_worker *worker; // NULL: the supervisor has sent its last report of this run
     struct run_input input;
     struct run_output outputs[OUTPUTS];
     bool has_started;
@@ -80,7 +80,7 @@ static void run_destroy(struct run *run)
 
     run_close_streams(run);
     if (run->worker)
-        worker_leave(run->worker);
+        pool_leave(run->worker);
     list_remove(&run->link);
     list_remove(&run->in_bucket);
     free(run);
@@ -217,7 +217,7 @@ static void on_run_report(void *data, const struct supervisor_report *report)
 static void run_order(struct run *run, enum supervisor_order what)
 {
     if (run->worker)
-        worker_order(run->worker, what);
+        pool_order(run->worker, what);
 }
 
 static void run_order_kill(struct run *run)
