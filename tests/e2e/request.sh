@@ -240,7 +240,13 @@ test_holes_are_zeros() {
         get "$L/stdout" >"$T/got"
         same_file "$T/got" "$T/body"
     done
-    ! command -v rsync >/dev/null || rsync -S --inplace "$T/full" "$L/request" || fail rsync
+    if command -v rsync >/dev/null; then
+        # A newer rsync also wants to set the permissions of the file, and then ends with 23.
+        rsync -S --inplace "$T/full" "$L/request" 2>"$T/rsync" ||
+            [[ $? = 23 && $(cat "$T/rsync") = *"failed to set permissions"* ]] || fail "$(cat "$T/rsync")"
+        get "$L/stdout" >"$T/got"
+        same_file "$T/got" "$T/body"
+    fi
     # Zeros at the end are a size that is set, or a last byte.
     head -c 1000000 /dev/zero >>"$T/full"
     tail -c +5 "$T/full" >"$T/body"
