@@ -15,6 +15,7 @@ struct handle {
     struct slot_reader reader;
     off_t read_to;                // where the last read ended
     uint64_t written;             // bytes that were taken, holes included
+    uint64_t write_base;          // of call: `written` before the last write began
     struct fuse_pollhandle *poll; // to be told of a change; NULL: nobody polls
     // Of call; NULL otherwise. Its waits are its own.
     struct conversation *conversation;

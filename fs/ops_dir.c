@@ -169,28 +169,51 @@ void ops_reply_attr_set(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_attr(req, &st, attr_timeout_s(node, file));
 }
 
-// Times are what touch and cp -p set: they mean nothing here, and succeed. Whose the files
-// are is the configuration's to say.
+// The permissions of a slot of one's own are its owner's to set; its files follow. All
+// others are the configuration's to say.
+static bool may_change_mode(fuse_req_t req, const struct node *node, enum slot_file file,
+                            mode_t mode)
+{
+    uid_t uid = fuse_req_ctx(req)->uid;
+
+    return node->kind == NODE_SLOT && file == SLOT_DIRECTORY && (uid == 0 || uid == node->owner) &&
+           (mode & 07000) == 0;
+}
+
+// 0, or the error of what cannot be.
+static int check_setattr(fuse_req_t req, const struct node *node, enum slot_file file,
+                         const struct stat *attr, int to_set)
+{
+    struct stat st;
+
+    stat_of(node, file, &st);
+    if (((to_set & FUSE_SET_ATTR_UID) && attr->st_uid != st.st_uid) ||
+        ((to_set & FUSE_SET_ATTR_GID) && attr->st_gid != st.st_gid))
+        return EPERM;
+    if ((to_set & FUSE_SET_ATTR_MODE) && (attr->st_mode & 07777) != (st.st_mode & 07777) &&
+        !may_change_mode(req, node, file, attr->st_mode))
+        return EPERM;
+    if ((to_set & FUSE_SET_ATTR_SIZE) && file != SLOT_REQUEST && file != SLOT_CTL &&
+        file != SLOT_CALL)
+        return EACCES;
+    return 0;
+}
+
+// Times are what touch and cp -p set: they mean nothing here, and succeed.
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                  struct fuse_file_info *fi)
 {
     enum slot_file file;
-    const struct node *node = node_find(ino, &file);
-    struct stat st;
+    struct node *node = node_find(ino, &file);
+    int errnum = node ? check_setattr(req, node, file, attr, to_set) : ESTALE;
 
-    if (!node) {
-        fuse_reply_err(req, ESTALE);
+    if (errnum) {
+        fuse_reply_err(req, errnum);
         return;
     }
-    stat_of(node, file, &st);
-    if (((to_set & FUSE_SET_ATTR_MODE) && (attr->st_mode & 07777) != (st.st_mode & 07777)) ||
-        ((to_set & FUSE_SET_ATTR_UID) && attr->st_uid != st.st_uid) ||
-        ((to_set & FUSE_SET_ATTR_GID) && attr->st_gid != st.st_gid))
-        fuse_reply_err(req, EPERM);
-    else if ((to_set & FUSE_SET_ATTR_SIZE) && file != SLOT_REQUEST && file != SLOT_CTL &&
-             file != SLOT_CALL)
-        fuse_reply_err(req, EACCES);
-    else if (to_set & FUSE_SET_ATTR_SIZE)
+    if ((to_set & FUSE_SET_ATTR_MODE) && file == SLOT_DIRECTORY && node->kind == NODE_SLOT)
+        node->permissions = attr->st_mode & 0777;
+    if (to_set & FUSE_SET_ATTR_SIZE)
         ops_truncate(req, ino, node, (uint64_t)attr->st_size, fi);
     else
         ops_reply_attr_set(req, ino);

@@ -44,11 +44,18 @@ static int reply_pieces(fuse_req_t req, const struct answer_pieces *pieces)
     return fuse_reply_buf(req, bytes, size);
 }
 
-static bool try_read_conversation(fuse_req_t req, struct handle *handle, size_t size)
+static bool try_read_conversation(fuse_req_t req, struct handle *handle, off_t off, size_t size)
 {
     struct answer_pieces pieces;
-    ssize_t count =
-        conversation_read(handle->conversation, size < MAX_READ ? size : MAX_READ, &pieces);
+    ssize_t count;
+
+    // A stream is read at 0. This is a later part of a large read, and the kernel drops it
+    // when the part before it was short: it has no bytes that could be lost.
+    if (off > 0) {
+        fuse_reply_buf(req, NULL, 0);
+        return true;
+    }
+    count = conversation_read(handle->conversation, size < MAX_READ ? size : MAX_READ, &pieces);
 
     if (count == -EAGAIN)
         return false;
@@ -66,7 +73,7 @@ static bool try_read_conversation(fuse_req_t req, struct handle *handle, size_t 
 // Answers a read if it can be answered now.
 static bool try_read(fuse_req_t req, struct handle *handle, off_t off, size_t size)
 {
-    return handle->conversation ? try_read_conversation(req, handle, size)
+    return handle->conversation ? try_read_conversation(req, handle, off, size)
                                 : try_read_slot(req, handle, off, size);
 }
 

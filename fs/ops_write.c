@@ -26,17 +26,30 @@ static struct list *writers_of(struct handle *handle)
 
 // --- Where a write is, and how far it has come
 
-// A conversation is a stream, and a write of O_APPEND goes to the end. Any other one says
-// where it belongs: further on there is a hole, in which the command reads zeros, as from
-// a file. Further back are bytes that the command may have read already.
-static int begin_write(const struct handle *handle, struct write_progress *progress)
+// A conversation is a stream: a write begins at 0, and a later part of a large one, which
+// the kernel can send before the earlier ones are answered, goes on where they ended. If
+// they were not taken whole, bytes would be missing in between.
+static int begin_stream_write(struct handle *handle, const struct write_progress *progress)
+{
+    if (progress->offset == 0)
+        handle->write_base = handle->written;
+    return progress->offset == handle->written - handle->write_base ? 0 : -EINVAL;
+}
+
+// A write of O_APPEND goes to the end. Any other one says where it belongs: further on
+// there is a hole, in which the command reads zeros, as from a file. Further back are bytes
+// that the command may have read already.
+static int begin_write(struct handle *handle, struct write_progress *progress)
 {
     if (progress->is_begun)
         return 0;
     progress->is_begun = true;
+    if (handle->conversation)
+        return begin_stream_write(handle, progress);
     if (!progress->has_offset)
         return 0;
-    if (progress->offset < handle->written)
+    if (progress->offset < handle->written ||
+        (progress->is_part && progress->offset > handle->written))
         return -EINVAL;
     progress->zeros = progress->offset - handle->written;
     return 0;
@@ -163,7 +176,9 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, o
     struct handle *handle = handle_from(fi->fh);
     struct write_progress progress = {
         .offset = (uint64_t)off,
-        .has_offset = !handle->conversation && !(fi->flags & O_APPEND),
+        .has_offset = !(fi->flags & O_APPEND),
+        .is_part = !list_is_empty(writers_of(handle)) ||
+                   ((fi->flags & O_DIRECT) && (fi->flags & O_NONBLOCK)),
         .size = size,
         .left = size,
     };
@@ -200,9 +215,13 @@ static void truncate_open(fuse_req_t req, fuse_ino_t ino, struct handle *handle,
 {
     static const struct parked_operations operations = {retry_truncate, interrupt_truncate};
     struct write_progress progress = {.offset = size, .has_offset = true};
-    int result = list_is_empty(writers_of(handle)) ? go_on(handle, &progress, "") : 0;
     struct parked *parked = NULL;
+    int result = 0;
 
+    if (handle->conversation) // a stream has no holes
+        result = size == handle->written ? 1 : -EINVAL;
+    else if (list_is_empty(writers_of(handle)))
+        result = go_on(handle, &progress, "");
     if (result == 0) {
         parked = wait_park(handle->dir->loop, writers_of(handle), req, &operations, NULL, 0);
         result = parked ? 0 : -ENOMEM;

@@ -30,9 +30,10 @@ static void on_init(void *data, struct fuse_conn_info *conn)
 {
     struct fs *fs = data;
 
-    // One read(2) of O_DIRECT would become several at once, of which the kernel
-    // drops all that follow a short one.
-    conn->want &= ~(unsigned)FUSE_CAP_ASYNC_DIO;
+    // FUSE_CAP_ASYNC_DIO stays on: without it the kernel does not move the position of an
+    // asynchronous read on, and io_uring, which repeats a short read for the rest, would
+    // read the same bytes again and again. With it the kernel sends the parts of a large
+    // asynchronous read or write side by side (see ops_read.c and ops_write.c).
     // With it the kernel sets the inode's size to 0 itself (see ops_setattr).
     conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
     conn->max_background = MAX_BACKGROUND;

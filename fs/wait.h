@@ -22,6 +22,7 @@ struct parked_operations {
 struct write_progress {
     uint64_t offset; // of its first byte in the request
     bool has_offset; // else it is where the last one ended
+    bool is_part;    // perhaps a later part of one whose beginning was not taken whole
     bool is_begun;
     uint64_t zeros; // of the hole before it: what has not been taken yet
     size_t size;    // of the write

@@ -167,6 +167,30 @@ test_max_slots() {
     exec 4>&-
 }
 
+# busybox mkdir -m makes the directory first, and cp -p has no other way either.
+test_permissions_can_be_changed() {
+    local d=$L/slot
+    mkdir "$d"
+    chmod 750 "$d" || fail "chmod"
+    is "$(stat -c %a "$d" "$d/request" "$d/stdout" "$d/ctl" | tr '\n' ' ')" "750 640 440 200 "
+    is "$(error_of chmod 2750 "$d")" "Operation not permitted" "a bit that means nothing"
+    is "$(error_of chmod 1777 "$d")" "Operation not permitted" "a bit that means nothing"
+    is "$(error_of chmod 777 "$d/stdout")" "Operation not permitted" "a file follows its directory"
+    is "$(stat -c %a "$d")" 750 "after what failed"
+    rmdir "$d"
+    if busybox true; then
+        busybox mkdir -m 700 "$d" || fail "busybox mkdir -m"
+        is "$(stat -c %a "$d")" 700
+        rmdir "$d"
+    fi
+    mkdir -m 711 "$T/model"
+    cp -rp "$T/model" "$d" || fail "cp -p"
+    is "$(stat -c %a "$d")" 711
+    ask "$d" echo works
+    is "$(get "$d/stdout")" works
+    rmdir "$d" "$T/model"
+}
+
 test_rm_r_and_unlink() {
     local d=$L/slot file
     mkdir "$d"

@@ -172,6 +172,169 @@ test_descriptors_that_are_handed_on() {
     alice rmdir "$d"
 }
 
+# A write that waits holds a lock of its inode in the kernel, and whoever needs the same lock
+# waits in a state that even SIGKILL does not end. Nobody does.
+test_a_write_that_waits_holds_up_nobody() {
+    with_calls "$E" "$ALICE" "$BOB" "$T" <<'PYTHON'
+import sys
+from calls import *
+sandbox, alice, bob, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+os.mkdir(folder + "/bound")
+open(folder + "/file", "w").close()
+
+def become(uid):
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+def waits(path, flags, said):
+    """Writes until it has to wait."""
+    become(alice)
+    fd = os.open(path, flags)
+    os.write(fd, f"{nap} 1000\n".encode())
+    os.write(said, b"x")
+    write_all(fd, bytes(50_000_000))
+
+def in_time(uid, function, what):
+    def run():
+        become(uid)
+        try:
+            function()
+        except OSError:
+            pass  # whether it may is another question
+    with child(run) as pid:
+        deadline = time.monotonic() + 15
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            assert time.monotonic() < deadline, f"{what} by {uid} waits"
+            time.sleep(0.005)
+
+def with_request(path, flags):
+    """Opens, and writes if that may be done."""
+    fd = os.open(path, flags)
+    os.write(fd, b"true\n")
+
+for name, flags in (("request", os.O_WRONLY), ("request", os.O_RDWR), ("call", os.O_RDWR)):
+    for place in ((sandbox, sandbox + "/hers") if name == "request" else (sandbox,)):
+        if place != sandbox:
+            os.mkdir(place, 0o777)
+            os.chmod(place, 0o777)
+        path = f"{place}/{name}"
+        read, said = os.pipe()
+        with child(waits, path, flags, said) as writer:
+            os.read(read, 1)
+            there(nap)
+            time.sleep(0.1)
+            actions = {
+                "touch": lambda: os.utime(path), "chmod": lambda: os.chmod(path, 0o600),
+                "truncate": lambda: os.truncate(path, 0), "stat": lambda: os.stat(path),
+                "O_TRUNC": lambda: os.open(path, flags | os.O_TRUNC),
+                "a second open": lambda: with_request(path, flags),
+                "O_PATH": lambda: os.utime(f"/proc/self/fd/{os.open(path, os.O_PATH)}"),
+                "O_PATH and open": lambda: with_request(f"/proc/self/fd/{os.open(path, os.O_PATH)}", flags),
+                "a list": lambda: subprocess.run(["ls", "-l", place], capture_output=True),
+                "unlink": lambda: os.unlink(path),
+                "rm -r": lambda: subprocess.run(["rm", "-r", place], capture_output=True),
+                "rmdir": lambda: os.rmdir(place),
+                "mkdir": lambda: os.mkdir(sandbox + "/next"),
+            }
+            for what, function in actions.items():
+                for uid in (alice, bob, 0):
+                    in_time(uid, function, f"{what} of {path}")
+            in_time(bob, lambda: works(sandbox), "a call")
+            os.kill(writer, signal.SIGKILL)
+        with contextlib.suppress(FileNotFoundError):
+            os.close(os.open(place + "/ctl", os.O_WRONLY))
+            with open(place + "/ctl", "w") as ctl:
+                ctl.write("cancel")
+        gone(nap)
+        for left in ("/hers", "/next"):
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(sandbox + left)
+
+# A bind mount of the file itself is one inode: for the user who opens it first.
+for name, flags in (("request", os.O_WRONLY), ("call", os.O_RDWR)):
+    bound = folder + "/file"
+    subprocess.run(["mount", "--bind", f"{sandbox}/{name}", bound], check=True)
+    read, said = os.pipe()
+    with child(waits, bound, flags, said) as writer:
+        os.read(read, 1)
+        there(nap)
+        for uid in (bob, 0):
+            def busy():
+                assert error_of(os.open, bound, flags) == "EBUSY"
+            def run(uid=uid):
+                become(uid)
+                busy()
+            with child(run) as pid:
+                wait_for(pid)
+        in_time(alice, lambda: with_request(bound, flags), "a second open of a bind mount")
+        os.kill(writer, signal.SIGKILL)
+    with open(sandbox + "/ctl", "w") as ctl:
+        ctl.write("cancel")
+    gone(nap)
+    def run():
+        become(alice)
+        with_request(bound, flags)
+    with child(run) as pid:
+        wait_for(pid)
+    subprocess.run(["umount", bound], check=True)
+PYTHON
+}
+
+# Whoever keeps a handle of a file, or opens it again and again, keeps nothing of another
+# user's call.
+test_a_handle_is_of_no_use_for_the_calls_of_others() {
+    with_calls "$E" "$ALICE" "$BOB" <<'PYTHON'
+import sys
+from calls import *
+sandbox, alice, bob = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+def become(uid):
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+def keeps(said):
+    """Handles of inodes that have come back, which others could be given; each is used."""
+    become(bob)
+    for _ in range(12):
+        handle = os.open(sandbox + "/call", os.O_PATH)
+        os.close(os.open(f"/proc/self/fd/{handle}", os.O_RDWR))
+        if os.fork() == 0:
+            try:
+                time.sleep(0.05)
+                # Another one of the same user may have been faster.
+                fd = os.open(f"/proc/self/fd/{handle}", os.O_RDWR)
+                os.write(fd, f"{nap} 1000\n".encode())
+                write_all(fd, bytes(50_000_000))
+            finally:
+                os._exit(0)
+        time.sleep(0.02)
+    there(nap)
+    os.write(said, b"x")
+    for _ in range(12):
+        os.wait()
+
+def calls():
+    become(alice)
+    for number in range(40):
+        body = b"%d" % number * 30000
+        assert converse(sandbox, b"cat\n" + body) == (body, "none"), number
+
+read, said = os.pipe()
+with child(keeps, said):
+    with child(calls) as before:
+        os.read(read, 1)
+        wait_for(before)
+    with child(calls) as after:
+        wait_for(after)
+    for pid in processes(nap):
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+gone(nap)
+PYTHON
+}
+
 # --- Sandboxes
 
 test_who_has_no_permission() {

@@ -134,6 +134,8 @@ static void expect_read(struct expected *expected, const struct pending *pending
     *expected = (struct expected){.wish = MUST_ANSWER};
     if (pending->error)
         expected->error = pending->error;
+    else if (pending->is_later_part)
+        return;
     else if (file->is_conversation)
         expect_conversation(expected, file, pending->size);
     else if (pending->offset > 0 && file->generation != dir->generation)

@@ -221,11 +221,16 @@ void files_read(struct fuzz_input *input)
     pending->offset = where % 4 == 0 ? 0 : file->read_to;
     if (where % 4 == 3)
         pending->offset = where;
+    if (file->is_conversation) {
+        pending->is_later_part = where % 8 == 7;
+        pending->offset = pending->is_later_part ? 1 << 20 : 0;
+    }
     if (choice % 32 == 9)
         pending->error = EINVAL; // what the kernel reads for itself
     if (file->file == SLOT_REQUEST)
         pending->error = EBADF;
-    pending->ends_stdin = file->is_conversation && !pending->error && !file->has_read;
+    pending->ends_stdin =
+        file->is_conversation && !pending->error && !pending->is_later_part && !file->has_read;
     arg = (struct fuse_read_in){
         .fh = file->fh,
         .offset = pending->offset,
@@ -294,7 +299,9 @@ static void place_write(struct pending *pending, struct fuse_write_in *arg, unsi
     const struct model_call *call = kernel_call_of(file);
 
     arg->offset = file->written;
-    if (file->is_conversation || has_earlier_write(file, pending) || choice % 8 == 3) {
+    if (file->is_conversation)
+        arg->offset = 0;
+    else if (has_earlier_write(file, pending) || choice % 8 == 3) {
         arg->flags |= O_APPEND;
         arg->offset = choice * 1000;
     } else if (choice % 8 == 5 && file->written > 0) {

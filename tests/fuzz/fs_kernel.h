@@ -57,8 +57,9 @@ struct pending {
     bool is_gone; // nobody will take the answer
     bool is_interrupted;
     bool is_nonblocking;
-    bool ends_stdin; // and so can bring about what it does not see yet
-    int error;       // that has to come; 0: none known
+    bool is_later_part; // of a large read of a conversation
+    bool ends_stdin;    // and so can bring about what it does not see yet
+    int error;          // that has to come; 0: none known
     struct file *file;
     uint64_t offset;
     size_t size;
