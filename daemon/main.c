@@ -6,6 +6,7 @@
 #include "handle.h"
 #include "log.h"
 #include "mount.h"
+#include "mount_options.h"
 #include "options.h"
 #include "reload.h"
 #include "session.h"
@@ -249,6 +250,20 @@ static void set_process_up(void)
         log_warning("cannot raise the limit of open files: %s", strerror(errno));
 }
 
+// The daemon that serves it runs on.
+static int remount(const struct options *options)
+{
+    struct error err = {0};
+    int result = mount_check_hooksfs(options->mountpoint, &err);
+
+    if (result == 0)
+        result = mount_options_remount(options->mountpoint, options->mount_options, &err);
+    if (result < 0)
+        log_error("%s", error_message(&err));
+    error_finish(&err);
+    return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static int serve(const struct options *options)
 {
     // Static: an end that does not wait for jobs leaves their memory to the system, and
@@ -311,7 +326,7 @@ int main(int argc, char **argv)
         result = command_show_argv(options.config, options.sandbox, options.words);
         break;
     case ACTION_SERVE:
-        result = serve(&options);
+        result = options.is_remount ? remount(&options) : serve(&options);
         break;
     default:
         result = options.exit_code;

@@ -190,3 +190,12 @@ int mount_check_device(struct error *err)
                      "it, and a container needs --device /dev/fuse --cap-add SYS_ADMIN",
                      strerror(errno));
 }
+
+int mount_check_hooksfs(const char *mountpoint, struct error *err)
+{
+    AUTO_FREE char *path = canonical(mountpoint);
+
+    return path && is_hooksfs(path)
+               ? 0
+               : error_set(err, EINVAL, "%s: no hooksfs is mounted there", mountpoint);
+}

@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "mount_options.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -147,6 +148,10 @@ void options_parse(int argc, char **argv, struct options *options)
         wrong(options, "CONFIG and MOUNTPOINT are needed, and nothing else");
         return;
     }
+    if (options->mount_options)
+        options->is_remount = mount_options_filter(options->mount_options);
+    if (options->mount_options && !options->is_remount && !*options->mount_options)
+        free(take_ptr(&options->mount_options));
     options->config = argv[optind];
     options->mountpoint = argv[optind + 1];
 }

@@ -9,8 +9,9 @@
 struct fs {
     struct loop *loop;
     struct fuse_session *session;
-    bool is_ending;  // no request is accepted any more
-    bool has_let_go; // ops_release, or one of ops_forget, was called
+    unsigned max_read; // of the mount options; 0: as the kernel likes
+    bool is_ending;    // no request is accepted any more
+    bool has_let_go;   // ops_release, or one of ops_forget, was called
     // Called, from within the first operation, when the kernel has asked for the
     // mount's parameters: it can be used from now on.
     void (*on_init)(void *data);

@@ -22,8 +22,8 @@ static const double directory_timeout_s = 24 * 60 * 60.;
 // sendfile(2) and splice(2) do not ask for what direct_io files have, but go by
 // the inode's size and the page cache (since Linux 6.5: filemap_splice_read). With
 // the size of 0 that stat shows before the end they would find an empty answer
-// and no error. So the inode gets this size, with the reply to a lookup; they
-// come to ops_read then, which sends them away with EINVAL, and everybody who
+// and no error. So the inode gets this size, with the reply to a lookup, unless the file has
+// one already; they come to ops_read then, which sends them away with EINVAL, and everybody who
 // uses them falls back to read(2).
 // It is small enough for programs without O_LARGEFILE, to which generic_file_open
 // refuses files of 2 GiB and more.
@@ -101,7 +101,7 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     entry.ino = node_id(told, file);
     entry.attr_timeout = attr_timeout_s(node, file);
     stat_of(node, file, &entry.attr);
-    if (file != SLOT_DIRECTORY)
+    if (file != SLOT_DIRECTORY && entry.attr.st_size == 0)
         entry.attr.st_size = inode_size;
     reply_entry(req, told, &entry);
 }

@@ -36,6 +36,8 @@ static void on_init(void *data, struct fuse_conn_info *conn)
     // asynchronous read or write side by side (see ops_read.c and ops_write.c).
     // With it the kernel sets the inode's size to 0 itself (see ops_setattr).
     conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
+    // libfuse gives the session up when its option and this are not the same.
+    conn->max_read = fs->max_read;
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND;
     fs->on_init(fs->data);
@@ -180,6 +182,20 @@ static int add_escaped(struct fuse_args *args, const char *name, const char *val
     return text ? fuse_opt_add_arg(args, text) : -1;
 }
 
+static unsigned max_read_of(const char *options)
+{
+    static const char name[] = "max_read=";
+    unsigned value = 0;
+
+    for (const char *word = options; word && *word; word += strcspn(word, ",") + 1) {
+        if (strncmp(word, name, sizeof name - 1) == 0)
+            value = (unsigned)strtoul(word + sizeof name - 1, NULL, 10);
+        if (!word[strcspn(word, ",")])
+            break;
+    }
+    return value;
+}
+
 static int add_options(struct fuse_args *args, const char *source, const char *options,
                        bool is_debug)
 {
@@ -235,6 +251,7 @@ struct session *session_create(struct fs *fs, const char *source, const char *mo
         goto fail;
     }
     session->fs = fs;
+    fs->max_read = max_read_of(options);
     session->on_end = on_end;
     session->fuse = fuse_session_new(&args, &operations, sizeof operations, fs);
     if (!session->fuse) {

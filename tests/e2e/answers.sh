@@ -25,6 +25,7 @@ kubectl_path = $T/no-such-kubectl
 CONF
 L=$M/local
 
+URING=${URING:-$(dirname "$HOOKSFS")/tests/e2e/uring}
 export NAP=$T/nap
 ln -s "$(command -v sleep)" "$NAP"
 
@@ -409,6 +410,106 @@ assert not os.path.exists(folder + "/ran")
 for wrong in (b"", b"-1", b"1x", b"99999999999999999999", b"0x10"):
     assert write_error(slot + "/request", b"--stdin=" + wrong + b" true\n") == "EINVAL", wrong
 PYTHON
+}
+
+# --- Programs that poll, or look, before they read
+
+# A poll does not end stdin; who says where the input ends gets the answer. Each of these
+# hangs otherwise until the time is over.
+test_programs_that_poll() {
+    local count
+    for count in 6 0; do
+        exec 4<>"$L/call"
+        printf -- '--stdin=%d sh -c "cat; echo answer"\n' "$count" >&4
+        ((count == 0)) || printf 'hello\n' >&4
+        is "$(timeout 20 busybox ash -c 'while read -r x; do echo "$x"; done <&4')" \
+            "$( ((count == 0)) || echo hello; echo answer)" "busybox ash"
+        exec 4>&-
+    done
+    exec 4<>"$L/call"
+    printf -- '--stdin=5 cat\nhello' >&4
+    is "$(timeout 20 bash -c 'read -t 10 -r x <&4; echo "$x"')" hello "bash read -t"
+    exec 4>&-
+    with_shell zsh 'read -t 10 -r x <&4; echo $x'
+    with_shell mksh 'read -t 10 -r x <&4; echo $x'
+    with_shell pv 'pv -q <&4'
+    with_shell socat 'socat -u FD:4 STDOUT'
+    with_calls "$L" <<'PYTHON'
+import asyncio, sys
+from calls import *
+async def call():
+    fd = start(sys.argv[1], b"--stdin=5 cat\nhello", os.O_NONBLOCK)
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+    await asyncio.wait_for(ready, 20)
+    loop.remove_reader(fd)
+    assert os.read(fd, 100) == b"hello"
+    os.close(fd)
+asyncio.run(call())
+PYTHON
+}
+
+# with_shell PROGRAM COMMAND: it is there, and COMMAND gets the answer from descriptor 4.
+with_shell() {
+    local shell=$1
+    command -v "$shell" >/dev/null || return 0
+    [[ $shell == *sh ]] || shell=sh
+    exec 4<>"$L/call"
+    printf -- '--stdin=5 cat\nhello' >&4
+    is "$(timeout 20 "$shell" -c "$2")" hello "$1"
+    exec 4>&-
+}
+
+test_io_uring() {
+    local code=0
+    "$URING" read /dev/null 0 1 >/dev/null || code=$?
+    ((code != 77)) || skip "no io_uring here"
+    ask "$L" "echo hello"
+    ends "$L" "0 exited"
+    is "$(timeout 20 "$URING" read "$L/stdout" 0 1000)" 6 "a read of more than there is"
+    is "$(timeout 20 "$URING" read "$L/stdout" 2 1000)" 4 "at an offset"
+    is "$(timeout 20 "$URING" read "$L/stdout" 6 1000)" 0 "at the end"
+    is "$(timeout 20 "$URING" read "$L/status" 0 3000000)" 9 "a read in several parts"
+    ask "$L" "head -c 5000000 /dev/zero"
+    ends "$L" "0 exited"
+    like "$(timeout 20 "$URING" read "$L/stdout" 0 4000000)" "[1-4]??????" "a large read"
+    is "$(timeout 20 "$URING" call "$L/call" $'--stdin=5 cat\nhello' 1000)" hello
+    is "$(timeout 20 "$URING" call "$L/call" $'--stdin=2 sh -c "cat; exit 3"\nab' 1000)" "abread: EIO"
+    # Reads larger than the kernel passes on at once: no byte is lost between their parts.
+    timeout 20 "$URING" call "$L/call" '--stdin=0 sh -c "for i in 1 2 3 4 5 6; do seq \$i 300000; sleep 0.05; done"'$'\n' \
+        5000000 >"$T/got"
+    for i in 1 2 3 4 5 6; do seq $i 300000; done >"$T/wanted"
+    same_file "$T/got" "$T/wanted"
+}
+
+# What the kernel remembers of a file, without asking.
+test_stat_without_asking() {
+    ask "$L" "echo hello"
+    ends "$L" "0 exited"
+    py "$L" <<'PYTHON'
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+AT_FDCWD, AT_STATX_DONT_SYNC, STATX_BASIC_STATS = -100, 0x4000, 0x7FF
+buffer = ctypes.create_string_buffer(256)
+for name, size in (("stdout", 6), ("status", 9)):
+    assert libc.statx(AT_FDCWD, os.fsencode(sys.argv[1] + "/" + name), AT_STATX_DONT_SYNC, STATX_BASIC_STATS, buffer) == 0
+    assert struct.unpack_from("=Q", buffer, 40)[0] == size, (name, struct.unpack_from("=Q", buffer, 40))
+PYTHON
+}
+
+# bash's mapfile says nothing of a read that fails; the answer in frames does.
+test_mapfile() {
+    exec 4<>"$L/call"
+    printf 'sh -c "echo one; exit 1"' >&4
+    mapfile -t lines <&4
+    is "${lines[*]}" one
+    exec 4>&-
+    exec 4<>"$L/call"
+    printf -- '--stdin=0 --answer=json sh -c "echo one; exit 1"\n' >&4
+    mapfile -t lines <&4
+    like "${lines[0]}" '{"code":1,"kind":"exited",*'
+    exec 4>&-
 }
 
 # --- Where, and for how long

@@ -693,6 +693,44 @@ test_mount_options() {
     stop
 }
 
+# Options that mount(8) has for every file system, and one of libfuse that it wants to be
+# told of twice.
+test_more_mount_options() {
+    local options
+    for options in noatime,relatime strictatime,nodiratime relatime,rw,lazytime max_read=4096 max_read=131072,sync; do
+        serve -o "$options"
+        head -c 300000 /dev/urandom >"$T/payload"
+        { echo cat; cat "$T/payload"; } >"$M/local/request"
+        get "$M/local/stdout" >"$T/got"
+        same_file "$T/got" "$T/payload"
+        exec 4<>"$M/local/call"
+        { echo cat; cat "$T/payload"; } >&4
+        cat <&4 >"$T/got"
+        exec 4>&-
+        same_file "$T/got" "$T/payload"
+        stop
+    done
+}
+
+test_remount() {
+    serve
+    ask "$M/local" echo text
+    for options in remount,ro remount,rw,noatime remount,relatime; do
+        "$HOOKSFS" "$T/conf" "$M" -o "$options" || fail "-o $options: exit code $?"
+        options=,$(awk -v m="$M" '$5 == m { print $6 }' /proc/self/mountinfo),
+        like "$options" "*,nosuid,*" "after a remount"
+        is "$(get "$M/local/stdout")" text "the same daemon"
+    done
+    "$HOOKSFS" "$T/conf" "$M" -o remount,ro || fail "-o remount,ro"
+    like "$(mkdir "$M/local/x" 2>&1)" "*Read-only file system" "mkdir"
+    "$HOOKSFS" "$T/conf" "$M" -o remount,rw || fail "-o remount,rw"
+    mkdir "$M/local/x"
+    rmdir "$M/local/x"
+    stop
+    ! "$HOOKSFS" "$T/conf" "$M" -o remount 2>"$T/stderr" || fail "a remount of nothing"
+    like "$(cat "$T/stderr")" "*no hooksfs is mounted there"
+}
+
 test_names_with_blanks_and_commas() {
     local odd="$T/a mount, of = \\mine" conf="$T/a conf, too"
     mkdir "$odd"

@@ -161,7 +161,11 @@ struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool
     }
     WORLD_CHECK(reply.error == 0 && reply.size == sizeof entry, "%s: %d", name, reply.error);
     memcpy(&entry, bytes, sizeof entry);
-    check_attr(&entry.attr, &found, found.file == SLOT_DIRECTORY ? 0 : 1 << 30, false);
+    bool has_size = found.file == SLOT_DIRECTORY || entry.attr.size != 1 << 30;
+    if (has_size && found.file != SLOT_DIRECTORY)
+        WORLD_CHECK(size_of(&found) > 0, "an inode without a size");
+    check_attr(&entry.attr, &found, has_size ? size_of(&found) : 1 << 30,
+               has_size && found.file == SLOT_STATUS);
     WORLD_CHECK(!entry.entry_valid && !entry.entry_valid_nsec, "the kernel may remember a name");
     WORLD_CHECK(found.file == SLOT_DIRECTORY || (!entry.attr_valid && !entry.attr_valid_nsec),
                 "the kernel may remember a file");
