@@ -255,8 +255,18 @@ void node_detach(struct node *node)
     remove_name(node);
     list_remove(&node->siblings);
     clock_gettime(CLOCK_REALTIME, &node->parent->time);
+    node->time = node->parent->time;
     node->parent = NULL;
     free_if_unused(node);
+}
+
+bool node_was_detached_lately(const struct node *node)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (now.tv_sec - node->time.tv_sec) * 1000 + (now.tv_nsec - node->time.tv_nsec) / 1000000 <=
+           NODE_NAME_TIMEOUT_MS;
 }
 
 void node_hide(struct node *node, enum slot_file file)

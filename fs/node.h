@@ -41,7 +41,7 @@ struct node {
     gid_t group;
     mode_t permissions;   // of the directory; its files' follow
     unsigned hidden;      // a bit for each file that it does not have, or not any more
-    struct timespec time; // when a name in it came or went
+    struct timespec time; // when a name in it came or went, or it was detached
     struct node *aliases[NODE_ALIASES]; // the latest of request and of call, or NULL
     struct slot_dir *dir;               // NULL for the root
     void (*on_free)(struct slot_dir *dir);
@@ -53,7 +53,8 @@ struct node {
     pid_t refused_pid; // the last process that was asked to look the name up again
 };
 
-enum { NODE_FIRST_COOKIE = 16 }; // below are ".", ".." and the files
+enum { NODE_NAME_TIMEOUT_MS = 1000 }; // how long the kernel may keep a directory's name
+enum { NODE_FIRST_COOKIE = 16 };      // below are ".", ".." and the files
 
 // Makes the root; once. 0 or -ENOMEM.
 int node_init_root(void);
@@ -70,6 +71,9 @@ struct node *node_create(struct node *parent, enum node_kind kind, const char *n
 // Takes NODE out of its parent: no name leads to it any more. It is freed, and
 // on_free called, as soon as the kernel has forgotten it, perhaps at once.
 void node_detach(struct node *node);
+
+// Can the kernel still have the name of NODE, which is detached?
+bool node_was_detached_lately(const struct node *node);
 
 struct node *node_child(const struct node *parent, const char *name);
 

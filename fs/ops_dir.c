@@ -8,15 +8,20 @@
 #include <limits.h>
 #include <sys/statvfs.h>
 
-// Names, and the files' attributes, change by a reload and by jobs, without the
-// kernel being asked. It is not told either: a notification that makes it drop a
-// name waits for operations that wait for us. So it must ask each time.
+// The attributes of files change by jobs without the kernel's being asked, and each
+// look-up of request and call gives another inode. It is not told either: a notification
+// that makes it drop a name waits for operations that wait for the daemon. So it must ask
+// each time.
 static const double timeout_s = 0;
 
-// What a directory's attributes are it learns with each lookup of its name. Who
-// stands in one goes by what was said before; when that changes without the
-// kernel's doing, it is told (session.c). Not the root's: who looks at a mount whose
-// daemon has died must see that.
+// Names of directories, and the root's attributes, it may keep for so long: a call would
+// ask for them each time. A sandbox that a reload has removed can be seen for as long, and
+// so can a root whose daemon has died.
+static const double name_timeout_s = NODE_NAME_TIMEOUT_MS / 1000.;
+
+// What a directory's attributes are it learns with each lookup of its name. A process that
+// stands in one goes by what was said before; when that changes without the kernel's doing,
+// it is told (session.c).
 static const double directory_timeout_s = 24 * 60 * 60.;
 
 // sendfile(2) and splice(2) do not ask for what direct_io files have, but go by
@@ -39,7 +44,23 @@ static void stat_of(const struct node *node, enum slot_file file, struct stat *s
 
 static double attr_timeout_s(const struct node *node, enum slot_file file)
 {
-    return file == SLOT_DIRECTORY && node->kind != NODE_ROOT ? directory_timeout_s : timeout_s;
+    if (file != SLOT_DIRECTORY)
+        return timeout_s;
+    return node->kind == NODE_ROOT ? name_timeout_s : directory_timeout_s;
+}
+
+// A slot that is looked for by its name is in use: what the kernel knows by itself must not
+// be a large part of the time after which it expires.
+static double entry_timeout_s(const struct node *node, enum slot_file file)
+{
+    double ttl_s;
+
+    if (file != SLOT_DIRECTORY)
+        return timeout_s;
+    if (node->kind != NODE_SLOT)
+        return name_timeout_s;
+    ttl_s = (double)sandbox_config(node->dir->sandbox)->slot_ttl_ms / 1000;
+    return ttl_s / 10 < name_timeout_s ? ttl_s / 10 : name_timeout_s;
 }
 
 // Somebody may stand in, or hold open, a directory that no name leads to.
@@ -64,6 +85,17 @@ static struct node *find_entry(uint64_t parent, const char *name, enum slot_file
     return *file != SLOT_DIRECTORY ? node : node_child(node, name);
 }
 
+// Could the kernel come to the directory with the id ID by a name that it has kept, and that
+// leads to nothing or to another directory now? It looks the whole path up again after
+// ESTALE.
+static bool has_new_meaning(uint64_t id)
+{
+    enum slot_file file;
+    const struct node *node = node_find(id, &file);
+
+    return node && is_removed(node) && node_was_detached_lately(node);
+}
+
 // Returns 0, or -errno when the kernel did not take it.
 static int reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_param *entry)
 {
@@ -83,13 +115,13 @@ static int reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_para
 
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    struct fuse_entry_param entry = {.entry_timeout = timeout_s};
+    struct fuse_entry_param entry = {0};
     enum slot_file file;
     struct node *node = find_entry(parent, name, &file);
     struct node *told = node;
 
     if (!node) {
-        fuse_reply_err(req, ENOENT);
+        fuse_reply_err(req, has_new_meaning(parent) ? ESTALE : ENOENT);
         return;
     }
     if (node_has_aliases(file))
@@ -100,6 +132,7 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     }
     entry.ino = node_id(told, file);
     entry.attr_timeout = attr_timeout_s(node, file);
+    entry.entry_timeout = entry_timeout_s(node, file);
     stat_of(node, file, &entry.attr);
     if (file != SLOT_DIRECTORY && entry.attr.st_size == 0)
         entry.attr.st_size = inode_size;
@@ -305,8 +338,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     const struct fs *fs = fuse_req_userdata(req);
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct fuse_entry_param entry = {.attr_timeout = directory_timeout_s,
-                                     .entry_timeout = timeout_s};
+    struct fuse_entry_param entry = {.attr_timeout = directory_timeout_s};
     enum slot_file file;
     struct node *home = node_find(parent, &file);
     struct node *node;
@@ -327,6 +359,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
         return;
     }
     entry.ino = node_id(node, SLOT_DIRECTORY);
+    entry.entry_timeout = entry_timeout_s(node, SLOT_DIRECTORY);
     stat_of(node, SLOT_DIRECTORY, &entry.attr);
     result = reply_entry(req, node, &entry);
     // Its maker has been told that there is none.

@@ -220,7 +220,10 @@ struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gi
     struct slot_dir *dir;
 
     *errnum = EPERM;
-    if (parent->kind != NODE_SANDBOX || home->is_removed)
+    if (parent->kind != NODE_SANDBOX)
+        return NULL;
+    *errnum = ESTALE;
+    if (home->is_removed)
         return NULL;
     *errnum = EEXIST;
     if (node_child(parent, name) || node_file_by_name(name) != SLOT_DIRECTORY)

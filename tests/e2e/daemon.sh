@@ -443,7 +443,7 @@ test_sighup_adds_changes_removes() {
     is "$(get "$M/changed/stdout")" after "stdout after the change"
     ask "$M/added" echo new
     is "$(get "$M/added/stdout")" new "stdout of what was added"
-    ! stat "$M/removed" 2>/dev/null || fail "what was removed is still there"
+    wait_until 10 is_not_there "$M/removed" || fail "what was removed is still there"
     stop
 }
 
@@ -464,6 +464,14 @@ test_sighup_with_an_invalid_configuration() {
     stop
 }
 
+is_not_there() {
+    ! stat "$1" 2>/dev/null
+}
+
+is_not_there() {
+    ! stat "$1" 2>/dev/null
+}
+
 test_a_job_of_a_removed_sandbox_runs_to_its_end() {
     local reader
     printf 'mode = direct\n[local]\n[removed]\n' >"$T/conf"
@@ -476,7 +484,7 @@ test_a_job_of_a_removed_sandbox_runs_to_its_end() {
     sleep 0.2
     printf 'mode = direct\n[local]\n' >"$T/conf"
     reload
-    ! stat "$M/removed" 2>/dev/null || fail "what was removed is still there"
+    wait_until 10 is_not_there "$M/removed" || fail "what was removed is still there"
     sleep 0.2
     [[ ! -e $T/ended ]] || fail "it did not go on"
     echo text >&4

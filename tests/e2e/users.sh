@@ -136,13 +136,11 @@ test_who_may_remove() {
     is "$(error_of bob rmdir "$d")" "Operation not permitted" "of a slot that all may use"
     alice rmdir "$d"
     # The owner of the sandbox's directory.
-    chmod_is_refused
-}
-
-chmod_is_refused() {
     bob mkdir "$M/team/slot"
     is "$(error_of alice rmdir "$M/team/slot")" "Operation not permitted" "of a colleague"
-    is "$(error_of bob chmod 777 "$M/team/slot")" "Operation not permitted" "chmod of one's own"
+    bob chmod 711 "$M/team/slot" || fail "chmod of one's own"
+    is "$(stat -c %a "$M/team/slot")" 711
+    is "$(error_of alice chmod 777 "$M/team/slot")" "Operation not permitted" "chmod of a colleague's"
     is "$(error_of bob chgrp $TEAM "$M/team/slot")" "Operation not permitted" "chgrp of one's own"
     bob rmdir "$M/team/slot"
 }

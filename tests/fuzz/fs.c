@@ -185,6 +185,7 @@ static void check_dir(struct model_dir *dir)
         WORLD_CHECK(!model_is_busy(dir) && dir->handles == 0, "%s expires in use", dir->name);
         WORLD_CHECK(world_now_ms - dir->last_use_ms >= MODEL_TTL_MS, "%s expires early", dir->name);
         dir->is_removed = true;
+        dir->removed_ms = world_now_ms;
     }
     WORLD_CHECK(dir->is_sandbox || dir->is_removed || dir->last_event_ms == world_now_ms ||
                     idle_ms <= 2 * MODEL_TTL_MS,

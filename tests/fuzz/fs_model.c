@@ -207,6 +207,7 @@ void model_remove(struct model_dir *dir, bool cancels)
     if (cancels)
         model_call_cancel(&dir->call);
     dir->is_removed = true;
+    dir->removed_ms = world_now_ms;
     for (unsigned i = 0; i < model_dir_count; i++)
         if (model_dirs[i].parent == dir && !model_dirs[i].is_removed)
             model_remove(&model_dirs[i], cancels);

@@ -65,6 +65,7 @@ struct model_call {
 struct model_dir {
     bool is_sandbox;
     bool is_removed;
+    uint64_t removed_ms;
     char name[16];
     struct model_dir *parent; // a slot's sandbox; NULL: of a sandbox
     unsigned hidden;

@@ -156,7 +156,11 @@ struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool
         kernel_call(FUSE_LOOKUP, parent->id, uid, name, strlen(name) + 1, NULL, 0, is_gone);
     bytes = reply.bytes;
     if (!find(parent, name, &found)) {
-        WORLD_CHECK(reply.error == ENOENT, "%s: %d", name, reply.error);
+        // The kernel may have come here by a name that leads elsewhere by now.
+        bool is_late = parent->dir && parent->dir->is_removed &&
+                       world_now_ms - parent->dir->removed_ms <= NODE_NAME_TIMEOUT_MS;
+        WORLD_CHECK(reply.error == ENOENT || (is_late && reply.error == ESTALE), "%s: %d", name,
+                    reply.error);
         return NULL;
     }
     WORLD_CHECK(reply.error == 0 && reply.size == sizeof entry, "%s: %d", name, reply.error);
@@ -166,7 +170,9 @@ struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool
         WORLD_CHECK(size_of(&found) > 0, "an inode without a size");
     check_attr(&entry.attr, &found, has_size ? size_of(&found) : 1 << 30,
                has_size && found.file == SLOT_STATUS);
-    WORLD_CHECK(!entry.entry_valid && !entry.entry_valid_nsec, "the kernel may remember a name");
+    WORLD_CHECK(entry.entry_valid * 1000 + entry.entry_valid_nsec / 1000000 <=
+                    (found.file == SLOT_DIRECTORY ? NODE_NAME_TIMEOUT_MS : 0),
+                "the kernel may remember a name");
     WORLD_CHECK(found.file == SLOT_DIRECTORY || (!entry.attr_valid && !entry.attr_valid_nsec),
                 "the kernel may remember a file");
     found.seen_mode = entry.attr_valid ? entry.attr.mode : 0;
@@ -307,8 +313,10 @@ static int expect_mkdir(const struct inode *parent, const char *name)
 
     if (kernel_is_ending)
         return ESHUTDOWN;
-    if (!dir || !dir->is_sandbox || dir->is_removed)
+    if (!dir || !dir->is_sandbox)
         return EPERM;
+    if (dir->is_removed)
+        return ESTALE;
     if (node_file_by_name(name) != SLOT_DIRECTORY || model_child(dir, name))
         return EEXIST;
     return model_slots(dir) >= dir->max_slots ? ENOSPC : 0;

@@ -65,7 +65,8 @@ static void check_same_request(const struct request *a, const struct request *b)
 {
     FUZZ_CHECK(is_same_words(&a->env, &b->env), "another environment");
     FUZZ_CHECK(is_same_words(&a->argv, &b->argv), "other words");
-    FUZZ_CHECK(a->options.has[REQUEST_TIMEOUT] == b->options.has[REQUEST_TIMEOUT] && a->options.timeout_ms == b->options.timeout_ms,
+    FUZZ_CHECK(a->options.has[REQUEST_TIMEOUT] == b->options.has[REQUEST_TIMEOUT] &&
+                   a->options.timeout_ms == b->options.timeout_ms,
                "another timeout");
 }
 
