@@ -48,6 +48,21 @@ static bool is_control(unsigned value)
     return value < 0x20 || (value >= 0x7f && value <= 0x9f);
 }
 
+bool text_is_utf8(const char *text, size_t length)
+{
+    static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000}; // by the length
+    size_t used;
+
+    for (size_t i = 0; i < length; i += used) {
+        unsigned value = decode(text + i, length - i, &used);
+        if ((unsigned char)text[i] >= 0x80 && (used == 1 || value < least[used]))
+            return false;
+        if (value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+            return false;
+    }
+    return true;
+}
+
 size_t text_clean(char *text, size_t length)
 {
     size_t plain = 0; // bytes at the start that stay: nearly always all of them

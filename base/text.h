@@ -3,6 +3,7 @@
 // safe here before it is shown in a line of a log, of a status, or on a terminal.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 // Replaces, in place, each control character of the LENGTH bytes of TEXT by one blank:
@@ -18,6 +19,10 @@ size_t text_whole(const char *text, size_t length);
 // The length of the UTF-8 character at the start of TEXT, LENGTH bytes. 0: there is none, or
 // one that RFC 3629 does not allow.
 size_t text_character(const char *text, size_t length);
+
+// Is TEXT, LENGTH bytes, valid UTF-8: whole characters in their shortest form, up to
+// U+10FFFF, and no surrogates?
+bool text_is_utf8(const char *text, size_t length);
 
 // Makes the string TEXT one line of at most MAXIMUM bytes, in place: cleaned, cut after a
 // whole character, without blanks at the end.

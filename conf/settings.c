@@ -146,11 +146,16 @@ static int check_text(enum value_type type, const char *text, struct error *err)
 {
     if (!*text)
         return error_set(err, EINVAL, "has no value");
-    if ((type == VALUE_NAME || type == VALUE_NAMES) && *text == '-')
+    if ((type == VALUE_NAME || type == VALUE_NAMES || type == VALUE_PROGRAM) && *text == '-')
         return error_set(err, EINVAL, "'%s' would be taken for an option: it must not begin with -",
                          text);
     if (type == VALUE_PATH && *text != '/')
         return error_set(err, EINVAL, "'%s' does not begin with /: write the whole path", text);
+    // The daemon's working directory is /, wherever it was started.
+    if (type == VALUE_PROGRAM && *text != '/' && strchr(text, '/'))
+        return error_set(err, EINVAL,
+                         "'%s' does not begin with /: write the whole path, or a name without /",
+                         text);
     return 0;
 }
 
@@ -161,6 +166,7 @@ static int store_value(const struct key *key, void *member, const char *text, st
     case VALUE_TEXT:
     case VALUE_NAME:
     case VALUE_PATH:
+    case VALUE_PROGRAM:
         return store_text(text, member);
     case VALUE_TEXTS:
     case VALUE_NAMES:

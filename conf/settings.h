@@ -16,6 +16,7 @@ enum value_type {
     VALUE_TEXT,        // char *, not empty
     VALUE_NAME,        // char *, as TEXT, and not to be taken for an option
     VALUE_PATH,        // char *, an absolute path
+    VALUE_PROGRAM,     // char *, an absolute path, or a name that PATH decides on
     VALUE_TEXTS,       // struct words, from a key given several times
     VALUE_NAMES,       // struct words of NAMEs
     VALUE_ENVIRONMENT, // struct words of KEY=value; KEY alone takes our own value

@@ -2,46 +2,24 @@
 #include "docker.h"
 
 #include "cleanup.h"
+#include "text.h"
 
 #include <errno.h>
 
 // Lines of an --env-file are read with a buffer of 64 KiB by docker and podman.
 enum { LONGEST_LINE = 60 * 1000 };
 
-// The length of the UTF-8 character that TEXT begins with, or 0.
-static size_t utf8_length(const unsigned char *text)
-{
-    size_t length = *text < 0x80 ? 1 : *text < 0xC2 ? 0 : *text < 0xE0 ? 2 : *text < 0xF0 ? 3 : 4;
-
-    if (*text > 0xF4 || (*text == 0xE0 && text[1] < 0xA0) || (*text == 0xED && text[1] > 0x9F) ||
-        (*text == 0xF0 && text[1] < 0x90) || (*text == 0xF4 && text[1] > 0x8F))
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xC0) != 0x80)
-            return 0;
-    return length;
-}
-
-// Does every docker and podman read the line PAIR of an --env-file as it is? docker
-// refuses bytes that are not UTF-8, podman 4.7 takes a quote for the beginning of a value
-// of several lines, and both drop a carriage return at the end.
+// Does every docker and podman read the line PAIR of an --env-file as it is? podman 4.7
+// takes a quote for the beginning of a value of several lines, and both drop a carriage
+// return at the end.
 static bool is_plain_line(const char *pair)
 {
     size_t length = strlen(pair);
-    const unsigned char *text = (const unsigned char *)pair;
     char first = pair[strcspn(pair, "=") + 1];
 
-    if (length > LONGEST_LINE || strpbrk(pair, "\r\n") || first == '"' || first == '\'' ||
-        first == '`' || first == ' ' || first == '\t' || pair[length - 1] == ' ' ||
-        pair[length - 1] == '\t')
-        return false;
-    while (*text) {
-        size_t step = utf8_length(text);
-        if (step == 0)
-            return false;
-        text += step;
-    }
-    return true;
+    return length <= LONGEST_LINE && !strpbrk(pair, "\r\n") && first != '"' && first != '\'' &&
+           first != '`' && first != ' ' && first != '\t' && pair[length - 1] != ' ' &&
+           pair[length - 1] != '\t';
 }
 
 void docker_add_environment(struct argv *argv, const struct command *command, struct launch *launch)
@@ -57,6 +35,24 @@ void docker_add_environment(struct argv *argv, const struct command *command, st
     }
     if (launch->file.length > 0)
         argv_add(argv, "--env-file=" LAUNCH_FILE);
+}
+
+static int check_words(const struct words *words, const char *what, struct error *err)
+{
+    for (size_t i = 0; i < words->count; i++)
+        if (!text_is_utf8(words->items[i], strlen(words->items[i])))
+            return error_set(err, EINVAL,
+                             "%s is not UTF-8, and docker would change it; with an agent it can be "
+                             "any bytes",
+                             what);
+    return 0;
+}
+
+int docker_check_text(const struct command *command, struct error *err)
+{
+    int result = check_words(command->argv, "an argument", err);
+
+    return result < 0 ? result : check_words(command->env, "a variable", err);
 }
 
 // --- Judgement

@@ -14,6 +14,10 @@
 void docker_add_environment(struct argv *argv, const struct command *command,
                             struct launch *launch);
 
+// The clients hand arguments on as JSON, which puts U+FFFD in the place of bytes that are not
+// UTF-8. Returns 0, or -EINVAL with ERR set if COMMAND has such bytes.
+int docker_check_text(const struct command *command, struct error *err);
+
 // What docker's and podman's clients write.
 extern const struct judge_table docker_table;
 

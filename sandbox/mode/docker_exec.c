@@ -5,6 +5,8 @@
 #include "docker.h"
 #include "standby_line.h"
 
+#include <errno.h>
+
 struct settings {
     char *container;
     char *workdir;
@@ -20,7 +22,7 @@ struct settings {
 static const struct key keys[] = {
     AGENT_KEYS(struct settings, agent),
     {"container",   VALUE_NAME,  SETTING(container),   NULL,     true},
-    {"docker_path", VALUE_NAME,  SETTING(docker_path), "docker", false},
+    {"docker_path", VALUE_PROGRAM, SETTING(docker_path), "docker", false},
     {"extra_args",  VALUE_TEXTS, SETTING(extra_args),  NULL,     false},
     {"user",        VALUE_NAME,  SETTING(user),        NULL,     false},
     {"workdir",     VALUE_PATH,  SETTING(workdir),     NULL,     false},
@@ -53,6 +55,8 @@ static int prepare(const void *data, const struct command *command, struct launc
     const struct settings *settings = data;
     struct argv argv = {.words = &launch->argv};
 
+    if (docker_check_text(command, err) < 0)
+        return -EINVAL;
     argv_add(&argv, settings->docker_path);
     argv_add(&argv, "exec");
     argv_add(&argv, "-i");

@@ -5,6 +5,8 @@
 #include "docker.h"
 #include "standby_line.h"
 
+#include <errno.h>
+
 struct settings {
     char *image;
     char *network;
@@ -21,7 +23,7 @@ static const struct key keys[] = {
     {"agent",       VALUE_CHOICE, SETTING(agent.use),  "no",     false, agent_use_choices},
     {"agent_path",  VALUE_PATH,   SETTING(agent.path), NULL,     false},
     {"agent_way",   VALUE_CHOICE, SETTING(agent.way),  "mount",  false, agent_way_choices},
-    {"docker_path", VALUE_NAME,  SETTING(docker_path), "docker", false},
+    {"docker_path", VALUE_PROGRAM, SETTING(docker_path), "docker", false},
     {"extra_args",  VALUE_TEXTS, SETTING(extra_args),  NULL,     false},
     {"image",       VALUE_NAME,  SETTING(image),       NULL,     true},
     {"mounts",      VALUE_NAMES, SETTING(mounts),      NULL,     false},
@@ -65,6 +67,8 @@ static int prepare(const void *data, const struct command *command, struct launc
     const struct settings *settings = data;
     struct argv argv = {.words = &launch->argv};
 
+    if (docker_check_text(command, err) < 0)
+        return -EINVAL;
     argv_add(&argv, settings->docker_path);
     argv_add(&argv, "run");
     argv_add(&argv, "--rm");

@@ -311,12 +311,34 @@ static const char *const no_lines[] = {
     "UNIT_X='a",
     "UNIT_X= a",
     "UNIT_X=a\t",
-    "UNIT_X=\xff",
-    "UNIT_X=\xc0\x80",
-    "UNIT_X=\xe4",
-    "UNIT_X=\xed\xa0\x80",
-    "UNIT_X=\xf4\x90\x80\x80",
 };
+
+// Bytes that docker's and podman's clients change on the way.
+static const char *const changed[] = {"caf\xe9", "\xff", "\xed\xa0\x80", "\xc3"};
+
+START_TEST(refuses_what_docker_would_change)
+{
+    struct caller caller = world_caller();
+
+    for (size_t i = 0; i < COUNT(docker_configs) * 2; i++) {
+        struct config *config = world_config(docker_configs[i / 2]);
+        struct request request = world_request("cmd");
+        struct launch launch = {0};
+        struct error err = {0};
+        char pair[32];
+
+        snprintf(pair, sizeof pair, "UNIT_X=%s", changed[_i]);
+        words_append(i % 2 ? &request.env : &request.argv, i % 2 ? pair : changed[_i]);
+        ck_assert_int_eq(launch_prepare(&launch, config->sandboxes[0], &request, &caller, &err),
+                         -EINVAL);
+        ck_assert_msg(strstr(error_message(&err), "is not UTF-8"), "%s", error_message(&err));
+        error_finish(&err);
+        launch_finish(&launch);
+        request_finish(&request);
+        config_destroy(config);
+    }
+}
+END_TEST
 
 START_TEST(tells_docker_in_words)
 {
@@ -367,5 +389,6 @@ int main(void)
              ONCE(gives_another_user_nothing_of_ours), EACH(lets_user_override_the_caller, users),
              ONCE(keeps_a_request_out_of_kubectl), EACH(hides_values_from_ps, docker_configs),
              EACH(keeps_a_request_out_of_docker, names), EACH(tells_docker_in_words, no_lines),
+             EACH(refuses_what_docker_would_change, changed),
              ONCE(gives_docker_lines_of_some_length));
 }

@@ -110,8 +110,31 @@ START_TEST(makes_a_line)
 }
 END_TEST
 
+// clang-format off
+static const struct {
+    const char *text;
+    bool is_utf8;
+} texts[] = {
+    {"", true}, {"plain", true}, {"caf\xc3\xa9", true}, {"\xe2\x82\xac", true},
+    {"\xf0\x9f\x98\x80", true}, {"\xf4\x8f\xbf\xbf", true}, {"\xed\x9f\xbf", true},
+    {"\xff", false}, {"\x80", false}, {"caf\xe9", false}, {"\xc3", false}, {"\xe2\x82", false},
+    {"\xc0\xaf", false}, {"\xc1\xbf", false}, {"\xe0\x80\x80", false}, {"\xed\xa0\x80", false},
+    {"\xf0\x80\x80\x80", false}, {"\xf4\x90\x80\x80", false}, {"\xf8\x88\x80\x80\x80", false},
+    {"a\xc3z", false},
+};
+// clang-format on
+
+START_TEST(knows_utf8)
+{
+    const char *text = texts[_i].text;
+
+    ck_assert_int_eq(text_is_utf8(text, strlen(text)), texts[_i].is_utf8);
+}
+END_TEST
+
 int main(void)
 {
     UNIT_RUN("text", EACH(replaces_control_characters, cleanings), ONCE(replaces_a_nul),
-             EACH(finds_the_end_of_a_character, ends), EACH(makes_a_line, lines));
+             EACH(finds_the_end_of_a_character, ends), EACH(makes_a_line, lines),
+             EACH(knows_utf8, texts));
 }
