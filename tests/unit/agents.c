@@ -701,11 +701,55 @@ START_TEST(gives_up_an_attempt)
 {
     setup();
     plan(1, "ms=30000");
-    begin("agent = require\n");
+    begin("agent = require\nconnect_timeout = 700ms\n");
     uint64_t before = loop_now_ns();
     ck_ends(ask("cat", "hello"), "0 exited", "hello");
-    ck_assert_uint_gt(loop_now_ns() - before, 9900000000U);
+    ck_assert_uint_gt(loop_now_ns() - before, 690000000U);
     ck_assert_int_eq(connection_count(), 2);
+    finish();
+}
+END_TEST
+
+// A client may ask a slow credential plugin: with auto the jobs do not wait for it.
+START_TEST(has_a_client_for_each_job_when_an_attempt_takes_too_long)
+{
+    setup();
+    plan(1, "ms=30000");
+    begin("agent = auto\nconnect_timeout = 300ms\n");
+    ck_ends(ask("cat", "hello"), "0 exited unconfirmed", "hello");
+    ck_assert_int_eq(connection_count(), 1);
+    finish();
+}
+END_TEST
+
+// A shell that cannot make a process, and an agent whose connection is cut before it has
+// greeted, say nothing of the container.
+static const char *const passing[] = {"err=sh:_can't_fork exit=2", "exit=1", "exit=137"};
+
+START_TEST(does_not_refuse_for_what_may_pass)
+{
+    setup();
+    plan(1, passing[_i]);
+    begin("agent = require\n");
+    ck_ends(ask("cat", "hello"), "0 exited", "hello");
+    ck_assert_int_eq(connection_count(), 2);
+    finish();
+}
+END_TEST
+
+START_TEST(forgets_what_was_said_before_the_greeting)
+{
+    char line[OUTCOME_MAX_LINE];
+
+    setup();
+    plan(1, "err=sh:_Permission_denied ms=300 " STARTED "exit=0");
+    begin("agent = require\n");
+    struct job *job = ask("cat", "hello");
+    while (!job_is_done(job))
+        loop_run(loop);
+    outcome_format(job_outcome(job), line);
+    ck_assert_str_eq(line, BROKE "\n");
+    job_release(job);
     finish();
 }
 END_TEST
@@ -722,5 +766,8 @@ int main(void)
              ONCE(lets_a_released_job_be_spoken_of), ONCE(closes_the_connection_at_the_end),
              ONCE(holds_the_agent_to_its_window), EACH(says_that_output_is_missing, scarcities),
              ONCE(spreads_jobs), ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two),
-             ONCE(logs_each_state), ONCE(notices_silence), ONCE(gives_up_an_attempt));
+             ONCE(logs_each_state), ONCE(notices_silence), ONCE(gives_up_an_attempt),
+             ONCE(has_a_client_for_each_job_when_an_attempt_takes_too_long),
+             EACH(does_not_refuse_for_what_may_pass, passing),
+             ONCE(forgets_what_was_said_before_the_greeting));
 }
