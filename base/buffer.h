@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A growing run of bytes. An embedded struct; all zero is an empty buffer.
+// A growing array of bytes, to be embedded in another struct. A buffer that is all zero is
+// empty and can be used.
 #pragma once
 
 #include <stddef.h>
@@ -17,15 +18,15 @@ int buffer_reserve(struct buffer *buffer, size_t size);
 // Appends SIZE bytes of BYTES. Returns 0 or -ENOMEM (nothing was appended).
 int buffer_append(struct buffer *buffer, const void *bytes, size_t size);
 
-// Appends formatted text, without its terminating NUL. 0 or -ENOMEM.
+// Appends formatted text, without its terminating NUL. Returns 0 or -ENOMEM.
 int buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 // Drops the first SIZE bytes, SIZE <= length.
 void buffer_drop(struct buffer *buffer, size_t size);
 
-// Gives the content away as a NUL-terminated string that the caller frees;
-// the buffer is empty afterwards. NULL when there is no memory.
+// Returns the content as a NUL-terminated string that the caller frees; the buffer is empty
+// afterwards. Returns NULL when there is no memory.
 char *buffer_take_string(struct buffer *buffer);
 
 // Frees the content; the buffer is empty and usable afterwards.

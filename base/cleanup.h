@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scope-bound release of memory and descriptors, and the moving of ownership
-// out of a variable, so that an early return cannot leak.
+// Variables that release their memory or descriptor at the end of their scope, so that an
+// early return cannot leak it, and functions that move the ownership out of such a variable.
 #pragma once
 
 #include <stdlib.h>
@@ -20,7 +20,8 @@ static inline void cleanup_close(const int *fd)
         close(*fd);
 }
 
-// A variable that frees, or closes, what it still holds at the end of its scope.
+// For the declaration of a variable: at the end of its scope its memory is freed, its
+// descriptor closed, or FINISH called with its address.
 #define AUTO_FREE    __attribute__((cleanup(cleanup_free)))
 #define AUTO_CLOSE   __attribute__((cleanup(cleanup_close)))
 #define AUTO(finish) __attribute__((cleanup(finish)))

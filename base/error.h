@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An error that a person will read: an errno value for the program, a message
-// for the person. It is set only on failure, and only once.
+// An error that a person will read: an errno value for the program, and a message for the
+// person. A function sets it only when it fails.
 #pragma once
 
 struct error {
@@ -8,15 +8,15 @@ struct error {
     char *message; // owned; NULL when there was no memory for it
 };
 
-// Sets ERR, which may be NULL (then nothing is kept). An error already set
-// stays: the first cause is the one worth reading. Returns -CODE.
+// Sets ERR, unless it is set already: the first cause explains most. ERR may be NULL; then
+// nothing is kept. Returns -CODE.
 int error_set(struct error *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 // Puts "PREFIX: " in front of the message of an error that is set.
 void error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// The message of ERR, or what strerror says of its code; never NULL.
+// Returns the message of ERR, or the text of strerror for its code; never NULL.
 const char *error_message(const struct error *err);
 
 // Frees the message and makes ERR unset again.

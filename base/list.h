@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A doubly linked ring of embedded links. A list is a link of its own; a link
-// that is in no list points to itself, so that removing it again is harmless.
+// Doubly linked lists whose links are embedded in their elements. The list itself is a link
+// as well, which closes the ring. A link that is in no list points to itself, so that
+// removing it twice is harmless.
 #pragma once
 
 #include <stdbool.h>

@@ -17,7 +17,7 @@ enum {
     // A pipe takes up to PIPE_BUF (4096) bytes at once when poll says that it is writable
     // (pipe(7)), so that writing a line of less than that never blocks.
     MAX_LINE = 2048,
-    MAX_TEXT = MAX_LINE - 48, // the rest is for what stands in front, and the newline
+    MAX_TEXT = MAX_LINE - 48, // 48 bytes are for the prefix and the newline
 };
 
 static struct {
@@ -38,7 +38,8 @@ void log_init(unsigned modules)
     log_modules = modules;
 }
 
-// The bits of the module, or of all, that NAME up to LENGTH stands for; 0: none.
+// Returns the bits that the first LENGTH bytes of NAME stand for: one module, or all. 0: no
+// module has this name.
 static unsigned log_find_module(const char *name, size_t length)
 {
     if (length == strlen("all") && strncmp(name, "all", length) == 0)
@@ -101,7 +102,7 @@ static bool log_send(int priority, const char *text)
         return false;
     if (send(state.syslog_fd, line, (size_t)length, MSG_NOSIGNAL) >= 0)
         return true;
-    // The program that read there may have been started anew, with a new socket.
+    // If the system log was restarted, it has a new socket.
     return errno != EAGAIN && log_connect() &&
            send(state.syslog_fd, line, (size_t)length, MSG_NOSIGNAL) >= 0;
 }
@@ -182,7 +183,7 @@ void log_debug_line(enum debug_module module, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (module == DEBUG_FUSE) // libfuse has a form of its own
+    if (module == DEBUG_FUSE) // libfuse's lines have their own form
         log_record(LOG_DEBUG, "%s", text);
     else
         log_record(LOG_DEBUG, "%s: %s", debug_module_names[module], text);

@@ -61,7 +61,7 @@ void loop_destroy(struct loop *loop)
 
 // --- Descriptors
 
-static int epoll_change(struct loop *loop, int operation, struct watch *watch, uint32_t events)
+static int loop_change_epoll(struct loop *loop, int operation, struct watch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
     return epoll_ctl(loop->epoll_fd, operation, watch->fd, &event) < 0 ? -errno : 0;
@@ -74,8 +74,8 @@ int loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events)
     return loop_change(loop, watch, events);
 }
 
-// A watch that asks for nothing is not in epoll at all: epoll would go on to
-// report EPOLLHUP for it, and the loop would spin.
+// A watch without events is removed from epoll. Otherwise epoll would report EPOLLHUP for it
+// again and again, and the loop would spin.
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
 {
     int operation = EPOLL_CTL_MOD;
@@ -87,7 +87,7 @@ int loop_change(struct loop *loop, struct watch *watch, uint32_t events)
         operation = EPOLL_CTL_ADD;
     else if (!events)
         operation = EPOLL_CTL_DEL;
-    result = epoll_change(loop, operation, watch, events);
+    result = loop_change_epoll(loop, operation, watch, events);
     if (result == 0)
         watch->events = events;
     return result;
@@ -106,7 +106,7 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 
 // --- Timers: a binary heap by deadline
 
-static bool is_earlier(const struct timer *a, const struct timer *b)
+static bool timer_is_earlier(const struct timer *a, const struct timer *b)
 {
     return a->deadline_ns != b->deadline_ns ? a->deadline_ns < b->deadline_ns : a->order < b->order;
 }
@@ -117,21 +117,21 @@ static void put_timer(struct loop *loop, struct timer *timer, size_t index)
     timer->index = index;
 }
 
-static void sift_up(struct loop *loop, struct timer *timer, size_t index)
+static void timer_sift_up(struct loop *loop, struct timer *timer, size_t index)
 {
-    while (index > 1 && is_earlier(timer, loop->heap[index / 2])) {
+    while (index > 1 && timer_is_earlier(timer, loop->heap[index / 2])) {
         put_timer(loop, loop->heap[index / 2], index);
         index /= 2;
     }
     put_timer(loop, timer, index);
 }
 
-static void sift_down(struct loop *loop, struct timer *timer, size_t index)
+static void timer_sift_down(struct loop *loop, struct timer *timer, size_t index)
 {
     for (size_t child; (child = index * 2) <= loop->timer_count; index = child) {
-        if (child < loop->timer_count && is_earlier(loop->heap[child + 1], loop->heap[child]))
+        if (child < loop->timer_count && timer_is_earlier(loop->heap[child + 1], loop->heap[child]))
             child++;
-        if (!is_earlier(loop->heap[child], timer))
+        if (!timer_is_earlier(loop->heap[child], timer))
             break;
         put_timer(loop, loop->heap[child], index);
     }
@@ -151,7 +151,7 @@ int loop_arm(struct loop *loop, struct timer *timer, uint64_t delay_ms)
     }
     timer->deadline_ns = loop_now_ns() + delay_ms * NS_PER_MS;
     timer->order = ++loop->timers_armed;
-    sift_up(loop, timer, ++loop->timer_count);
+    timer_sift_up(loop, timer, ++loop->timer_count);
     return 0;
 }
 
@@ -166,16 +166,16 @@ void loop_disarm(struct loop *loop, struct timer *timer)
     last = loop->heap[loop->timer_count--];
     if (last == timer)
         return;
-    if (index > 1 && is_earlier(last, loop->heap[index / 2]))
-        sift_up(loop, last, index);
+    if (index > 1 && timer_is_earlier(last, loop->heap[index / 2]))
+        timer_sift_up(loop, last, index);
     else
-        sift_down(loop, last, index);
+        timer_sift_down(loop, last, index);
 }
 
-static void run_timers(struct loop *loop)
+static void loop_run_timers(struct loop *loop)
 {
-    // Only what is due now: a timer that is armed again by its own callback
-    // waits for the next turn, and descriptors get theirs.
+    // The time is taken once: a timer that its own callback arms again runs in the next
+    // turn, after the descriptors.
     uint64_t now = loop->timer_count ? loop_now_ns() : 0;
 
     while (loop->timer_count && loop->heap[1]->deadline_ns <= now) {
@@ -185,7 +185,7 @@ static void run_timers(struct loop *loop)
     }
 }
 
-static int wait_ms(const struct loop *loop)
+static int loop_wait_ms(const struct loop *loop)
 {
     uint64_t now;
     uint64_t wait;
@@ -197,7 +197,8 @@ static int wait_ms(const struct loop *loop)
     now = loop_now_ns();
     if (loop->heap[1]->deadline_ns <= now)
         return 0;
-    // Rounded up: a wait that ends too early would spin until the deadline.
+    // Rounded up. Otherwise the wait would end too early, and the loop would spin until the
+    // deadline.
     wait = (loop->heap[1]->deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
     return wait > INT_MAX ? INT_MAX : (int)wait;
 }
@@ -222,7 +223,7 @@ void loop_undefer(struct task *task)
     list_remove(&task->link);
 }
 
-static void run_tasks(struct loop *loop)
+static void loop_run_due_tasks(struct loop *loop)
 {
     struct list due;
 
@@ -238,14 +239,14 @@ static void run_tasks(struct loop *loop)
 void loop_run_tasks(struct loop *loop)
 {
     while (!list_is_empty(&loop->tasks))
-        run_tasks(loop);
+        loop_run_due_tasks(loop);
 }
 
 int loop_run(struct loop *loop)
 {
     loop->is_stopped = false;
     while (!loop->is_stopped) {
-        int count = epoll_wait(loop->epoll_fd, loop->batch, BATCH, wait_ms(loop));
+        int count = epoll_wait(loop->epoll_fd, loop->batch, BATCH, loop_wait_ms(loop));
         if (count < 0 && errno != EINTR)
             return -errno;
         loop->batch_count = count > 0 ? count : 0;
@@ -255,8 +256,8 @@ int loop_run(struct loop *loop)
                 watch->on_ready(watch->data, loop->batch[i].events);
         }
         loop->batch_count = 0;
-        run_timers(loop);
-        run_tasks(loop);
+        loop_run_timers(loop);
+        loop_run_due_tasks(loop);
     }
     return 0;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One epoll loop: descriptors, timers, and calls put off until the current
-// callback has returned. Everything is called from loop_run, one at a time.
+// One epoll loop: descriptors, timers, and tasks, which are calls put off until the current
+// callback has returned. loop_run makes all callbacks, one after the other.
 //
-// Watches, timers and tasks are embedded in what they belong to. Any of them
-// may be taken off the loop, and its owner freed, from any callback, its own
-// included.
+// Watches, timers and tasks are embedded in the struct of their owner. Every callback may
+// take any of them off the loop and free the owner, also its own.
 #pragma once
 
 #include "error.h"
@@ -18,7 +17,7 @@ struct loop;
 struct watch {
     int fd; // not owned
     uint32_t events;
-    void (*on_ready)(void *data, uint32_t events); // EPOLLIN and its kin
+    void (*on_ready)(void *data, uint32_t events); // EPOLLIN, EPOLLHUP, ...
     void *data;
 };
 
@@ -36,25 +35,25 @@ struct task {
     void *data;
 };
 
-// NULL, with ERR set, when epoll cannot be had.
+// Returns NULL, with ERR set, when there is no memory or no epoll descriptor.
 struct loop *loop_create(struct error *err);
 
-// May be NULL. Everything must have been taken off before.
+// LOOP may be NULL. All watches, timers and tasks must have been taken off before.
 void loop_destroy(struct loop *loop);
 
 // Runs callbacks until loop_stop. Returns 0, or -errno when epoll failed.
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-// Starts to watch FD for EVENTS; 0 keeps it known but asks for nothing, not
-// even for EPOLLHUP. Returns 0, -ENOMEM or -ENOSPC.
+// Starts to watch FD for EVENTS. With 0 nothing is reported, not even EPOLLHUP, until
+// loop_change asks for events. Returns 0, -ENOMEM or -ENOSPC.
 int loop_watch(struct loop *loop, struct watch *watch, int fd, uint32_t events);
 
-// Changes what a watch waits for. Returns as loop_watch.
+// Changes the events that a watch waits for. Returns 0, -ENOMEM or -ENOSPC.
 int loop_change(struct loop *loop, struct watch *watch, uint32_t events);
 
-// Harmless for a watch whose fd is -1 or that is all zero and never watched.
-// Call it before the descriptor is closed.
+// Stops to watch. Call it before the descriptor is closed. Harmless for a watch whose fd is
+// -1, or that is all zero because it was never used.
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
 // (Re)arms TIMER to fire once, DELAY_MS from now. Returns 0 or -ENOMEM.
@@ -66,14 +65,14 @@ static inline bool timer_is_armed(const struct timer *timer)
     return timer->index > 0;
 }
 
-// Runs TASK after the callbacks of this turn; once, however often it is asked
-// for. A task must have been set up with task_init.
+// Runs TASK once after the callbacks of this turn, even if loop_defer is called several
+// times. TASK must have been set up with task_init.
 void task_init(struct task *task, void (*run)(void *data), void *data);
 void loop_defer(struct loop *loop, struct task *task);
 void loop_undefer(struct task *task);
 
-// Runs the tasks that are due, and those that they put off; for the end, when
-// the loop runs no more.
+// Runs all deferred tasks, and the tasks that these defer. For the end, after loop_run has
+// returned.
 void loop_run_tasks(struct loop *loop);
 
 // CLOCK_MONOTONIC in nanoseconds.

@@ -11,7 +11,7 @@ static bool is_continuation(char c)
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-// How many bytes a UTF-8 character has that begins with C; 1 when none begins so.
+// Returns the length of a UTF-8 character whose first byte is C; 1 if C cannot be a first byte.
 static size_t character_length(char c)
 {
     unsigned char byte = (unsigned char)c;
@@ -41,8 +41,8 @@ static unsigned decode(const char *text, size_t length, size_t *used)
     return value;
 }
 
-// An encoding that is longer than it has to be is not valid UTF-8, but a lenient
-// terminal decodes it: only the value counts.
+// Only the value counts: an encoding that is longer than necessary is not valid UTF-8, but
+// some terminals decode it.
 static bool is_control(unsigned value)
 {
     return value < 0x20 || (value >= 0x7f && value <= 0x9f);

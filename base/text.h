@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text from outside (a command's message, a name, a value of the environment) is made
-// safe here before it is shown in a line of a log, of a status, or on a terminal.
+// Makes text from outside (a command's message, a name, a value of the environment) safe to
+// show in a line of a log or a status, or on a terminal.
 #pragma once
 
 #include <stdbool.h>
@@ -12,8 +12,8 @@
 // bytes stay as they are. Returns the new length, which is LENGTH or less. Adds no NUL.
 size_t text_clean(char *text, size_t length);
 
-// Returns LENGTH without the bytes of an incomplete UTF-8 character at the end of TEXT:
-// after a cut, only whole characters are left.
+// Returns LENGTH without the incomplete UTF-8 character, if there is one, at the end of TEXT.
+// For a text that was cut: only whole characters are left.
 size_t text_whole(const char *text, size_t length);
 
 // The length of the UTF-8 character at the start of TEXT, LENGTH bytes. 0: there is none, or

@@ -14,8 +14,8 @@ struct words {
 // Appends a copy of TEXT. Returns 0 or -ENOMEM.
 int words_append(struct words *words, const char *text);
 
-// Appends TEXT itself, which the list then owns; when it fails, TEXT is freed. TEXT
-// may be NULL, which is -ENOMEM. Returns 0 or -ENOMEM.
+// Appends TEXT itself, which the list then owns; on failure TEXT is freed. Returns 0, or
+// -ENOMEM, also when TEXT is NULL.
 int words_append_owned(struct words *words, char *text);
 
 // Do A and B have the same strings in the same order?

@@ -5,6 +5,7 @@
 
 #define COMMON(member) offsetof(struct sandbox_config, member)
 
+// clang-format off
 const struct key config_common_keys[] = {
     {"allow",           VALUE_TEXTS,       COMMON(allow),              NULL,    false},
     {"env",             VALUE_ENVIRONMENT, COMMON(env),                NULL,    false},
@@ -23,6 +24,7 @@ const struct key config_common_keys[] = {
     {"standby_max_age", VALUE_DURATION,    COMMON(standby_max_age_ms), "5m",    false},
     {"timeout",         VALUE_TIME_LIMIT,  COMMON(timeout_ms),         "10s",   false},
 };
+// clang-format on
 const size_t config_common_count = sizeof config_common_keys / sizeof config_common_keys[0];
 
 void config_destroy(struct config *config)

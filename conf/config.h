@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration: a list of sandboxes, each checked as a whole. Which modes
-// there are, and their keys, is handed in; this knows only the keys of all.
+// The configuration: a list of checked sandboxes. The caller hands in the modes and their
+// keys; this folder knows only the keys that every mode has.
 #pragma once
 
 #include "buffer.h"
@@ -10,19 +10,20 @@
 
 struct sandbox_config;
 
-// What the configuration has to know of a mode.
+// A mode, as far as the configuration knows it.
 struct mode_keys {
     const char *name;
     const struct key *keys;
     size_t count;
     size_t size; // of its settings struct
-    // Says why KEY, which was given, has no effect with these SETTINGS; NULL: it has one.
-    // A default without effect is dropped; in a sandbox's own section it is an error. May
-    // be NULL: each key always has an effect.
+    // Returns the reason why KEY, which was given, has no effect with these SETTINGS, or NULL
+    // when it has an effect. A default without effect is dropped; in a sandbox's own section
+    // it is an error. May be NULL: every key always has an effect.
     const char *(*why_unused)(const void *settings, const struct key *key);
-    // Finds errors that the types of the values do not show, once, after all keys have been
-    // stored; may store more in SETTINGS. May be NULL: there are none. Returns 0, or -errno
-    // with ERR set and *KEY the name of the key that is wrong. Users are looked up in USERS.
+    // Finds errors that the types of the values cannot show. It is called once, after all
+    // keys have been stored, and may store more in SETTINGS. Users are looked up in USERS.
+    // Returns 0, or -errno with ERR set and *KEY the name of the key that is wrong. May be
+    // NULL: there are no such errors.
     int (*check)(void *settings, struct users *users, const char **key, struct error *err);
     // Finds errors in the keys of every mode that only the mode can see, once, after all keys of
     // CONFIG have been stored. May be NULL: there are none. Returns as check.
@@ -33,8 +34,8 @@ struct mode_keys {
     void (*finish)(void *settings);
 };
 
-// One section, immutable once loaded, and shared: by the sandbox, and by every
-// job that was started with it.
+// One section. It does not change after it was loaded. The sandbox, and every job that was
+// started with it, hold a reference.
 struct sandbox_config {
     unsigned references;
     char *name; // of the section and the directory
@@ -63,17 +64,17 @@ struct config {
     size_t count;
 };
 
-// Reads the file at PATH. MODES are MODE_COUNT descriptions, which outlive the
-// result. Users and groups are looked up in USERS, or, when it is NULL, in the user database,
-// which may block. NULL when anything is wrong: then PROBLEMS has a line for each error,
-// "FILE:LINE: [SECTION] KEY: what is wrong", all those of the file.
+// Reads the file at PATH. MODES are MODE_COUNT descriptions, which must live longer than the
+// result. Users and groups are looked up in USERS; if USERS is NULL, in the user database,
+// which may block. Returns NULL when anything is wrong: then PROBLEMS has a line for each
+// error of the file, "FILE:LINE: [SECTION] KEY: what is wrong".
 struct config *config_load(const char *path, const struct mode_keys *const *modes,
                            size_t mode_count, struct users *users, struct buffer *problems);
 
-// May be NULL. Sandboxes that others hold a reference to live on.
+// CONFIG may be NULL. A section to which somebody holds a reference stays.
 void config_destroy(struct config *config);
 
-// The section called NAME, or NULL. The reference stays the configuration's.
+// Returns the section called NAME, or NULL. The caller gets no reference.
 struct sandbox_config *config_find(const struct config *config, const char *name);
 
 struct sandbox_config *sandbox_config_ref(struct sandbox_config *config);
@@ -85,6 +86,6 @@ bool sandbox_config_equal(const struct sandbox_config *a, const struct sandbox_c
 // Would a job run in the same place, by the same means?
 bool sandbox_config_same_place(const struct sandbox_config *a, const struct sandbox_config *b);
 
-// The keys of every mode, for their listing.
+// The keys that every mode has.
 extern const struct key config_common_keys[];
 extern const size_t config_common_count;

@@ -14,9 +14,9 @@
 
 enum { READ_SIZE = 64 * 1024 };
 
-// The file in memory, and the line that inih has been given last. inih calls
-// its handler for a line before it asks for the next, so `line` and `rest` say
-// which line a key and value are from.
+// The file in memory, and the line that inih was given last. inih calls its handler for a
+// line before it asks for the next line. So `line` and `text` belong to the key and value
+// that the handler gets.
 struct reader {
     const struct inifile_events *events;
     void *data;
@@ -24,8 +24,8 @@ struct reader {
     char *end;
     unsigned line;
     char *text;       // the current line, trimmed, NUL-terminated
-    bool is_cut;      // inih was given only its beginning
-    bool is_expected; // it has to be a key and a value: inih must call back
+    bool is_cut;      // inih got only its beginning
+    bool is_expected; // inih must call the handler: the line must be a key and a value
 };
 
 static void report(struct reader *reader, const char *message)
@@ -53,7 +53,7 @@ static char *without_comment(char *text)
     return trim(text);
 }
 
-// Takes the next line of the file into reader->text. False at the end.
+// Takes the next line of the file into reader->text. Returns false at the end.
 static bool next_line(struct reader *reader)
 {
     char *text = reader->next;
@@ -95,8 +95,8 @@ static void take_section(struct reader *reader)
     reader->events->on_section(reader->data, reader->line, name);
 }
 
-// inih's reader, in the manner of fgets: hands over one line whole, or its
-// beginning when it is longer than inih can take.
+// The reader for inih, which calls it like fgets. It hands over a whole line, or the
+// beginning of a line that is longer than inih can take.
 static char *read_line(char *str, int size, void *stream)
 {
     struct reader *reader = stream;
@@ -113,7 +113,7 @@ static char *read_line(char *str, int size, void *stream)
     } while (strchr(";#[", *reader->text)); // and the empty line
     reader->is_expected = true;
     length = strlen(reader->text);
-    // inih takes a buffer that ends without newline for a line cut in two.
+    // A buffer without a newline at its end would be a line in two parts for inih.
     reader->is_cut = length + 2 > (size_t)size;
     if (reader->is_cut)
         length = (size_t)size - 2;

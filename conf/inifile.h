@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading an INI file line by line, through inih, with exact line numbers.
 //
-// What inih decides: what is a comment (# or ; at the start of a line, ; after
-// a blank), where a key ends (= or :), what is trimmed. What it cannot do as
-// packaged (line numbers, lines over 199 bytes, section names over 49, empty
-// sections, more than one error) is done by the reader that feeds it.
+// inih decides what is a comment (# or ; at the start of a line, ; after a blank), where a
+// key ends (= or :), and what is trimmed. The reader that feeds inih does the rest, which the
+// packaged inih cannot do: line numbers, lines over 199 bytes, section names over 49 bytes,
+// empty sections, and more than one error.
 #pragma once
 
 #include "error.h"
@@ -14,7 +14,8 @@ enum { INIFILE_MAX_SIZE = 1024 * 1024 }; // bytes
 struct inifile_events {
     void (*on_section)(void *data, unsigned line, const char *name);
     void (*on_value)(void *data, unsigned line, const char *key, const char *value);
-    // A line that is neither; MESSAGE says what to do. Reading goes on.
+    // For a line that is neither a section nor a value. MESSAGE says what to do. Reading
+    // goes on.
     void (*on_problem)(void *data, unsigned line, const char *message);
 };
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loading a configuration: the file into sections, sections into checked
-// structs, and every problem on the way into one list.
+// Loads a configuration: sections become checked structs, and all problems are collected.
 #include "cleanup.h"
 #include "config.h"
 #include "sections.h"
@@ -14,9 +13,9 @@ struct loader {
     struct users *users;
 };
 
-// --- Checks of a section as such
+// --- Names and keys of a section
 
-// A section's name becomes a directory's.
+// The name of a section becomes the name of a directory.
 static void section_check_name(struct loader *loader, size_t index)
 {
     const struct section *section = &loader->file.items[index];
@@ -69,8 +68,8 @@ static const struct mode_keys *loader_find_mode_with(const struct loader *loader
     return NULL;
 }
 
-// Reports an entry whose key is not one of MODE, or of any mode when MODE is
-// NULL.
+// Reports an entry whose key MODE does not have; if MODE is NULL, an entry whose key no mode
+// has.
 static void entry_report_unknown(struct loader *loader, const struct section *section,
                                  struct entry *entry, const struct mode_keys *mode)
 {
@@ -110,7 +109,7 @@ static void entry_report_twice(struct loader *loader, const struct section *sect
         }
 }
 
-// Keys that cannot be in this section, and keys given twice that are no lists.
+// Reports keys that cannot be in this section, and keys that are given twice but are no lists.
 static void section_check_keys(struct loader *loader, struct section *section,
                                const struct mode_keys *mode)
 {
@@ -155,13 +154,13 @@ static size_t section_store_key(struct loader *loader, struct section *section,
 
 static void loader_store_fallback(struct loader *loader, const struct key *key, void *settings)
 {
-    // A fallback is a value that can be stored.
+    // A fallback is always valid, so that only memory can be missing.
     if (key->fallback && settings_store(key, settings, key->fallback, loader->users, NULL) < 0)
         loader->file.has_no_memory = true;
 }
 
-// Stores each of the COUNT keys in SETTINGS, which are MODE's; MODE is NULL for the keys of
-// all modes.
+// Stores each of the COUNT keys in SETTINGS. MODE is the mode whose keys they are, or NULL
+// for the keys that every mode has.
 static void section_store_keys(struct loader *loader, struct section *section,
                                const struct key *keys, size_t count, const struct mode_keys *mode,
                                void *settings)
@@ -215,11 +214,11 @@ static void section_report(struct loader *loader, struct section *section, const
         sections_problem(&loader->file, entry->line, own ? section->name : NULL, key, "%s",
                          error_message(err));
     if (entry)
-        entry->is_bad = true; // a default is reported once
+        entry->is_bad = true; // otherwise a default would be reported for each sandbox
     error_finish(err);
 }
 
-// Has MODE check CONFIG as a whole.
+// Lets MODE check CONFIG as a whole, and reports the errors.
 static void section_check_settings(struct loader *loader, struct section *section,
                                    const struct mode_keys *mode, struct sandbox_config *config)
 {
@@ -242,8 +241,8 @@ static const struct mode_keys *loader_find_mode(const struct loader *loader, con
     return NULL;
 }
 
-// The mode that SECTION names itself; NULL when it names none, which
-// *IS_NAMED tells, or none that is known, which is reported.
+// Returns the mode that SECTION itself names. Returns NULL when it names no mode (*IS_NAMED is
+// false then) or an unknown mode, which is reported.
 static const struct mode_keys *section_named_mode(struct loader *loader, struct section *section,
                                                   bool *is_named)
 {
@@ -269,7 +268,8 @@ static const struct mode_keys *section_named_mode(struct loader *loader, struct 
     return NULL;
 }
 
-// The mode of a section, or NULL when it has none that is known; reported.
+// Returns the mode of a section, from the section itself or from the defaults. When there is
+// none, or an unknown one, reports that and returns NULL.
 static const struct mode_keys *section_mode(struct loader *loader, struct section *section)
 {
     bool is_named;
@@ -283,8 +283,8 @@ static const struct mode_keys *section_mode(struct loader *loader, struct sectio
     return mode;
 }
 
-// Values in the defaults that no sandbox may have used are checked all the
-// same, each into settings that are thrown away.
+// Checks every value of the defaults, because perhaps no sandbox uses it: stores it in
+// settings that are thrown away.
 static void loader_check_defaults(struct loader *loader)
 {
     struct section *defaults = &loader->file.items[0];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A configuration file as it stands: sections of KEY = VALUE lines, without their meaning.
-// All problems of the file are collected here, whoever finds them.
+// It also collects the problems of the file, those found here and those found later.
 #pragma once
 
 #include "buffer.h"
@@ -29,18 +29,18 @@ struct sections {
     size_t problem_count;
     struct section *items; // items[0] are the defaults: the keys in front of the first section
     size_t count;
-    bool has_no_memory; // something is missing for this reason
+    bool has_no_memory; // something of the file is missing
 };
 
-// Reads the file sections->path; only path and problems are set before. Lines that are
-// no INI are reported, and reading goes on. Returns 0, or -errno with ERR set when the file
-// cannot be read. When there is no memory, 0 and has_no_memory.
+// Reads the file sections->path. Only path and problems must be set before. A line that is no
+// INI is reported, and reading goes on. Returns 0, or -errno with ERR set when the file cannot
+// be read. When there is no memory, returns 0 and sets has_no_memory.
 int sections_read(struct sections *sections, struct error *err);
 
 void sections_finish(struct sections *sections);
 
-// Adds "FILE:LINE: [SECTION] KEY: ..." to the problems; each is one line, without control
-// characters. SECTION and KEY may be NULL.
+// Adds "FILE:LINE: [SECTION] KEY: ..." to the problems, as one line without control characters.
+// SECTION and KEY may be NULL.
 void sections_problem(struct sections *sections, unsigned line, const char *section,
                       const char *key, const char *format, ...)
     __attribute__((format(printf, 5, 6)));

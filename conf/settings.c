@@ -36,7 +36,7 @@ bool environment_is_name(const char *text, size_t length)
 }
 
 // Returns a new string, or NULL with ERR set.
-static char *expand(const char *text, struct error *err)
+static char *settings_expand(const char *text, struct error *err)
 {
     AUTO(buffer_finish) struct buffer expanded = {0};
     const char *dollar;
@@ -74,7 +74,7 @@ no_memory:
 
 // --- One value
 
-static int store_count(const char *text, unsigned minimum, unsigned *count, struct error *err)
+static int value_store_count(const char *text, unsigned minimum, unsigned *count, struct error *err)
 {
     uint64_t value;
     if (number_parse(text, strlen(text), &value) < 0 || value > INT_MAX || value < minimum)
@@ -84,7 +84,7 @@ static int store_count(const char *text, unsigned minimum, unsigned *count, stru
     return 0;
 }
 
-static int store_permissions(const char *text, mode_t *mode, struct error *err)
+static int value_store_permissions(const char *text, mode_t *mode, struct error *err)
 {
     char *end;
     unsigned long value = strtoul(text, &end, 8);
@@ -96,8 +96,8 @@ static int store_permissions(const char *text, mode_t *mode, struct error *err)
     return 0;
 }
 
-static int store_choice(const char *text, const char *const *choices, unsigned *choice,
-                        struct error *err)
+static int value_store_choice(const char *text, const char *const *choices, unsigned *choice,
+                              struct error *err)
 {
     AUTO(buffer_finish) struct buffer names = {0};
 
@@ -111,7 +111,7 @@ static int store_choice(const char *text, const char *const *choices, unsigned *
                      names.data ? names.data : "");
 }
 
-static int store_environment(const char *text, struct words *words, struct error *err)
+static int value_store_environment(const char *text, struct words *words, struct error *err)
 {
     size_t length = strcspn(text, "=");
     const char *value;
@@ -136,13 +136,13 @@ static int store_environment(const char *text, struct words *words, struct error
     return words_append_owned(words, take_ptr(&pair));
 }
 
-static int store_text(const char *text, char **member)
+static int value_store_text(const char *text, char **member)
 {
     *member = strdup(text);
     return *member ? 0 : -ENOMEM;
 }
 
-static int check_text(enum value_type type, const char *text, struct error *err)
+static int value_check_text(enum value_type type, const char *text, struct error *err)
 {
     if (!*text)
         return error_set(err, EINVAL, "has no value");
@@ -159,7 +159,7 @@ static int check_text(enum value_type type, const char *text, struct error *err)
     return 0;
 }
 
-static int store_value(const struct key *key, void *member, const char *text, struct users *users,
+static int value_store(const struct key *key, void *member, const char *text, struct users *users,
                        struct error *err)
 {
     switch (key->type) {
@@ -167,12 +167,12 @@ static int store_value(const struct key *key, void *member, const char *text, st
     case VALUE_NAME:
     case VALUE_PATH:
     case VALUE_PROGRAM:
-        return store_text(text, member);
+        return value_store_text(text, member);
     case VALUE_TEXTS:
     case VALUE_NAMES:
         return words_append(member, text);
     case VALUE_ENVIRONMENT:
-        return store_environment(text, member, err);
+        return value_store_environment(text, member, err);
     case VALUE_TIME_LIMIT:
         if (strcmp(text, "none") == 0) {
             *(uint64_t *)member = 0;
@@ -184,17 +184,17 @@ static int store_value(const struct key *key, void *member, const char *text, st
     case VALUE_SIZE:
         return size_parse(text, member, err);
     case VALUE_COUNT:
-        return store_count(text, 1, member, err);
+        return value_store_count(text, 1, member, err);
     case VALUE_COUNT_OR_0:
-        return store_count(text, 0, member, err);
+        return value_store_count(text, 0, member, err);
     case VALUE_USER:
         return users_find_uid(users, text, member, err);
     case VALUE_GROUP:
         return users_find_gid(users, text, member, err);
     case VALUE_PERMISSIONS:
-        return store_permissions(text, member, err);
+        return value_store_permissions(text, member, err);
     case VALUE_CHOICE:
-        return store_choice(text, key->choices, member, err);
+        return value_store_choice(text, key->choices, member, err);
     }
     return -EINVAL;
 }
@@ -202,24 +202,24 @@ static int store_value(const struct key *key, void *member, const char *text, st
 int settings_store(const struct key *key, void *settings, const char *text, struct users *users,
                    struct error *err)
 {
-    AUTO_FREE char *expanded = expand(text, err);
+    AUTO_FREE char *expanded = settings_expand(text, err);
     void *member = (char *)settings + key->offset;
     int result;
 
     if (!expanded)
         return -EINVAL;
-    result = check_text(key->type, expanded, err);
+    result = value_check_text(key->type, expanded, err);
     if (result == 0) {
         if (!settings_is_list(key))
             settings_clear(key, settings);
-        result = store_value(key, member, expanded, users, err);
+        result = value_store(key, member, expanded, users, err);
     }
     if (result == -ENOMEM)
         error_set(err, ENOMEM, "no memory");
     return result;
 }
 
-static size_t member_size(const struct key *key)
+static size_t value_size(const struct key *key)
 {
     switch (key->type) {
     case VALUE_DURATION:
@@ -237,7 +237,7 @@ static size_t member_size(const struct key *key)
     case VALUE_PERMISSIONS:
         return sizeof(mode_t);
     default:
-        return 0; // owns memory: see its callers
+        return 0; // the member owns memory; the callers handle it
     }
 }
 
@@ -247,8 +247,8 @@ void settings_clear(const struct key *key, void *settings)
 
     if (settings_is_list(key))
         words_finish(member);
-    else if (member_size(key) > 0)
-        memset(member, 0, member_size(key));
+    else if (value_size(key) > 0)
+        memset(member, 0, value_size(key));
     else
         free(take_ptr(member));
 }
@@ -260,20 +260,20 @@ bool settings_equal(const struct key *key, const void *a, const void *b)
 
     if (settings_is_list(key))
         return words_equal(member_a, member_b);
-    if (member_size(key) > 0)
-        return memcmp(member_a, member_b, member_size(key)) == 0;
+    if (value_size(key) > 0)
+        return memcmp(member_a, member_b, value_size(key)) == 0;
 
     const char *text_a = *(char *const *)member_a;
     const char *text_b = *(char *const *)member_b;
     return text_a && text_b ? strcmp(text_a, text_b) == 0 : text_a == text_b;
 }
 
-// --- What an unknown key was meant to be
+// --- The nearest key to an unknown one
 
 enum { MAX_NAME = 32 };
 
-// Levenshtein's distance, by the usual two rows.
-static size_t distance(const char *a, const char *b)
+// Levenshtein's distance, with one row and a diagonal.
+static size_t name_distance(const char *a, const char *b)
 {
     size_t row[MAX_NAME + 1];
     size_t length_a = strlen(a);
@@ -301,10 +301,10 @@ const char *settings_nearest(const struct key *keys, size_t count, const char *n
                              const char *best)
 {
     size_t limit = strlen(name) / 3 + 1;
-    size_t best_distance = best ? distance(name, best) : limit + 1;
+    size_t best_distance = best ? name_distance(name, best) : limit + 1;
 
     for (size_t i = 0; i < count; i++) {
-        size_t d = distance(name, keys[i].name);
+        size_t d = name_distance(name, keys[i].name);
         if (d < best_distance) {
             best = keys[i].name;
             best_distance = d;

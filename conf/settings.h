@@ -11,15 +11,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// What a value may be, and the type of the member that takes it.
+// The possible values of a key, and the type of the member that takes the value.
 enum value_type {
     VALUE_TEXT,        // char *, not empty
-    VALUE_NAME,        // char *, as TEXT, and not to be taken for an option
+    VALUE_NAME,        // char *, not empty, and no client takes it for an option
     VALUE_PATH,        // char *, an absolute path
     VALUE_PROGRAM,     // char *, an absolute path, or a name that PATH decides on
     VALUE_TEXTS,       // struct words, from a key given several times
     VALUE_NAMES,       // struct words of NAMEs
-    VALUE_ENVIRONMENT, // struct words of KEY=value; KEY alone takes our own value
+    VALUE_ENVIRONMENT, // struct words of KEY=value; KEY alone: the daemon's own value
     VALUE_DURATION,    // uint64_t, milliseconds, at least 1
     VALUE_TIME_LIMIT,  // uint64_t, milliseconds; 0: "none"
     VALUE_SIZE,        // uint64_t, bytes, at least 1
@@ -28,7 +28,7 @@ enum value_type {
     VALUE_USER,        // uid_t, from a name or number
     VALUE_GROUP,       // gid_t, from a name or number
     VALUE_PERMISSIONS, // mode_t, octal, up to 0777
-    VALUE_CHOICE,      // unsigned, the place of a word in the key's choices
+    VALUE_CHOICE,      // unsigned, the index of a word in the key's choices
 };
 
 struct key {
@@ -45,9 +45,10 @@ const struct key *settings_find(const struct key *keys, size_t count, const char
 
 bool settings_is_list(const struct key *key);
 
-// Stores TEXT, after ${NAME} has been replaced from our environment, in the
-// member of SETTINGS that KEY describes; for a list, adds it. Users and groups are looked up
-// in USERS (see there). 0 or -errno with ERR saying what is wrong and what would be right.
+// Replaces each ${NAME} in TEXT from the daemon's environment, and stores the value in the
+// member of SETTINGS that KEY describes; to a list, adds it. Users and groups are looked up in
+// USERS (users.h). Returns 0, or -errno with ERR set, which says what is wrong and what would
+// be right.
 int settings_store(const struct key *key, void *settings, const char *text, struct users *users,
                    struct error *err);
 
@@ -57,10 +58,11 @@ void settings_clear(const struct key *key, void *settings);
 // Are the values of KEY in A and B the same?
 bool settings_equal(const struct key *key, const void *a, const void *b);
 
-// Is TEXT, up to LENGTH, a name that the environment can have in sh?
+// Are the first LENGTH bytes of TEXT a valid name of a variable of sh?
 bool environment_is_name(const char *text, size_t length);
 
-// Of the COUNT names in KEYS, the one that NAME is most likely meant to be, or
-// BEST, if that is nearer (NULL: none yet). NULL when none is near.
+// Returns the name that an unknown NAME most likely stands for: one of the COUNT names in KEYS,
+// or BEST, the result of an earlier call, if BEST is nearer (NULL: there was no earlier call).
+// Returns NULL when none is near.
 const char *settings_nearest(const struct key *keys, size_t count, const char *name,
                              const char *best);

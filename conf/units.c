@@ -12,22 +12,24 @@ struct unit {
     uint64_t factor;
 };
 
-// Largest first: the first that divides a value is its shortest form.
+// Largest first: the first unit that divides a value gives its shortest form.
+// clang-format off
 static const struct unit durations[] = {
-    {"d",                UINT64_C(86400000)},
-    {"h",                  UINT64_C(3600000)},
-    {"m",60000},
-    {"s",                1000},
-    {"ms",                  1},
+    {"d",  UINT64_C(86400000)},
+    {"h",  UINT64_C(3600000)},
+    {"m",  60000},
+    {"s",  1000},
+    {"ms", 1},
     {0},
 };
 static const struct unit sizes[] = {
-    {"G",                UINT64_C(1) << 30},
-    {"M",                  UINT64_C(1) << 20},
-    {"K",UINT64_C(1) << 10},
-    {"",                1},
-    {0                 },
+    {"G", UINT64_C(1) << 30},
+    {"M", UINT64_C(1) << 20},
+    {"K", UINT64_C(1) << 10},
+    {"",  1},
+    {0},
 };
+// clang-format on
 
 int number_parse(const char *text, size_t length, uint64_t *number)
 {

@@ -10,19 +10,20 @@
 #define DURATION_MAX_MS ((uint64_t)365 * 24 * 3600 * 1000)
 #define SIZE_MAX_BYTES  ((uint64_t)1 << 40)
 
-// The LENGTH digits of TEXT as a number. Returns 0, -EINVAL (not all digits, or
-// none) or -ERANGE.
+// Reads the LENGTH digits of TEXT as a number. Returns 0, -EINVAL (there are no digits, or
+// other characters) or -ERANGE.
 int number_parse(const char *text, size_t length, uint64_t *number);
 
-// "500ms", "10s", "2m", "1h", "7d" to milliseconds, 1 to DURATION_MAX_MS.
-// Returns 0, or -EINVAL or -ERANGE with ERR saying what would be right.
+// Reads "500ms", "10s", "2m", "1h" or "7d" as milliseconds, from 1 to DURATION_MAX_MS. Returns
+// 0, or -EINVAL or -ERANGE with ERR set, which says what would be right.
 int duration_parse(const char *text, uint64_t *ms, struct error *err);
 
-// "4096", "64K", "16M", "1G" to bytes, 1 to SIZE_MAX_BYTES. Returns likewise.
+// Reads "4096", "64K", "16M" or "1G" as bytes, from 1 to SIZE_MAX_BYTES. Returns as
+// duration_parse does.
 int size_parse(const char *text, uint64_t *bytes, struct error *err);
 
-enum { UNITS_TEXT = 24 }; // bytes that hold any formatted value
+enum { UNITS_TEXT = 24 }; // bytes, enough for any formatted value
 
-// The shortest exact form, such as "10s" or "1500ms", and "16M".
+// Write the shortest exact form, such as "10s", "1500ms" or "16M".
 void duration_format(uint64_t ms, char text[UNITS_TEXT]);
 void size_format(uint64_t bytes, char text[UNITS_TEXT]);

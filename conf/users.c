@@ -63,43 +63,43 @@ void users_destroy(struct users *users)
 
 // --- The database
 
-static bool is_id(const char *text, uint64_t *number)
+static bool name_is_id(const char *text, uint64_t *number)
 {
     return number_parse(text, strlen(text), number) == 0 && *number < UINT32_MAX;
 }
 
-static struct answer ask_uid(const char *text)
+static struct answer database_ask_uid(const char *text)
 {
     const struct passwd *entry = getpwnam(text);
     uint64_t number;
 
     if (entry)
         return (struct answer){.uid = entry->pw_uid};
-    if (is_id(text, &number))
+    if (name_is_id(text, &number))
         return (struct answer){.uid = (uid_t)number};
     return (struct answer){.error = EINVAL};
 }
 
-static struct answer ask_gid(const char *text)
+static struct answer database_ask_gid(const char *text)
 {
     const struct group *entry = getgrnam(text);
     uint64_t number;
 
     if (entry)
         return (struct answer){.gid = entry->gr_gid};
-    if (is_id(text, &number))
+    if (name_is_id(text, &number))
         return (struct answer){.gid = (gid_t)number};
     return (struct answer){.error = EINVAL};
 }
 
-static struct answer ask_user(const char *text, gid_t **groups)
+static struct answer database_ask_user(const char *text, gid_t **groups)
 {
     const struct passwd *entry = getpwnam(text);
     struct answer answer = {0};
     uint64_t number;
     int count = 0;
 
-    if (!entry && is_id(text, &number))
+    if (!entry && name_is_id(text, &number))
         entry = getpwuid((uid_t)number);
     if (!entry)
         return (struct answer){.error = EINVAL};
@@ -117,17 +117,17 @@ static struct answer ask_user(const char *text, gid_t **groups)
 }
 
 // Asks for TEXT now. *GROUPS is NULL before, and owned by the caller after it.
-static struct answer ask(enum question question, const char *text, gid_t **groups)
+static struct answer database_ask(enum question question, const char *text, gid_t **groups)
 {
     switch (question) {
     case QUESTION_UID:
-        return ask_uid(text);
+        return database_ask_uid(text);
     case QUESTION_GID:
-        return ask_gid(text);
+        return database_ask_gid(text);
     case QUESTION_USER:
         break;
     }
-    return ask_user(text, groups);
+    return database_ask_user(text, groups);
 }
 
 // --- Answers from elsewhere
@@ -159,7 +159,7 @@ static int users_note(struct users *users, enum question question, const char *t
     return 0;
 }
 
-// As ask, but from the answers that USERS has, if it is not NULL.
+// Returns the answer that USERS has; asks the database if USERS is NULL.
 static struct answer users_look_up(struct users *users, enum question question, const char *text,
                                    gid_t **groups)
 {
@@ -167,7 +167,7 @@ static struct answer users_look_up(struct users *users, enum question question, 
     struct answer answer = {0};
 
     if (!users)
-        return ask(question, text, groups);
+        return database_ask(question, text, groups);
     if (!name)
         return (struct answer){.error = users_note(users, question, text)};
     answer = name->answer;
@@ -181,8 +181,8 @@ static struct answer users_look_up(struct users *users, enum question question, 
     return answer;
 }
 
-static int set_error(const struct answer *answer, const char *kind, const char *text,
-                     struct error *err)
+static int answer_set_error(const struct answer *answer, const char *kind, const char *text,
+                            struct error *err)
 {
     switch (answer->error) {
     case 0:
@@ -201,7 +201,7 @@ int users_find_uid(struct users *users, const char *name, uid_t *uid, struct err
     struct answer answer = users_look_up(users, QUESTION_UID, name, NULL);
 
     *uid = answer.uid;
-    return set_error(&answer, "user", name, err);
+    return answer_set_error(&answer, "user", name, err);
 }
 
 int users_find_gid(struct users *users, const char *name, gid_t *gid, struct error *err)
@@ -209,7 +209,7 @@ int users_find_gid(struct users *users, const char *name, gid_t *gid, struct err
     struct answer answer = users_look_up(users, QUESTION_GID, name, NULL);
 
     *gid = answer.gid;
-    return set_error(&answer, "group", name, err);
+    return answer_set_error(&answer, "group", name, err);
 }
 
 int users_find_user(struct users *users, const char *name, struct user *user, struct error *err)
@@ -219,7 +219,7 @@ int users_find_user(struct users *users, const char *name, struct user *user, st
 
     *user = (struct user){.uid = answer.uid, .gid = answer.gid};
     if (answer.error)
-        return set_error(&answer, "user", name, err);
+        return answer_set_error(&answer, "user", name, err);
     user->groups = take_ptr(&groups);
     user->group_count = answer.group_count;
     return 0;
@@ -235,7 +235,7 @@ bool users_is_complete(const struct users *users)
 
 // --- The process that asks
 
-static int write_all(int fd, const void *bytes, size_t size)
+static int answer_write(int fd, const void *bytes, size_t size)
 {
     for (const char *next = bytes; size > 0;) {
         ssize_t count = write(fd, next, size);
@@ -257,10 +257,10 @@ int users_ask(const struct users *users, int fd)
 
         if (name->is_answered)
             continue;
-        struct answer answer = ask(name->question, name->text, &groups);
-        int result = write_all(fd, &answer, sizeof answer);
+        struct answer answer = database_ask(name->question, name->text, &groups);
+        int result = answer_write(fd, &answer, sizeof answer);
         if (result == 0 && answer.group_count > 0)
-            result = write_all(fd, groups, answer.group_count * sizeof *groups);
+            result = answer_write(fd, groups, answer.group_count * sizeof *groups);
         if (result < 0)
             return result;
     }

@@ -33,11 +33,11 @@ void users_destroy(struct users *users); // may be NULL
 // result is not to be used while users_is_complete is false.
 int users_find_uid(struct users *users, const char *name, uid_t *uid, struct error *err);
 int users_find_gid(struct users *users, const char *name, gid_t *gid, struct error *err);
-// The user has to be in the database, also as a number; with the groups that it has for the
-// user.
+// The user must be in the database, also when NAME is a number. The groups are those that the
+// database has for the user.
 int users_find_user(struct users *users, const char *name, struct user *user, struct error *err);
 
-// Has every name that was looked for an answer?
+// Is there an answer for every name that was looked for?
 bool users_is_complete(const struct users *users);
 
 // Asks the database for each name without an answer, and writes the answers to FD. Blocks.

@@ -45,7 +45,7 @@ int command_check(const char *path)
     return EXIT_SUCCESS;
 }
 
-// A word as a shell would have to be given it.
+// Prints WORD, quoted for a shell where that is necessary.
 static void print_word(const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two commands that serve nothing: --check and --show-argv. Each prints for
-// a person and returns the exit code.
+// The two commands that do not serve a mount: --check and --show-argv. Each prints its result
+// for a person and returns the exit code.
 #pragma once
 
 #include "config.h"

@@ -19,7 +19,7 @@ static _Noreturn void wait_for_child(pid_t child, int fd)
 
     if (read(fd, &byte, 1) == 1)
         _exit(0);
-    // It ended without that, having said why.
+    // The child ended before that, and has printed the reason.
     if (waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) != 0)
         _exit(WEXITSTATUS(status));
     _exit(1);
@@ -62,7 +62,7 @@ void daemon_detach(void)
         close(fd);
     }
     if (write(parent_fd, "", 1) < 0) {
-        // Somebody killed the parent; that does not concern us.
+        // The parent was killed. The daemon serves all the same.
     }
     close_fd(&parent_fd);
 }
@@ -71,7 +71,7 @@ int daemon_open_standard_fds(void)
 {
     int fd;
 
-    // A descriptor gets the lowest number that is free.
+    // open returns the lowest free number.
     do
         fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     while (fd >= 0 && fd <= STDERR_FILENO);
@@ -84,11 +84,11 @@ int daemon_open_standard_fds(void)
 void daemon_notify(const char *state)
 {
     static struct sockaddr_un address = {.sun_family = AF_UNIX};
-    static socklen_t length; // 0: nobody is to be told
+    static socklen_t length; // 0: there is no service manager
     const char *path = getenv("NOTIFY_SOCKET");
     AUTO_CLOSE int fd = -1;
 
-    // Only this process is the service: hooks must not inherit it.
+    // Commands must not inherit the variable: they are not the service.
     if (path && *path && strlen(path) < sizeof address.sun_path) {
         strcpy(address.sun_path, path);
         length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
@@ -101,6 +101,6 @@ void daemon_notify(const char *state)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 &&
         sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, length) < 0) {
-        // There is nobody who listens.
+        // The service manager does not listen. There is nothing to do about it.
     }
 }

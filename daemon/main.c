@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// hooksfs(8): from the command line to a served mount, and its end.
+// hooksfs(8): starts from the command line, serves a mount, and ends.
 #include "cleanup.h"
 #include "commands.h"
 #include "daemon.h"
@@ -33,20 +33,20 @@ struct server {
     struct reload *reload;
 };
 
-// How long the end waits for those who read their last results.
+// For so long the end waits for callers who still read their last results.
 enum { LINGER_MS = 500 };
 
 // --- Ending
 
-// Runs after the jobs' own announcements, so that whoever waits for one of them
-// has been answered. Whoever reads the last results still has to find their end,
-// and not a mount that is gone.
+// Runs after the jobs' own announcements, so that every caller who waits for a job has been
+// answered. The mount stays while files are open, up to LINGER_MS: a caller reads the last
+// results to their end before the mount is gone.
 static void on_ended(void *data)
 {
     struct server *server = data;
 
     if (handle_count() > 0 && timer_is_armed(&server->linger))
-        return; // it is waited for already
+        return; // the timer runs already
     if (handle_count() == 0 || loop_arm(server->fs.loop, &server->linger, LINGER_MS) < 0)
         loop_stop(server->fs.loop);
 }
@@ -57,7 +57,7 @@ static void on_lingered(void *data)
     loop_stop(server->fs.loop);
 }
 
-// A job, or a file, was the last one, perhaps.
+// A job has ended or a file was closed: perhaps it was the last one.
 static void on_idle(void *data)
 {
     struct server *server = data;
@@ -65,7 +65,7 @@ static void on_idle(void *data)
         loop_defer(server->fs.loop, &server->ended);
 }
 
-static void end(struct server *server, const char *why)
+static void server_end(struct server *server, const char *why)
 {
     if (server->fs.is_ending) {
         log_warning("%s again: ending at once", why);
@@ -76,7 +76,7 @@ static void end(struct server *server, const char *why)
     daemon_notify("STOPPING=1");
     server->fs.is_ending = true;
     tree_cancel_all();
-    sandboxes_cancel_all(server->sandboxes); // those that nobody can read any more
+    sandboxes_cancel_all(server->sandboxes); // jobs whose output nobody can read any more
     on_idle(server);
 }
 
@@ -84,14 +84,14 @@ static void on_unmounted(void *data)
 {
     const struct server *server = data;
 
-    // An end that has begun goes on, job by job: nobody is in a hurry.
+    // If the end has begun already, it goes on as it would without this.
     if (!server->fs.is_ending)
-        end(data, "the mount is gone");
+        server_end(data, "the mount is gone");
 }
 
 // --- Signals
 
-static void begin_reload(struct server *server)
+static void server_begin_reload(struct server *server)
 {
     char state[64];
 
@@ -124,13 +124,13 @@ static void on_signal(void *data, uint32_t events)
     (void)events;
     while (read(server->signal_fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            begin_reload(server);
+            server_begin_reload(server);
         else
-            end(server, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+            server_end(server, info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
     }
 }
 
-static int watch_signals(struct server *server, struct error *err)
+static int server_watch_signals(struct server *server, struct error *err)
 {
     sigset_t mask;
 
@@ -167,7 +167,7 @@ static void on_init(void *data)
     loop_defer(server->fs.loop, &server->ready);
 }
 
-static int make_tree(struct server *server, struct error *err)
+static int server_make_tree(struct server *server, struct error *err)
 {
     struct config *config = command_load(server->config_path);
     int result;
@@ -181,17 +181,17 @@ static int make_tree(struct server *server, struct error *err)
     return result < 0 ? error_set(err, ENOMEM, "no memory") : 0;
 }
 
-static int start(struct server *server, const struct options *options, const char *mountpoint,
-                 struct error *err)
+static int server_start(struct server *server, const struct options *options,
+                        const char *mountpoint, struct error *err)
 {
     server->fs.loop = loop_create(err);
-    if (!server->fs.loop || watch_signals(server, err) < 0)
+    if (!server->fs.loop || server_watch_signals(server, err) < 0)
         return -1;
     server->sandboxes = sandboxes_create(server->fs.loop, on_idle, server);
     server->reload = reload_create(server->fs.loop, server->config_path, on_reloaded, server);
     if (!server->sandboxes || !server->reload)
         return error_set(err, ENOMEM, "no memory");
-    if (make_tree(server, err) < 0)
+    if (server_make_tree(server, err) < 0)
         return -1;
     server->fs.on_init = on_init;
     server->fs.data = server;
@@ -205,7 +205,7 @@ static int start(struct server *server, const struct options *options, const cha
     return server->session ? 0 : -1;
 }
 
-static void finish(struct server *server)
+static void server_finish(struct server *server)
 {
     handle_set_on_close(NULL, NULL);
     if (node_root())
@@ -223,29 +223,30 @@ static void finish(struct server *server)
     free(server->config_path);
 }
 
-// Each command is a session of its own. Where the kernel shares the processors out
-// by sessions (sched(7), autogroup), ours would get one share among those of all
-// commands, and they would wait for us. Only a session that is ours alone.
-static void take_larger_share(void)
+// Each command has a session of its own. Where the kernel shares the processors out by
+// sessions (sched(7), autogroup), the daemon would get one share among those of all commands,
+// and the commands would wait for it. So it takes a larger share, but only if no other process
+// is in its session.
+static void process_take_larger_share(void)
 {
     AUTO_CLOSE int fd = -1;
 
     if (getsid(0) == getpid())
         fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
     if (fd >= 0 && write(fd, "-10", 3) < 0) {
-        // Only root may.
+        // Only root is permitted to do this.
     }
 }
 
-// What hooks inherit should not depend on who started the daemon.
-static void set_process_up(void)
+// Sets everything that commands inherit, so that it does not depend on the daemon's parent.
+static void process_set_up(void)
 {
     for (int number = 1; number < SIGRTMIN; number++)
         signal(number, SIG_DFL);
-    signal(SIGPIPE, SIG_IGN); // a write says EPIPE instead
+    signal(SIGPIPE, SIG_IGN); // a write then fails with EPIPE
     umask(022);
-    take_larger_share();
-    daemon_notify(""); // takes it out of the environment
+    process_take_larger_share();
+    daemon_notify(""); // takes NOTIFY_SOCKET out of the environment
     if (sandbox_raise_descriptor_limit() < 0)
         log_warning("cannot raise the limit of open files: %s", strerror(errno));
 }
@@ -264,10 +265,10 @@ static int remount(const struct options *options)
     return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int serve(const struct options *options)
+static int server_run(const struct options *options)
 {
-    // Static: an end that does not wait for jobs leaves their memory to the system, and
-    // whoever looks for leaks still finds it.
+    // Static: when the daemon ends at once, it does not free its jobs. A leak checker still
+    // reaches their memory from here, and does not report it.
     static struct server server = {.signal_fd = -1};
     AUTO_FREE char *mountpoint = NULL;
     struct error err = {0};
@@ -282,8 +283,8 @@ static int serve(const struct options *options)
     if (mountpoint && (options->stays_in_foreground || daemon_fork(&err) == 0)) {
         if (chdir("/") < 0)
             log_warning("cannot change to /: %s", strerror(errno));
-        set_process_up();
-        result = start(&server, options, mountpoint, &err);
+        process_set_up();
+        result = server_start(&server, options, mountpoint, &err);
     }
     if (result == 0 && !options->stays_in_foreground)
         log_to_syslog();
@@ -292,17 +293,17 @@ static int serve(const struct options *options)
         if (result < 0)
             error_set(&err, -result, "cannot wait for events: %s; ending", strerror(-result));
     }
-    finish(&server);
+    server_finish(&server);
     if (err.code)
         log_error("%s", error_message(&err));
     error_finish(&err);
     return result < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-// glibc raises the size from which it gives memory back when it is freed, with
-// each larger piece that is: after some large results it would keep hundreds of
-// megabytes. A fixed size stays.
-static void set_memory_up(void)
+// glibc gives a freed block back to the system only if the block is larger than a threshold,
+// and each larger block raises the threshold: after some large results the daemon would keep
+// hundreds of megabytes. A threshold that was set once stays.
+static void process_set_memory_up(void)
 {
 #ifdef M_MMAP_THRESHOLD
     mallopt(M_MMAP_THRESHOLD, 128 * 1024);
@@ -314,7 +315,7 @@ int main(int argc, char **argv)
     struct options options;
     int result;
 
-    set_memory_up();
+    process_set_memory_up();
     if (daemon_open_standard_fds() < 0)
         return EXIT_FAILURE;
     options_parse(argc, argv, &options);
@@ -326,7 +327,7 @@ int main(int argc, char **argv)
         result = command_show_argv(options.config, options.sandbox, options.words);
         break;
     case ACTION_SERVE:
-        result = options.is_remount ? remount(&options) : serve(&options);
+        result = options.is_remount ? remount(&options) : server_run(&options);
         break;
     default:
         result = options.exit_code;

@@ -14,10 +14,10 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { ANSWER_MS = 3000 }; // how long a mount that is there has to answer
+enum { ANSWER_MS = 3000 }; // an existing mount must answer in this time
 
-// PATH without links, but with its last component taken as it is: that one may
-// be a dead mount, at which realpath fails.
+// Returns PATH without links. Its last component is not resolved if realpath fails: that
+// component may be a dead mount.
 static char *canonical(const char *path)
 {
     AUTO_FREE char *copy = strdup(path);
@@ -55,7 +55,7 @@ static void unescape(char *text)
     *to = '\0';
 }
 
-// Is what is mounted on PATH, on top, a hooksfs?
+// Is the topmost mount on PATH a hooksfs?
 static bool is_hooksfs(const char *path)
 {
     FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -81,8 +81,8 @@ static bool is_hooksfs(const char *path)
     return found;
 }
 
-// What stat says of PATH, 0 or an errno, or ETIMEDOUT when whoever serves it
-// does not answer. A process of its own asks: it may hang there for good.
+// Returns the result of stat of PATH: 0 or an errno, or ETIMEDOUT when the mount does not
+// answer. A child process calls stat, because the call may hang for ever.
 static int probe(const char *path)
 {
     int fds[2];
@@ -94,7 +94,7 @@ static int probe(const char *path)
         return errno;
     pid = fork();
     if (pid == 0) {
-        struct statx st; // from who serves it: the kernel remembers what stat says
+        struct statx st; // forced: the kernel may still have an old answer
         result = statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) < 0 ? errno : 0;
         _exit(write(fds[1], &result, sizeof result) != sizeof result);
     }
@@ -138,7 +138,7 @@ char *mount_prepare(const char *mountpoint, struct error *err)
     AUTO_FREE char *path = canonical(mountpoint);
     struct stat st;
 
-    // More than one may be left, on top of each other.
+    // Several dead mounts may lie on top of each other.
     while (path && is_hooksfs(path)) {
         int answer = probe(path);
         if (answer == 0 || answer == EACCES) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What has to be right before the mount is made, with an error for a person
-// where it is not. Everything here may block: it is for the time before the
-// loop runs.
+// Checks before the mount is made. Each error is for a person. All functions may block: they
+// are called before the loop runs.
 #pragma once
 
 #include "error.h"

@@ -8,7 +8,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
-enum { OPTION_DEBUG = 256 }; // for getopt: not a character
+enum { OPTION_DEBUG = 256 }; // a number for getopt_long that is no character
 
 static const char usage[] =
     "usage: hooksfs [-f] [-d] [--debug=PART,...] [-o OPTIONS] CONFIG MOUNTPOINT\n"
@@ -54,8 +54,8 @@ static bool add_mount_options(struct options *options, const char *more)
     return true;
 }
 
-// --show-argv and --check come first, and the words after them are no options
-// of ours.
+// Handles --check and --show-argv, which must be the first argument: the words after them are
+// no options of the daemon. Returns whether one of them was there.
 static bool parse_action(int argc, char **argv, struct options *options)
 {
     if (argc > 1 && strcmp(argv[1], "--check") == 0) {
@@ -92,8 +92,8 @@ static bool add_debug_modules(struct options *options, const char *names)
     return false;
 }
 
-// Takes OPTION, as getopt_long returned it. Returns whether the others are to be looked
-// at; otherwise OPTIONS asks for the end.
+// Takes OPTION, as getopt_long returned it. Returns false when the program has to end, which
+// OPTIONS then asks for.
 static bool take_option(struct options *options, int option)
 {
     switch (option) {
@@ -119,7 +119,7 @@ static bool take_option(struct options *options, int option)
         printf("hooksfs %s\n", HOOKSFS_VERSION);
         end(options, EXIT_SUCCESS);
         return false;
-    default: // getopt has said what is wrong
+    default: // getopt_long has printed the error
         fputs(usage, stderr);
         end(options, EXIT_USAGE);
         return false;

@@ -21,6 +21,6 @@ struct options {
     char *const *words;     // likewise: the command, NULL-terminated
 };
 
-// Reads the command line. For a wrong one, and for --help and --version, it
-// prints what there is to say and asks for ACTION_EXIT.
+// Reads the command line. For a wrong command line, and for --help and --version, it prints the
+// message and sets ACTION_EXIT.
 void options_parse(int argc, char **argv, struct options *options);

@@ -17,14 +17,14 @@
 #include <sys/wait.h>
 
 enum {
-    ANSWER_MS = 60 * 1000,          // how long all look-ups together may take
+    ANSWER_MS = 60 * 1000,          // all look-ups together may take so long
     MAX_ROUNDS = 5,                 // the file may change while names are looked up
     MAX_ANSWERS = 16 * 1024 * 1024, // bytes
     READ_SIZE = 16 * 1024,
 };
 
-// A process that asks the user database. When it has been killed it stays here, without
-// being the reload's any more, until it has ended.
+// A process that asks the user database. After it was killed, it stays in the list of askers
+// until it has ended, but the reload does not wait for it any more.
 struct asker {
     struct list link;
     struct reload *reload;
@@ -59,8 +59,9 @@ static void reload_fail(struct reload *reload, const char *reason)
 
 static _Noreturn void asker_run(const struct users *users, int fd)
 {
-    // It keeps nothing of the daemon open: not the mount, which would not end with the
-    // daemon then, nor the pipes of commands, which would wait for their end.
+    // This process must keep no descriptor of the daemon open. With /dev/fuse the mount would
+    // outlive the daemon; with the pipes of commands, a command would never see the end of
+    // its stdin.
     int kept = dup2(fd, STDERR_FILENO + 1);
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -80,7 +81,7 @@ static void asker_destroy(struct asker *asker)
     free(asker);
 }
 
-// Ends the process, which is not waited for: it may hang in the kernel.
+// Kills the process and does not wait for its end, because it may hang in the kernel.
 static void reload_kill_asker(struct reload *reload)
 {
     loop_disarm(reload->loop, &reload->timeout);
@@ -119,8 +120,8 @@ static int asker_read(struct asker *asker)
     return count > 0;
 }
 
-// ASKER has written all that it will write: its last file is closed, so that only the
-// kernel's part of its end is left to wait for.
+// The process has closed its end of the pipe, which happens when it exits. So waitpid waits
+// only for the kernel to finish the exit.
 static void asker_end(struct asker *asker)
 {
     struct reload *reload = asker->reload;
@@ -268,7 +269,7 @@ void reload_destroy(struct reload *reload)
     free(reload);
 }
 
-// Frees processes that have been killed and have ended without being noticed.
+// Reaps processes that were killed and whose pipes are not watched any more.
 static void reload_reap(struct reload *reload)
 {
     for (struct list *link = reload->askers.next; link != &reload->askers;) {

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-# Which Debian packages the scripts need, and their installation. Sourced.
+# Lists the Debian packages that the scripts need, and installs them. Sourced.
 # shellcheck shell=bash disable=SC2034
 
 build_packages=(gcc libc6-dev libfuse3-dev fuse3 libinih-dev libjansson-dev meson musl-tools ninja-build
     pkg-config)
 
-# What the example hooks and scripts/run use.
+# For the example hooks and scripts/run.
 run_packages=(python3)
 
-# What the tests call through the mount, and what starts, checks and takes apart
-# what they test.
+# Programs that the tests call through the mount, and programs that the tests themselves use.
 test_packages=(bash busybox-static check coreutils findutils grep jq mount nodejs procps
     perl-base python3 sed tar tcl util-linux valgrind)
 
@@ -17,7 +16,7 @@ test_packages=(bash busybox-static check coreutils findutils grep jq mount nodej
 cluster_packages=(apparmor conmon containerd docker.io openssl podman protobuf-compiler python3-grpcio
     python3-protobuf runc)
 
-# What the measuring programs are, and are compared with.
+# For measuring, and to compare with.
 bench_packages=(bash busybox-static coreutils grep jq procps python3 sed)
 bench_library_packages=(nodejs python3-kubernetes)
 
@@ -29,7 +28,7 @@ is_installed() {
     [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
 }
 
-# Installs those of the packages named that are missing.
+# Installs the named packages that are missing.
 install_packages() {
     local package missing=() sudo=()
     for package; do

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# For the end-to-end tests, which are bash scripts: sourced first, it gives them
-# a folder, a mount and assertions; `run_tests`, last, runs every function called
-# test_... and prints the results as TAP.
+# For the end-to-end tests, which are bash scripts. A script sources this file first, and gets
+# a folder, a mount and assertions. Its last command is `run_tests`, which runs every function
+# called test_... and prints the results as TAP.
 #
 # A test function runs in a subshell with `set -e`, and must leave the mount as
-# usable as it found it. What it needs and cannot have it says with `skip`.
+# usable as before. If it cannot run here, it says so with `skip` or `needs`.
 #
 # HOOKSFS_WRAPPER is put in front of each daemon: a program and its options, such
 # as valgrind, which replaces itself by the daemon.
@@ -25,8 +25,8 @@ chmod 755 "$T"
 daemon_pid=
 daemon_code=0
 
-# Starts the daemon with the configuration on stdin; its arguments are more
-# options. Returns when it serves, or fails. $T/log is its log.
+# Starts the daemon with the configuration on stdin. The arguments are more options for the
+# daemon. Returns when it serves, and fails when it does not. $T/log is its log.
 mount_with() {
     cat >"$T/conf"
     start_daemon "$@"
@@ -74,15 +74,15 @@ request() {
     { printf '%s\n' "$*"; cat; } >"$dir/request"
 }
 
-# The same without stdin.
+# Writes a request without stdin.
 ask() {
     local dir=$1
     shift
     printf '%s\n' "$*" >"$dir/request"
 }
 
-# The whole of a file. What should end and does not is a failure, not a hang; a
-# line says so, so that nobody takes it for an empty file.
+# Prints the whole of a file. If the file does not end in time, a line says so, so that the
+# test fails and does not hang, and the result is no empty file.
 get() {
     timeout 30 cat "$1" || echo "[cat $1 ended with $?]"
 }
@@ -92,7 +92,7 @@ ends() {
     like "$(get "$1/status")" "$2" "status of $1"
 }
 
-# The program on stdin, in the python that Debian's packages are for.
+# Runs the program on stdin with Debian's own python, for which its packages are.
 py() {
     timeout "${PY_TIMEOUT:-60}" /usr/bin/python3 - "$@"
 }
@@ -164,8 +164,8 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# Runs before each test function; for scripts to replace. It may have to clean up
-# after one that failed.
+# Runs before each test function. Scripts replace it, for example to clean up after a test
+# that failed.
 before_each() {
     :
 }

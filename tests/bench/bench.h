@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the measuring programs share: the two ends of a call, made with hooksfs and
-// without it, and the talk with the script that lets the contenders take turns.
-// There is no way on after a failure: each function that can fail ends the program
-// with a message and exit code 1.
+// Common functions of the measuring programs: the two ends of a call, with hooksfs and without
+// it, and the talk with the script that lets the contenders take turns. Each function that can
+// fail ends the program with a message and exit code 1.
 #pragma once
 
 #include <stddef.h>

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What is measured is what was meant: every way to call times as many calls as it was
-# asked for, and ends badly when an answer is wrong; and the report judges rightly.
+# Tests of the measuring programs: every way to call times as many calls as it was asked for,
+# and fails when an answer is wrong; and the report compares correctly.
 # BENCH_PROGRAMS is the folder of the measuring programs.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"

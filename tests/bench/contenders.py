@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the measuring scripts share: the table of contenders on stdin, one a line with
+"""Common functions of the measuring scripts: the table of contenders on stdin, one a line with
 columns separated by ` | `, the order of their turns, and the file of results, to which
 each appends one JSON object a line for `report.py`."""
 

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// What one caller finds out, in memory that all share.
+// The results of one caller, in memory that all processes share.
 struct record {
     uint64_t begin_ns;
     uint64_t end_ns;

@@ -92,7 +92,7 @@ def ratio_to(peer: dict, result: dict, kind: str) -> tuple[float, float]:
 
 
 def looked_at(name: str, row: Row, contender: str, results: Results) -> float | None:
-    """What a goal is about, as a number; None if what it is compared with is missing."""
+    """The number that a goal is about; None if the row that it is compared with is missing."""
     result = results[contender]
     if name == "rate":
         return statistics.median(result["rate"])

@@ -98,7 +98,7 @@ static void expect_size(size_t got, size_t wanted)
     exit(1);
 }
 
-// What `consume` says it got.
+// The number of bytes that `consume` reports.
 static void expect_report(char *report, size_t size, size_t wanted)
 {
     report[size] = '\0';

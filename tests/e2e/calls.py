@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of many callers have in common: conversations, slots, daemons,
-and what is left of them. For `python3 -` with the programs of the scripts."""
+"""Common functions of the tests of many callers: conversations, slots, daemons, and
+checks that nothing is left of them. For `python3 -` with the programs of the scripts."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-# What hangs says where, a little before the script's own limit.
+# A program that hangs prints its stack shortly before the script's own limit.
 faulthandler.dump_traceback_later(230, exit=True)
 
 nap = os.environ.get("NAP")  # sleep(1) under a name that only one script's jobs have
@@ -157,7 +157,7 @@ def error_of(function, *args, **named):
 
 
 def processes(mark):
-    """Those with MARK in their command line."""
+    """The processes with MARK in their command line."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# "Any language": the clients in examples/clients, each in both ways. What they
-# copy from there must tell a failure from an answer, and leave nothing behind.
+# The clients in examples/clients, each in both ways. People copy them: they must tell a
+# failure from an answer, and leave nothing behind.
 . "$(dirname "$0")/../lib.sh"
 
 CLIENTS=$ROOT/examples/clients
@@ -85,7 +85,7 @@ test_c() {
 
 test_node() { needs node; answers js; }
 
-# No pool is too small: more calls than threads must not wait for each other.
+# With fewer threads than calls, calls must not wait for each other.
 test_node_with_one_thread() { needs node; UV_THREADPOOL_SIZE=1 answers js; }
 test_node_with_many_threads() { needs node; UV_THREADPOOL_SIZE=64 answers js; }
 

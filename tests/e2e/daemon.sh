@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The daemon: its command line, background, signals, reload, what is in its way
-# when it starts, and whose rights hooks get. Each test has daemons of its own.
+# The daemon: command line, background, signals, reload, obstacles at its start, and the
+# rights of commands. Each test has daemons of its own.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 . "$(dirname "$0")/../lib.sh"
 
 NOBODY=65534
-# A user who may go nowhere near the build folder can still run it.
+# Users who have no access to the build folder can run this copy.
 install -m 755 "$HOOKSFS" "$T/hooksfs"
 
-# Ends what a test that failed has left: the daemons know their configuration,
-# whose path is no other's.
+# Ends daemons that a failed test has left. Their command lines have the path of the
+# configuration, which no other daemon has.
 before_each() {
     local pid
     for pid in $(daemons); do
@@ -45,7 +45,7 @@ serve() {
     grep -q 'serving, with process' "$T/log" || fail "it does not serve: $(cat "$T/log")"
 }
 
-# Ends it, and it must have ended well. Its exit code is 0.
+# Ends the daemon, which must exit with 0.
 stop() {
     unmount || fail "its exit code was $?: $(tail -n 30 "$T/log")"
     ! mountpoint -q "$M" || fail "it is still mounted"
@@ -78,9 +78,9 @@ test_background() {
     local pid output name
     name=$(basename "$T").conf # of no other daemon on this machine
     cp "$T/conf" "$T/$name"
-    # Its output ends with the parent: nobody is left who holds the pipe.
+    # The pipe of its output ends with the parent: the daemon does not hold it open.
     output=$(cd "$T" && timeout 60 "$HOOKSFS" "$name" mnt 2>&1) || fail "exit code $?: $output"
-    # At once: it has returned because the mount answers.
+    # Without waiting: the command has returned because the mount answers.
     printf 'echo ready' >"$M/local/request"
     is "$(get "$M/local/stdout")" ready stdout
     pid=$(daemons "$name mnt")
@@ -105,8 +105,8 @@ test_background_that_fails() {
     ! is_mounted || fail "mounted"
 }
 
-# The parent waits for a child that will not say why it ended: one that is killed
-# while it reads its configuration, here from a pipe that nobody writes to.
+# The child is killed before it could print a reason, while it reads its configuration from
+# a pipe to which nobody writes. The parent must end as well.
 test_background_that_is_killed() {
     local code=0 parent child
     mkfifo "$T/fifo"
@@ -150,7 +150,7 @@ test_sigterm_and_sigint() {
     daemon_pid=
 }
 
-# Jobs die, whatever they do about it, and whoever waits is told.
+# Jobs end even if they ignore SIGTERM, and every waiting caller gets an answer.
 test_the_end_of_the_daemon_cancels() {
     local file readers=()
     printf 'mode = direct\nkill_grace = 300ms\n[local]\n[stubborn]\n[written]\n' >"$T/conf"
@@ -181,8 +181,8 @@ test_the_end_of_the_daemon_cancels() {
     done
 }
 
-# Whoever cannot wait for a long grace says so once more. Until then nothing
-# new begins, and whoever still waits is told that the mount has gone.
+# A second SIGTERM ends a daemon that waits for a long grace. Before that no new request
+# begins; after it, callers who still wait get ENOTCONN.
 test_a_second_signal_ends_at_once() {
     local code=0 reader error
     printf 'mode = direct\nkill_grace = 40s\n[local]\n' >"$T/conf"
@@ -238,7 +238,7 @@ test_unmounted_while_a_job_runs() {
     daemon_pid=
 }
 
-# What a daemon that was killed can no longer do.
+# The daemon is killed, so that it cannot end its jobs itself.
 test_jobs_do_not_outlive_a_killed_daemon() {
     serve
     ask "$M/local" "sh -c 'echo \$\$ >$T/pid; exec sleep 1000'"
@@ -247,7 +247,7 @@ test_jobs_do_not_outlive_a_killed_daemon() {
     wait_until 20 is_gone "$(cat "$T/pid")" || fail "the job still runs"
 }
 
-# --- What is in the way
+# --- Obstacles at the start
 
 test_a_stale_mount_is_taken_down() {
     local i
@@ -277,7 +277,7 @@ test_a_stale_mount_with_open_files() {
     stop
 }
 
-# However it is written, and whatever is in its name.
+# In every way to write the path, and with strange characters in it.
 test_a_stale_mount_with_an_odd_name() {
     local odd="$T/a stale, \\mount" old=$M
     mkdir "$odd"
@@ -297,7 +297,7 @@ test_a_stale_mount_with_an_odd_name() {
     rmdir "$odd"
 }
 
-# Only who made it, and root, can take it down.
+# Only its maker and root can take the mount down.
 test_a_stale_mount_of_another() {
     local path
     serve
@@ -316,8 +316,7 @@ test_a_stale_mount_of_another() {
     stop
 }
 
-# Not a dead hooksfs, but one that answers with an error of its own: nothing is
-# taken down.
+# A hooksfs that answers with an error is not dead: it is not taken down.
 test_a_mount_that_answers_with_an_error() {
     local pid
     py "$M" "$T/mounted" <<'PYTHON' &
@@ -360,7 +359,7 @@ test_a_second_daemon_on_a_live_mount() {
     stop
 }
 
-# One that is alive but too busy to answer must not be taken for dead.
+# A hooksfs that is alive but too busy to answer must not be taken down.
 test_a_stopped_daemon_is_no_stale_mount() {
     serve
     kill -STOP "$daemon_pid"
@@ -392,7 +391,7 @@ test_configurations_that_cannot_be() {
     ! is_mounted || fail "mounted"
 }
 
-# With a /dev of its own that has no fuse; and with one that has, but dead.
+# With a /dev without fuse, and with a /dev/fuse that is no working device.
 test_without_dev_fuse() {
     fails 1 "*/dev/fuse*" unshare -m sh -euc '
         mkdir -p "$1"
@@ -494,7 +493,7 @@ test_a_job_of_a_removed_sandbox_runs_to_its_end() {
     is "$(cat "$T/got.stdout")" text "stdout for who had it open"
     is "$(cat "$T/got.status")" "6 exited" "status for who had it open"
     [[ -e $T/ended ]] || fail "it did not run to its end"
-    # The same name again is another sandbox.
+    # A new sandbox with the same name has nothing to do with the removed one.
     printf 'mode = direct\n[local]\n[removed]\n' >"$T/conf"
     reload
     is "$(get "$M/removed/status")" "" "status of the new one"
@@ -520,7 +519,7 @@ test_many_reloads_leave_nothing_behind() {
     stop
 }
 
-# --- Commands that serve nothing
+# --- Commands that do not serve a mount
 
 test_check() {
     printf 'timeout = 3s\n\n[local]\nmode = direct\n' >"$T/conf"
@@ -632,7 +631,7 @@ test_usage() {
 
 # --- A service
 
-# Says what it was told; the daemon has served before it says READY=1.
+# Prints what the daemon sends. The mount must answer before READY=1 is sent.
 test_notify_socket() {
     py "$HOOKSFS" "$T" <<'PYTHON'
 import os, signal, socket, subprocess, sys
@@ -657,7 +656,7 @@ for name in folder + "/notify", "@hooksfs-test-%d" % os.getpid():
         assert "STOPPING=1" in service.recv(1000).decode().splitlines()
         assert daemon.wait(60) == 0
 PYTHON
-    # One that nobody listens to is no reason not to serve.
+    # If nobody listens at the socket, the daemon serves all the same.
     serve NOTIFY_SOCKET="$T/nothing"
     ask "$M/local" echo text
     is "$(get "$M/local/stdout")" text stdout
@@ -692,7 +691,7 @@ test_mount_options() {
     done
     [[ ,$super, == *,default_permissions,* ]] || fail "no default_permissions in $super"
     stop
-    # Not even when somebody asks for less.
+    # Also when the options ask for the opposite.
     serve -o suid,dev,exec
     options=$(awk -v m="$M" '$5 == m { print $6 }' /proc/self/mountinfo)
     for option in nosuid nodev noexec; do
@@ -791,7 +790,7 @@ fuse.hooksfs $T/conf
     like "$(cat "$T/stderr")" "*$T/conf:1:*" "stderr of mount"
 }
 
-# -d stays in the foreground, and tells what the kernel asks for.
+# -d stays in the foreground, and logs each operation of the kernel.
 test_debug() {
     : >"$T/log"
     timeout 60 "$HOOKSFS" -d "$T/conf" "$M" 2>"$T/log" &
@@ -809,7 +808,7 @@ test_debug() {
     stop
 }
 
-# --debug logs the operations, too, and leaves the choice of the ground to -f.
+# --debug=fuse logs the operations, too, but only -f keeps the daemon in the foreground.
 test_debug_of_a_part() {
     serve --debug=config,fuse
     ask "$M/local" echo text
@@ -842,8 +841,8 @@ test_debug_of_jobs() {
     ! grep '^hooksfs: job: ' "$T/log" || fail "states in the log without being asked for"
 }
 
-# The whole log of a daemon in the background, with a /dev/log of its own: nobody reads
-# there at first, then somebody does, ends, and is started anew.
+# A daemon in the background, with a /dev/log of its own. At first nobody reads there; then a
+# reader starts, ends, and is started again.
 test_system_log() {
     [[ $(id -u) == 0 ]] || skip "only root can have a /dev of its own"
     PY_TIMEOUT=100 unshare -m /usr/bin/python3 - "$HOOKSFS" "$T" "$M" <<'PYTHON' || fail "see above"
@@ -918,9 +917,9 @@ command' x"
     stop
 }
 
-# --- Whose rights
+# --- Rights
 
-# Descriptors of the daemon, and those that it was given, stay with it.
+# A command gets no descriptor of the daemon, and none that the daemon inherited.
 test_hooks_get_three_descriptors() {
     exec 7<"$T/conf" 8>"$T/leak"
     serve
@@ -936,7 +935,7 @@ as_nobody() {
     setpriv --reuid="$NOBODY" --regid="$NOBODY" --groups=100,60 "$@"
 }
 
-# Run with the rights of who asks, not of who started the daemon.
+# A command has the rights of the user who asks, not of the user who started the daemon.
 test_requests_of_another_user() {
     printf 'mode = direct\n[shared]\npermissions = 0777\n[private]\n' >"$T/conf"
     serve DAEMONS_SECRET=secret
@@ -1022,7 +1021,7 @@ SCRIPT
     grep -q '^second: 1$' "$T/got" || fail "a second one was let in: $(cat "$T/got")"
     is "$(tail -n 2 "$T/got" | tr '\n' '|')" "again|unmounted|" "the end of $(cat "$T/got")"
     rm -r "$T/user"
-    # It cannot be anybody else.
+    # It cannot run commands as another user.
     printf 'mode = direct\n[local]\nuser = root\n' >"$T/conf"
     fails 1 "*user*root*" setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups "$T/hooksfs" --check "$T/conf"
 }

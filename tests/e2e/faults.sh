@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Faults on purpose: what the system can refuse is refused. One caller gets an error
-# that says so, the log has it, the others notice nothing, and the daemon goes on
-# and has lost nothing. tests/faults has the daemon for it; the full disk, the limit
-# of descriptors and the mount that is taken away are real.
+# Faults on purpose: each kind of call that can fail is made to fail. One caller gets an error
+# that names the reason, which the log has as well; other callers notice nothing; and the
+# daemon goes on without a leak. tests/faults has the daemon whose calls fail. The full disk,
+# the limit of descriptors and the mount that is taken away are real.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 : "${HOOKSFS:?}" "${HOOKSFS_FAULTY:=$(dirname "$HOOKSFS")/tests/faults/hooksfs-faulty}"
 : "${HOOKSFS_AGENT:=$(dirname "$HOOKSFS")/agent/hooksfs-agent-native}"
@@ -141,8 +141,8 @@ with Daemon(sys.argv[1], CONFIG, Faults(f"{sys.argv[1]}/faults", create=True)) a
 PYTHON
 }
 
-# A child that is said to have exited and cannot be reaped is asked for again, also
-# when its job is over.
+# waitid reports no exit although the pidfd is ready. The daemon asks again, also when the job
+# is over.
 test_a_child_that_cannot_be_reaped_yet() {
     with_faults waitid <<'PYTHON'
 from common import *
@@ -158,7 +158,7 @@ PYTHON
 }
 
 # The kernel takes a page for each write to a pipe. A command whose input it could
-# not take must not look like one that has read all of it.
+# not take must not look like a command that has read all of it.
 test_no_page_for_a_commands_input() {
     with_faults write <<'PYTHON'
 from common import *
@@ -198,7 +198,7 @@ with served(sys.argv[1]) as daemon:
             if fd:
                 os.close(fd)
         eventually(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) == least, "a descriptor is left")
-        # What needs no descriptor goes on.
+        # Calls that need no descriptor go on.
         os.mkdir(daemon.slot + "/own")
         assert len(os.listdir(daemon.slot + "/own")) == 5
         os.rmdir(daemon.slot + "/own")
@@ -212,8 +212,8 @@ with served(sys.argv[1]) as daemon:
 PYTHON
 }
 
-# Nothing at all can be allocated for a while, whatever the callers do; the close of
-# a file in that time counts all the same.
+# No memory at all for a while. A file that is closed in this time must still count as
+# closed.
 test_no_memory_for_a_while() {
     with_faults memory <<'PYTHON'
 from common import *
@@ -392,7 +392,7 @@ scenarios=(slot failing unknown client conversation mkdir cancel timeout user lo
     long_conversation overflow waiting)
 device=(slot conversation mkdir user long_conversation waiting look)
 
-# calls.py gives up after 230 seconds: so there is more than one.
+# Two tests, because calls.py gives up after 230 seconds.
 test_each_allocation_for_a_slot() {
     sweep memory ENOMEM slot failing unknown client mkdir
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# How many jobs run and wait, and in which order; what leaves the queue; that a
-# job's time begins with its start; and a thousand jobs at once.
+# How many jobs run and wait, and in which order; how a job leaves the queue; a job's time
+# begins with its start; and a thousand jobs at once.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 . "$(dirname "$0")/../lib.sh"
 
@@ -27,7 +27,7 @@ CONF
 export NAP=$T/nap
 ln -s "$(command -v sleep)" "$NAP"
 
-# What the tests of queues have in common.
+# Common functions of the tests of queues.
 cat >"$T/queues.py" <<'PYTHON'
 import sys
 from calls import *
@@ -122,7 +122,7 @@ os.close(early), os.close(late)
 PYTHON
 }
 
-# At no time more than may, and as many as may.
+# At no time more jobs than max_running run, and at some time as many.
 test_max_running() {
     with_queues <<'PYTHON'
 sandbox = mount + "/four"
@@ -138,7 +138,7 @@ for sign in signs:
     most = max(most, running)
 assert len(signs) == 80 and running == 0
 assert most == 4, f"{most} at once"
-# All that may run do, however they end.
+# The number of running jobs stays at its maximum, in whatever way jobs end.
 for _ in range(5):
     with contextlib.ExitStack() as stack:
         fds = [start(sandbox, f"{nap} 1000\n".encode()) for _ in range(4)]
@@ -188,7 +188,7 @@ works(only)
 PYTHON
 }
 
-# The other's is full, and nothing in it moves while these are served.
+# The queue of the other sandbox is full and does not move while this one serves.
 test_a_full_queue_slows_no_other() {
     with_queues <<'PYTHON'
 short, free = mount + "/short", mount + "/free"
@@ -217,7 +217,7 @@ assert not os.path.exists(folder + "/ran")
 PYTHON
 }
 
-# A queued request is one all the same: its stdin waits with it, whole.
+# The whole stdin of a queued request waits with it.
 test_stdin_of_a_queued_request() {
     with_queues <<'PYTHON'
 sandbox = mount + "/one"
@@ -306,7 +306,7 @@ check_used(more[0], before)
 PYTHON
 }
 
-# A slot's job is not its writer's: that one has gone long ago.
+# A slot's job goes on after its writer has ended.
 test_a_slot_stays_in_the_queue() {
     with_queues <<'PYTHON'
 sandbox = mount + "/one"
@@ -345,7 +345,7 @@ PYTHON
 
 # --- Time
 
-# It waits for longer than it may run.
+# The job waits in the queue for longer than its timeout.
 test_the_time_limit_begins_with_the_start() {
     with_queues <<'PYTHON'
 sandbox = mount + "/one"
@@ -447,7 +447,7 @@ PYTHON
     return "$code"
 }
 
-# Each of those who wait hears of the end.
+# Every waiting caller gets an answer at the end.
 test_the_end_of_many_is_heard() {
     mkdir -p "$T/third"
     with_queues <<'PYTHON'

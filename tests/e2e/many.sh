@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Many calls, one after another through one slot and side by side in several:
-# each answer is its own question's, and nothing is left behind.
+# each answer belongs to its own request, and nothing is left behind.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 . "$(dirname "$0")/../lib.sh"
 
@@ -15,7 +15,7 @@ kill_grace = 100ms
 [four]
 CONF
 
-# What the tests below have in common, for python on stdin: used(), is_clean().
+# Common functions of the tests below, for python on stdin: used(), is_clean().
 cat >"$T/many.py" <<'PYTHON'
 import os
 import time
@@ -86,7 +86,7 @@ test_200_calls_of_a_shell() {
         done' dash "$M/one"
 }
 
-# Of every kind of end, also those that leave something to be cleaned up.
+# Every kind of end, also those after which the daemon has to clean up.
 test_many_bad_ends_leave_nothing_behind() {
     with_many "$M/one" "$daemon_pid" <<'PYTHON'
 import subprocess, sys

@@ -94,7 +94,7 @@ test_signaled() {
     ends "$L" "192 signaled RT*"
 }
 
-# What hooks inherit does not depend on who started the daemon.
+# The signals that a command inherits do not depend on the daemon's parent.
 test_signals_are_not_ignored() {
     ask "$L" "bash -c 'trap -p; grep -E \"^Sig(Blk|Ign)\" /proc/self/status'"
     is "$(get "$L/stdout" | tr -s '\t\n' ' ')" "SigBlk: 0000000000000000 SigIgn: 0000000000000000 " masks
@@ -124,7 +124,7 @@ test_timeout_of_the_request() {
     is "$(get "$L/stdout")" out "stdout before"
 }
 
-# The time is that of the job, whoever still writes to it or reads from it.
+# The timeout counts for the job, also while a caller still writes or reads.
 test_timeout_while_stdin_is_open() {
     exec 4>"$L/request"
     echo "--timeout=300ms cat" >&4
@@ -139,7 +139,7 @@ test_timeout_while_a_writer_waits() {
     ends "$L" "124 timeout after 300ms"
 }
 
-# The end that a command makes of itself within the grace does not count.
+# The outcome stays timeout, even if the command exits by itself within the grace.
 test_sigterm_comes_first() {
     ask "$M/patient" "--timeout=1s sh -c 'trap \"echo cleaned up; exit 0\" TERM; sleep 1000 & wait'"
     is "$(get "$M/patient/stdout")" "cleaned up" stdout
@@ -161,7 +161,7 @@ test_a_grandchild_that_holds_stdout() {
     is "$(get "$L/stdout")" answer stdout
     ends "$L" "5 exited"
     ((SECONDS - start < 25)) || fail "the answer was held up"
-    # Who was not stopped may leave processes behind: daemons are started so.
+    # A command that was not stopped may leave processes behind: daemons are started so.
     ! is_gone "$T/pid" || fail "a grandchild of a command that ended well was killed"
     kill "$(cat "$T/pid")"
     rm "$T/pid"
@@ -176,7 +176,7 @@ test_a_grandchild_that_holds_stderr() {
     rm "$T/pid"
 }
 
-# What it writes in the time that is left belongs to the output.
+# Output of the grandchild within the drain time belongs to the output.
 test_a_grandchild_that_writes_last() {
     ask "$L" "sh -c '(sleep 0.05; echo last) & echo first'"
     is "$(get "$L/stdout")" $'first\nlast' stdout
@@ -415,7 +415,7 @@ test_refused() {
     ! ask "$L" 'a | b' 2>/dev/null || fail "not refused"
     ends "$L" "2 refused ?*"
     is "$(wc -l <"$L/status")" 1 "lines of status"
-    # Whatever it may quote, it stays one line.
+    # A message that quotes the request is still one line.
     ! printf '%s\n' "--option='of
 two lines' cat" 2>/dev/null >"$L/request" || fail "not refused"
     ends "$L" "2 refused ?*"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Two things at the same moment, and what one caller must not be able to do to
-# another by it. Each was possible once.
+# Two events at the same moment, which must not let one caller harm another. Each of these
+# races was possible in an earlier version.
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -53,7 +53,7 @@ for _ in range(20):
     ask(b"true\n")
     for reader in readers:
         reader.join()
-    # One that has not come to its read in time sees the next one, rightly.
+    # A reader who reads too late gets the next result, as hooksfs(5) says.
     assert set(results) <= {b"7 exited\n", b"0 exited\n"}, results
     assert results.count(b"0 exited\n") == 0, results
 PYTHON
@@ -82,7 +82,7 @@ test_a_child_that_hangs_before_its_exec_holds_nobody_up() {
     wait "$other"
 }
 
-# Permissions that a reload takes away are gone also for who holds on to the file.
+# Permissions that a reload takes away are gone also for a process that keeps the file open.
 test_a_reload_takes_permissions_away_for_good() {
     setpriv --reuid=65534 --regid=65534 --clear-groups /usr/bin/python3 - "$M/shared" \
         "$T/held" "$T/reloaded" <<'PYTHON' &

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The configuration read again under load: sandboxes come, change and go, and
-# files are wrong at times, while others' calls go on as if nothing were.
+# Reloads under load: sandboxes are added, changed and removed, and some files are invalid,
+# while calls of other sandboxes go on undisturbed.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 . "$(dirname "$0")/../lib.sh"
 
 export NAP=$T/nap
 ln -s "$(command -v sleep)" "$NAP"
 
-# The program on stdin, after what all of them need. Each has its own daemon.
+# Runs the program on stdin, after the functions that all programs need. Each has its own
+# daemon.
 with_daemon() {
     rm -rf "$T/served"
     mkdir "$T/served"
@@ -56,7 +57,7 @@ def config(number):
         if chance.random() < 0.6:
             text += f"[{name}]\nmax_running = {chance.randrange(1, 5)}\npermissions = 0{chance.choice([700, 750, 755])}\n"
             text += f"timeout = {chance.randrange(5, 50)}s\nmax_slots = {chance.randrange(1, 30)}\n"
-    # It is changed, which must not be noticed either.
+    # This sandbox is changed each time. Its callers must not notice it.
     text += f"[changing]\nmax_running = {chance.randrange(1, 30)}\nmax_output = {chance.randrange(16, 40)}M\nmax_queued = {chance.randrange(100, 200)}\n"
     return text
 
@@ -99,7 +100,7 @@ def comings_and_goings(seed):
                 os.close(out)
                 os.rmdir(slot)
         except OSError as error:
-            # Not there (any more): and never anything else.
+            # The sandbox may be missing. No other error is permitted.
             assert error.errno in (errno.ENOENT, errno.ENOSPC, errno.ESTALE, errno.EPERM), error
             with contextlib.suppress(OSError, UnboundLocalError):
                 os.close(fd)
@@ -117,7 +118,7 @@ with Daemon(folder, HEAD + "[stable]\n[changing]\n") as daemon:
                     "mode = nonsense\n[stable]\n", HEAD + "[stable]\nmax_running = -3\n", HEAD + "no_such_key = 1\n[stable]\n",
                     "", HEAD + "[stable\n", HEAD + "[stable]\n[stable]\n")), "has errors")
             elif number % 7 == 5:
-                # Several signals, of which some may become one.
+                # Several signals, some of which the kernel may merge.
                 daemon.configure(config(number))
                 for _ in range(5):
                     os.kill(daemon.pid, signal.SIGHUP)
@@ -140,7 +141,7 @@ with Daemon(folder, HEAD + "[stable]\n[changing]\n") as daemon:
 PYTHON
 }
 
-# Also those that wait, in slots and conversations, with stdin still to come.
+# Also jobs that wait, in slots and conversations, and whose stdin is not complete.
 test_jobs_of_a_removed_sandbox_run_to_their_end() {
     with_daemon <<'PYTHON'
 go, go2 = folder + "/go", folder + "/go2"
@@ -177,7 +178,7 @@ with Daemon(folder, HEAD + "[stable]\n[doomed]\nmax_running = 5\n") as daemon:
     works(daemon.mount + "/stable")
     os.chdir("/")
 
-    # One of the same name has nothing to do with it.
+    # A new sandbox with the same name has nothing to do with the removed one.
     reload(daemon, HEAD + "[stable]\n[doomed]\n")
     assert not [entry.name for entry in os.scandir(doomed) if entry.is_dir()]
     assert get(doomed + "/stdout") == get(doomed + "/status") == b""
@@ -204,7 +205,7 @@ with Daemon(folder, HEAD + "[stable]\n[doomed]\nmax_running = 5\n") as daemon:
 PYTHON
 }
 
-# Its results are the daemon's memory, and go with it.
+# The results of a sandbox's slots are in the daemon's memory. The removal frees them.
 test_a_removed_sandbox_gives_memory_back() {
     with_daemon <<'PYTHON'
 size, count = 8_000_000, 8
@@ -223,7 +224,7 @@ with Daemon(folder, HEAD + "[stable]\n[doomed]\n") as daemon:
 PYTHON
 }
 
-# They are still there to be ended, by their callers and with the daemon.
+# Their callers can still cancel them, and the end of the daemon ends them.
 test_jobs_of_a_removed_sandbox_can_be_ended() {
     with_daemon <<'PYTHON'
 with Daemon(folder, HEAD + "[stable]\n[doomed]\n") as daemon:
@@ -263,7 +264,7 @@ with Daemon(folder, config(max_running=1, max_queued=10)) as daemon:
     it = daemon.mount + "/it"
     works(it)
     before = used(daemon.pid)
-    # What waits starts when more may run.
+    # When more jobs may run, those that wait start.
     request = f"{nap} 1000\n".encode()
     fds = [start(it, request) for _ in range(5)]
     there(nap)
@@ -271,7 +272,7 @@ with Daemon(folder, config(max_running=1, max_queued=10)) as daemon:
     there(nap, 3)
     time.sleep(0.2)
     assert len(processes(nap)) == 3
-    # And nothing is ended when fewer may.
+    # When fewer jobs may run, none is ended.
     reload(daemon, config(max_running=1, max_queued=10))
     time.sleep(0.3)
     assert len(processes(nap)) == 3
@@ -281,7 +282,7 @@ with Daemon(folder, config(max_running=1, max_queued=10)) as daemon:
     assert read_all(late) == (b"late\n", "none")
     os.close(late)
     gone(nap)
-    # A slot stays, with its results, and its new rules.
+    # A slot stays, with its results, and gets the new rules.
     os.mkdir(it + "/slot")
     ask(it + "/slot", b"sh -c 'echo kept; exit 6'")
     assert status(it + "/slot") == "6 exited"
@@ -300,7 +301,7 @@ with Daemon(folder, config(max_running=1, max_queued=10)) as daemon:
     assert read_all(fd) == (b"unhurried\n", "none")
     os.close(fd)
     assert converse(it, f"{nap} 1000".encode()) == (b"", "ETIMEDOUT")
-    # A shorter life counts for the slots that are there.
+    # A shorter slot_ttl also holds for existing slots.
     reload(daemon, config(slot_ttl="300ms"))
     eventually(lambda: "slot" not in os.listdir(it), "it lives as long as before")
     check_used(daemon.pid, before)
@@ -359,7 +360,7 @@ with Daemon(folder, NAMES) as daemon:
         works(f"{daemon.mount}/{sandbox}")
         slot_works(f"{daemon.mount}/{sandbox}")
     assert sandboxes(daemon) == ["a", "b"]
-    # Again, while it hangs: the file of now counts.
+    # A second SIGHUP while the first reload hangs: the newest file counts.
     reload_begin(daemon, NAMES + "[d]\nowner = daemon\n")
     eventually(lambda: used(daemon.pid)[1] == 1, "more than one process asks")
     answer()
@@ -367,7 +368,7 @@ with Daemon(folder, NAMES) as daemon:
     assert daemon.text().count("was read again") == 1
     assert os.stat(daemon.mount + "/d").st_uid == 1
     check_used(daemon.pid, before)
-    # A name that there is not is found out, too; a file without names asks nobody.
+    # An unknown name is an error. A file without names needs no look-up.
     reload(daemon, NAMES + "[d]\nowner = no-such-user\n", "has errors")
     assert "there is no user 'no-such-user' on this machine" in daemon.text()
     assert sandboxes(daemon) == ["a", "b", "d"]
@@ -399,7 +400,7 @@ subprocess.run(["umount", "-l", "/etc/group"], check=True)
 PYTHON
 }
 
-# An invalid one changes nothing, however often.
+# An invalid configuration changes nothing, also the second time.
 test_an_invalid_configuration() {
     with_daemon <<'PYTHON'
 good = HEAD + "[a]\npermissions = 0750\n[b]\n"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The shortest way through everything: mounted, a request, its three results.
+# The shortest test: a mount, a request, its three results.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119
 . "$(dirname "$0")/../lib.sh"
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Several users on one mount: what each may do with the others' slots and with
-# the sandboxes, as whom hooks run and with which environment, and a daemon that
-# is not root's. Only root can be several users.
+# Several users on one mount: their rights on each other's slots and on the sandboxes, the
+# user and environment of commands, and a daemon of an ordinary user. Needs root, which can
+# become each user.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016,SC2012
 . "$(dirname "$0")/../lib.sh"
 
@@ -21,7 +21,7 @@ bob() { setpriv --reuid $BOB --regid $BOB --groups $TEAM -- "$@"; }
 dora() { setpriv --reuid $CAROL --regid $TEAM --clear-groups -- "$@"; }
 carol() { setpriv --reuid $CAROL --regid $CAROL --clear-groups -- "$@"; }
 
-# The daemon's own environment has something to hide, and something to hand on.
+# The daemon's environment has a variable to hide, and one to hand on.
 export HOOKS_SECRET=hunter2 HOOKS_SHARED=shared
 mount_with <<CONF || exit 1
 mode = direct
@@ -75,8 +75,8 @@ denied() {
     is "$(error_of "$@")" "Permission denied" "$*"
 }
 
-# What is said where writing is not permitted: cat, as a shell's echo has words
-# of its own.
+# Prints the error of a write that is not permitted. It uses cat, because each shell's echo
+# words it in its own way.
 writes() {
     "$1" sh -c 'cat >"$1"' sh "$2" <<<"$3"
 }
@@ -157,7 +157,8 @@ test_a_slot_that_is_shared() {
     alice rmdir "$d"
 }
 
-# Whoever opens files keeps them open whoever he is, and the job stays his.
+# A descriptor stays usable after its process has changed its user, and the job keeps the user
+# who opened the file.
 test_descriptors_that_are_handed_on() {
     local d=$E/slot
     alice mkdir "$d"
@@ -400,7 +401,7 @@ test_only_some_rights() {
     denied bob ls "$M/hers"
 }
 
-# --- As whom hooks run
+# --- The user of a command
 
 test_id_is_the_callers() {
     is "$(answers alice "$E" 'id -u')" "$ALICE"
@@ -421,14 +422,14 @@ test_id_is_the_callers() {
         "$BOB,$many,"
 }
 
-# A uid that has taken over the opened file, and one who only looks like it.
+# Another user who writes to the opened file, and a process with another file system uid.
 test_rights_are_those_of_the_opening() {
     with_calls "$E" "$ALICE" "$BOB" <<'PYTHON'
 import sys
 from calls import *
 sandbox, alice, bob = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
-# The file system's uid is what files are opened with.
+# The kernel opens files with the file system uid.
 def run():
     os.setgroups([])
     os.setresgid(bob, bob, 0)
@@ -455,7 +456,7 @@ test_files_are_made_as_the_caller() {
     like "$(bob cat "$E/stderr")" "*Permission denied*"
 }
 
-# A user's jobs can be signalled by that user, as anything else that is theirs.
+# A user can send signals to that user's own jobs.
 test_killed_by_its_user() {
     writes alice "$E/request" "$NAP 1000"
     wait_until 10 pgrep -f "^$NAP" >/dev/null
@@ -480,9 +481,9 @@ test_environment() {
     like "$(answers alice "$M/handing" env)" "*HOOKS_SET=given*"
     [[ $(answers alice "$M/handing" env) != *HOOKS_SECRET* ]] || fail "she sees it"
     like "$(answers alice "$E" 'OWN=1 env')" "*OWN=1*"
-    # Whoever is the daemon's user has what is the daemon's anyway.
+    # A caller with the daemon's own uid gets the daemon's environment.
     like "$(answers root "$M/private" env)" "*HOOKS_SECRET=hunter2*"
-    # Nor in another way.
+    # The same in other ways.
     writes alice "$E/request" "sh -c 'cat /proc/\$PPID/environ'"
     is "$(alice timeout 30 cat "$E/stdout")" ""
     is "$(converses bob "$E" 'ls /proc/self/fd' | tr '\n' ' ')" "0 1 2 3 " "descriptors, 3 is of ls"
@@ -511,7 +512,7 @@ test_the_log_has_the_callers() {
     ! grep -q 'x y z' "$T/log" || fail "the log has arguments"
 }
 
-# Each with many calls at the same time, and each gets an answer as itself.
+# Each user makes many calls at the same time, and each command runs as its own caller.
 test_all_of_them_at_once() {
     with_calls "$E" "$ALICE" "$BOB" "$CAROL" <<'PYTHON'
 import sys, tempfile
@@ -535,10 +536,10 @@ with contextlib.ExitStack() as stack:
 PYTHON
 }
 
-# --- A daemon that is not root's
+# --- A daemon of an ordinary user
 
-# in_its_own_world COMMAND...: where /dev/fuse is for all, and users may ask for
-# allow_other; mounts are seen there only.
+# in_its_own_world COMMAND...: in a mount namespace where every user may open /dev/fuse and
+# use allow_other.
 in_its_own_world() {
     unshare -m --propagation private bash -euc '
         mkdir -p "$1"
@@ -585,7 +586,7 @@ hers() {
     daemon=$(sed -n 's/.*serving, with process //p' "$T_LOG")
 }
 hers
-# The mount of one that was killed is hers to take down.
+# She can take down the mount of her daemon that was killed.
 kill -KILL "$daemon"
 wait "$daemon_pid" || true
 ! alice stat "$H" 2>/dev/null || fail "the mount of a killed daemon answers"
@@ -598,7 +599,7 @@ alice bash -euc 'd=$(mktemp -d "$1/XXXXXX"); echo "sleep 1000" >$d/request; rmdi
 alice mkdir "$H/own/a"
 alice rm -r "$H/own/a"
 if [[ $OPTIONS ]]; then
-    # What others ask for is done as the daemon's user: there is no other way.
+    # Commands of other users run as the daemon's user.
     is "$(bob bash -c 'exec 4<>"$1/call"; echo "id -u" >&4; cat <&4' bash "$H/open")" "$ALICE"
     is "$(bob bash -c 'd=$(mktemp -d "$1/XXXXXX"); echo "id -u" >$d/request; cat $d/stdout; stat -c %u $d; rmdir $d' bash "$H/open")" "$ALICE"$'\n'"$BOB"
     like "$(bob ls "$H/own" 2>&1)" "*Permission denied"

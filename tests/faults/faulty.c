@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Faults on purpose: linked into a second build of the daemon, hooksfs-faulty, it
-// takes the place of functions of the C library that can fail, for the daemon's
-// own code and for libfuse's. Which of them fails, when, and how often, is said
-// from outside and while the daemon runs, by the file that the variable
-// HOOKSFS_FAULTS names. faults.py writes it; without the variable all is as usual.
+// Faults on purpose. This file is linked into a second build of the daemon, hooksfs-faulty. Its
+// functions stand in front of the C library's functions that can fail, for the daemon's own
+// code and for libfuse. The variable HOOKSFS_FAULTS names a file that says which of them fail,
+// when, and how often; faults.py writes the file while the daemon runs. Without the variable
+// no call fails.
 //
-// With HOOKSFS_FAULTS_TRACE set, each fault leaves the stack it came from on stderr.
+// With HOOKSFS_FAULTS_TRACE set, each fault prints its stack on stderr.
 #undef _FILE_OFFSET_BITS // open is open, and open64 is another
 #undef _FORTIFY_SOURCE
 
@@ -38,7 +38,7 @@ static struct faults *faults; // NULL: none
 static pid_t daemon_pid;
 static bool is_traced;
 
-// The function that ours is in front of. With a sanitizer that is its own.
+// Finds the next function of this name: the C library's, or a sanitizer's.
 #define NEXT(function)                                                                             \
     static __typeof__(function) *next;                                                             \
     if (!next)                                                                                     \
@@ -64,7 +64,7 @@ __attribute__((constructor)) static void set_up(void)
     is_traced = getenv("HOOKSFS_FAULTS_TRACE") != NULL;
     if (is_traced)
         backtrace(frames, 1); // loads what it needs, now
-    // The commands are to have nothing of it.
+    // Commands must not inherit the variables.
     unsetenv("HOOKSFS_FAULTS");
     unsetenv("HOOKSFS_FAULTS_TRACE");
     faults = map;
@@ -96,7 +96,7 @@ static bool has_to_fail(enum fault_call call)
 {
     struct fault *fault;
 
-    // What a child does before its exec is not the daemon's.
+    // Calls of a child before its exec do not fail and do not count.
     if (!faults || getpid() != daemon_pid)
         return false;
     fault = &faults->calls[call];
@@ -329,8 +329,8 @@ static ssize_t next_write(int fd, const void *bytes, size_t size)
     return next(fd, bytes, size);
 }
 
-// What the kernel does when it cannot copy a request out or a reply in: it answers
-// the caller itself (fuse_dev_do_read and fuse_dev_do_write in its fs/fuse/dev.c).
+// Answers the caller with EIO, as the kernel does when it cannot copy a request out or a reply
+// in (fuse_dev_do_read and fuse_dev_do_write in its fs/fuse/dev.c).
 static void end_request(int fd, uint64_t unique)
 {
     struct fuse_out_header header = {.len = sizeof header, .error = -EIO, .unique = unique};
@@ -342,7 +342,8 @@ static void end_request(int fd, uint64_t unique)
     errno = saved_errno;
 }
 
-// Those that get no answer, or whose loss nothing could make good.
+// Can this request be lost? Not if it gets no answer, or if the daemon could not recover from
+// the loss.
 static bool can_be_lost(const struct fuse_in_header *request)
 {
     return request->opcode != FUSE_FORGET && request->opcode != FUSE_BATCH_FORGET &&

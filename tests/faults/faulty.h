@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the file has that says which calls fail. faults.py knows it as well: the
-// order of the calls, and each member's size.
+// The content of the file that says which calls fail. faults.py has the order of the calls and
+// the size of each member as well: change both.
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 
 enum fault_call {
     FAULT_MEMORY, // malloc, calloc, realloc, and what uses them
-    FAULT_FORK,   // clone, fork: whatever makes a process
+    FAULT_FORK,   // clone, fork, and the system call clone
     FAULT_PIDFD_OPEN,
     FAULT_WAITID,
     FAULT_PIPE2,

@@ -35,12 +35,12 @@ connections = 1
 # In docker's place: the command, which stands after the container's name.
 DOCKER = '#!/bin/sh\nwhile [ "$1" != c ]; do shift; done\nshift\nexec "$@"\n'
 SUCCESS = {"pipes": "0 exited unconfirmed"}  # only docker says so
-# With a daemon that is slow, not each, but every second or third.
+# For a slow daemon: every second or third call, not every call.
 STEP = int(os.environ.get("SWEEP_STEP", "1"))
 BODY = bytes(range(256)) * 8
 LONG = BODY * 300
 NUMBERS = b"".join(b"%d\n" % number for number in range(1, 400001))  # 2.7 MB, no two parts alike
-# What a caller may be told when there is no memory, or no descriptor.
+# The errors that a caller may get when there is no memory or no descriptor.
 ERRORS = {"ENOMEM", "EMFILE", "ENFILE", "EAGAIN", "EIO", "EACCES", "ECANCELED", "EINVAL", "EHOSTUNREACH"}
 STATUS = re.compile(r"(126 unstarted|125 unreachable|130 cancelled|141 overflow \w+ exceeded the memory|2 refused) ?.*")
 
@@ -323,7 +323,7 @@ LINES = re.compile(r"hooksfs: (job sandbox=\w+ slot=\S+ uid=\d+ pid=\d+ command=
 
 
 def check_log(text):
-    """What is logged of a job or a refusal is whole."""
+    """Each line of the log about a job or a refusal is complete."""
     for line in text.splitlines():
         if re.match("hooksfs: (job|refused)?[^:]*=", line):
             assert LINES.fullmatch(line), line

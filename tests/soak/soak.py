@@ -25,7 +25,7 @@ kill_grace = 50ms
 max_running = 200
 max_output = 1M
 """
-# What a caller may be told instead of its answer when calls fail on purpose.
+# The errors that a caller may get in place of its answer when calls fail on purpose.
 SHORT = {"ENOMEM", "EMFILE", "ENFILE", "EAGAIN", "EIO", "EACCES", "ECANCELED", "EINVAL", "EBUSY"}
 SHORT_STATUS = re.compile(r"(126 unstarted|130 cancelled no memory|141 overflow \w+ exceeded the memory|2 refused).*")
 # Each with an errno, and how often: not so often that nothing goes right any more.
@@ -428,14 +428,14 @@ def leaks(daemon, before, blocks, idle):
     ask(stable, b"true")  # instead of results that may be long
     assert status(stable) == "0 exited"
     check_used(daemon.pid, before)
-    # What a command left behind on purpose is its own; what it was ended with is not.
+    # Commands may leave processes behind on purpose, but only these.
     eventually(lambda: not processes(nap), f"processes are left: {processes(nap)}", 40)
     works(stable)
     assert sorted(os.listdir(stable)) == ["call", "ctl", "request", "status", "stderr", "stdout"]
     grown = kib(daemon.pid, "VmRSS") - idle
     assert is_sanitized(daemon.pid) or grown < 32 * 1024, f"it grew by {grown} KiB"
     if daemon.faults:
-        # What the kernel remembers of names is known here, too, until it forgets.
+        # The daemon keeps a name as long as the kernel remembers it.
         with open("/proc/sys/vm/drop_caches", "w") as caches:
             caches.write("2")
         eventually(lambda: daemon.faults.blocks() < blocks + 60,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// base/buffer.c: bytes that grow, and their way out.
+// base/buffer.c: appending, dropping and taking bytes.
 #include "unit.h"
 
 #include "buffer.h"

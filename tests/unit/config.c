@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// conf/loader.c and conf/config.c, with the real modes: what a configuration
-// becomes, and what each mistake in one is told.
+// conf/loader.c and conf/config.c, with the real modes: the structs that a configuration
+// becomes, and the message for each mistake.
 #include "world.h"
 
 #include "mode.h"
 
-// Loads TEXT. In the problems, which the caller frees, the path is cut away.
+// Loads TEXT. The caller frees *PROBLEMS, in which each line has lost the path.
 static struct config *load(const char *text, char **problems)
 {
     char path[sizeof WORLD_PATH];
@@ -30,8 +30,8 @@ static struct config *load(const char *text, char **problems)
     return config;
 }
 
-// Mistakes, and for each problem, in any order, how its line begins and a word
-// that it has to have after that.
+// Mistakes. For each problem, in any order: the beginning of its line, and a word that must
+// follow in the line.
 // clang-format off
 static const struct {
     const char *text;
@@ -40,7 +40,7 @@ static const struct {
         const char *word;
     } problems[6];
 } mistakes[] = {
-    // The file as such
+    // The form of the file
     {"", {{"1: ", "no sandbox"}}},
     {"timeout = 10s\n", {{"1: ", "no sandbox"}}},
     {"nonsense\n[a]\nmode = direct\n", {{"1: ", "neither"}}},
@@ -91,18 +91,18 @@ static const struct {
     {"[a]\nmode = direct\nallow = ${HOOKSFS_UNSET}\n", {{"3: [a] allow: ", "HOOKSFS_UNSET"}}},
     {"[a]\nmode = direct\nallow = ${HOOKSFS\n", {{"3: [a] allow: ", "${HOOKSFS"}}},
     {"[a]\nmode = direct\nenv = A=1\nenv = =\nenv = C=1\n", {{"4: [a] env: ", "KEY=value"}}},
-    // What would be taken for an option
+    // Values that a client would take for an option
     {"[a]\nmode = kubectl_exec\npod = -n\n", {{"3: [a] pod: ", "option"}}},
     {"[a]\nmode = kubectl_exec\npod = p\nnamespace = -x\n", {{"4: [a] namespace: ", "option"}}},
     {"[a]\nmode = kubectl_exec\npod = p\ncontainer = -x\n", {{"4: [a] container: ", "option"}}},
     {"[a]\nmode = docker_exec\ncontainer = --privileged\n", {{"3: [a] container: ", "option"}}},
     {"[a]\nmode = docker_run\nimage = -i\n", {{"3: [a] image: ", "option"}}},
     {"[a]\nmode = docker_run\nimage = i\nmounts = -v\n", {{"4: [a] mounts: ", "option"}}},
-    // Checks of a mode: they name line and key like any other
+    // Checks of a mode, which name line and key as all others do
     {"[a]\nmode = direct\nworkdir = tmp\n", {{"3: [a] workdir: ", "tmp"}}},
     {"[a]\nmode = direct\n\nuser = no-such-user\n", {{"4: [a] user: ", "no-such-user"}}},
     {"workdir = tmp\n[a]\nmode = direct\n", {{"1: ", "tmp"}}},
-    // Names that cannot be a directory's, or not a second time
+    // Names that no directory can have, or that are given twice
     {"[]\nmode = direct\n", {{"1: [] ", "name"}}},
     {"[.]\nmode = direct\n", {{"1: [.] ", "directory"}}},
     {"[..]\nmode = direct\n", {{"1: [..] ", "directory"}}},
@@ -111,7 +111,7 @@ static const struct {
     {"[a ]\nmode = direct\n", {{"1: [a ] ", "blank"}}},
     {"[a\x01z]\nmode = direct\n", {{"1: ", "control"}}},
     {"[a]\nmode = direct\n[b]\nmode = direct\n[a]\nmode = direct\n", {{"5: [a] ", "1"}}},
-    // Defaults: once, however many sandboxes use them, and also when none does
+    // Defaults: one line, even if several sandboxes use the default, or none
     {"timeout = soon\n[a]\nmode = direct\n[b]\nmode = direct\n", {{"1: timeout: ", "soon"}}},
     {"timeout = soon\n[a]\nmode = direct\ntimeout = 1s\n", {{"1: timeout: ", "soon"}}},
     {"image = -x\n[a]\nmode = direct\n", {{"1: image: ", "option"}}},
@@ -122,7 +122,7 @@ static const struct {
     {"mode = chroot\n[a]\nmode = direct\n", {{"1: mode: ", "chroot"}}},
     {"mode =\n[a]\n[b]\n", {{"1: mode: ", "no value"}}},
     {"mode = direct\nmode = direct\n[a]\n", {{"2: mode: ", "1"}}},
-    // One that does not apply is an error in a section of its own, one line for each
+    // A key without effect is an error in a sandbox's own section
     {"agent = require\n[a]\nmode = kubectl_exec\npod = p\nagent_path = /x\nagent = no\n",
      {{"5: [a] agent_path: ", "agent = auto"}}},
     {"agent_path = /y\n[a]\nmode = kubectl_exec\npod = p\nworkdir = /x\nagent_path = /x\n",
@@ -141,7 +141,7 @@ static const struct {
     {"[a]\nmode = docker_run\nimage = i\nstandby = x\nstandby_count = 65\n",
      {{"5: [a] standby_count: ", "64"}}},
     {"[a]\nmode = docker_run\nimage = i\nstandby_count = 0\n", {{"4: [a] standby_count: ", "0"}}},
-    // All in one go
+    // Several mistakes in one file
     {"timeout = soon\n"
      "[a/b]\n"
      "mode = direct\n"
@@ -158,7 +158,7 @@ static const struct {
       {"7: [c] permissions: ", "rwx"},
       {"5: [c] pod: ", "required"},
       {"9: [d] ", "neither"}}},
-    // One problem is one line, whatever a variable brings in
+    // One problem is one line, even if a variable contains a newline
     {"[a]\nmode = direct\ntimeout = ${HOOKSFS_LINES}\n", {{"3: [a] timeout: ", "one two"}}},
 };
 // clang-format on
@@ -313,7 +313,7 @@ END_TEST
 START_TEST(takes_defaults_for_what_a_sandbox_lacks)
 {
     struct config *config = world_config("timeout = 3s\n"
-                                         "pod = the-pod\n" // for those that know the key
+                                         "pod = the-pod\n" // for the modes that have the key
                                          "image = unused\n"
                                          "mode = kubectl_exec\n"
                                          "env = A=default\n"
@@ -352,8 +352,7 @@ START_TEST(takes_defaults_for_what_a_sandbox_lacks)
 }
 END_TEST
 
-// A default that means nothing to a sandbox is as if it were not there for that one, whatever
-// the order of keys.
+// A sandbox ignores a default that has no effect there, in whatever order the keys are.
 // clang-format off
 static const struct {
     const char *text;
@@ -429,7 +428,7 @@ START_TEST(shares_a_section)
 }
 END_TEST
 
-// Every key changed, one at a time.
+// Each row changes one key.
 static const char *const base_text = "[a]\nmode = kubectl_exec\npod = p\nenv = A=1\nallow = x\n"
                                      "extra_args = -v\n";
 // clang-format off
@@ -468,7 +467,7 @@ START_TEST(knows_when_nothing_changed)
 }
 END_TEST
 
-// Tables that people and messages rely on.
+// Properties of the tables of keys on which the loader and the manual rely.
 START_TEST(has_keys_of_one_meaning)
 {
     for (size_t m = 0; m < modes_count; m++) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fs/conversation.c: what one descriptor says, from its opening to its close,
-// with real jobs.
+// fs/conversation.c: the results of reads and writes on one descriptor, from its opening to
+// its close, with real jobs.
 #include "world.h"
 
 #include "conversation.h"
@@ -111,7 +111,7 @@ START_TEST(ends_as_its_outcome_says)
         ck_assert(answer.length == 0 || memcmp(answer.data, ends[_i].answer, answer.length) == 0);
     } else
         ck_assert_uint_eq(answer.length, 3000000);
-    ck_assert_int_eq(get_all(&answer), ends[_i].result); // and again
+    ck_assert_int_eq(get_all(&answer), ends[_i].result); // the same once more
     ck_assert_int_eq(put("more"), -EPIPE);
     buffer_finish(&answer);
     finish();
@@ -140,7 +140,7 @@ START_TEST(is_not_readable_before_there_is_something)
     put("hello\n");
     while (!conversation_is_readable(conversation))
         loop_run(loop);
-    ck_assert_int_eq(put("still open"), 10); // looking is not reading
+    ck_assert_int_eq(put("still open"), 10); // a look does not begin the reading
     finish();
 }
 END_TEST
@@ -161,7 +161,7 @@ START_TEST(a_cancel_is_an_error)
 }
 END_TEST
 
-// Bytes that did not reach the reader come again.
+// The next read returns bytes again that did not reach the reader.
 START_TEST(what_is_not_consumed_stays)
 {
     struct buffer answer = {0};

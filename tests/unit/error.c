@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// base/error.c: the first cause, and what is put in front of it.
+// base/error.c: the first cause is kept, and prefixes are put in front of it.
 #include "unit.h"
 
 #include "error.h"

@@ -25,7 +25,7 @@ static void on_problem(void *data, unsigned line, const char *message)
 
 static const struct inifile_events events = {on_section, on_value, on_problem};
 
-// What a file of this content reports; the caller frees it.
+// Returns all events for a file of this content; the caller frees the text.
 static char *read_content(const void *content, size_t length)
 {
     char path[sizeof WORLD_PATH];
@@ -62,7 +62,7 @@ static const struct {
     {"a=\n", "1 a=<>|"},
     // The same key several times, and in several sections.
     {"a=1\na=2\n[s]\na=3\n", "1 a=<1>|2 a=<2>|3 [s]|4 a=<3>|"},
-    // Line ends of elsewhere, a byte order mark.
+    // Line ends of other systems, a byte order mark.
     {"a = 1\r\n[s]\r\nb = 2\r\n", "1 a=<1>|2 [s]|3 b=<2>|"},
     {"\xef\xbb\xbf[s]\na=1\n", "1 [s]|2 a=<1>|"},
     {"\xef\xbb\xbf"
@@ -93,7 +93,7 @@ static const struct {
     {"[ a ]\n", "1 [ a ]|"},
     {"[a=b]\n[c:d]\n[e;f]\n[g ;h]\n", "1 [a=b]|2 [c:d]|3 [e;f]|4 [g ;h]|"},
     {"[a[b]\n", "1 [a[b]|"},
-    // What is wrong is reported, and reading goes on.
+    // An error is reported, and reading goes on.
     {"nonsense\na=1\n", "1 !|2 a=<1>|"},
     {"a=1\nnonsense\nnonsense\nb=2\n", "1 a=<1>|2 !|3 !|4 b=<2>|"},
     {"nonsense", "1 !|"},
@@ -143,7 +143,7 @@ END_TEST
 static const size_t lengths[] = {1,   190, 191, 192, 193, 194, 195,  196,  197,
                                  198, 199, 200, 201, 202, 400, 1000, 4096, 10000};
 
-// A value of LENGTH bytes in which any place can be told from the next.
+// A value of LENGTH bytes that is different at every place.
 static void fill(char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -218,7 +218,7 @@ START_TEST(takes_nonsense_of_any_length)
     fill(text, lengths[_i]);
     strcat(text, "\na=1\n");
     log = read_content(text, strlen(text));
-    ck_assert_str_eq(log, "1 !|2 a=<1>|"); // once
+    ck_assert_str_eq(log, "1 !|2 a=<1>|"); // one report only
     free(log);
 }
 END_TEST
@@ -244,7 +244,7 @@ START_TEST(takes_section_names_of_any_length)
 }
 END_TEST
 
-// A key of MAX bytes, the longest of which inih keeps in a field of its own.
+// A key of MAX bytes, the length of inih's own field.
 START_TEST(takes_keys_of_some_length)
 {
     static const size_t key_lengths[] = {49, 50, 51, 100, 150};
@@ -309,7 +309,7 @@ START_TEST(says_why_it_cannot_read)
     ck_unreadable(path, EISDIR);
     rmdir(path);
     ck_unreadable("/dev/zero", EFBIG);
-    ck_unreadable("/proc/self/mem", EIO); // can be opened, and not be read at 0
+    ck_unreadable("/proc/self/mem", EIO); // open succeeds, and read at offset 0 fails
 }
 END_TEST
 

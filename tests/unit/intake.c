@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/intake.c: what is kept of a job's output, and when there is enough.
+// sandbox/intake.c: how much of a job's output is kept, and when reading stops.
 #include "unit.h"
 
 #include "intake.h"
@@ -30,7 +30,8 @@ START_TEST(keeps_up_to_the_limit_and_says_when_it_is_passed)
     ck_assert_int_eq(take(&intake, JOB_STDOUT, 1), -EFBIG);
     ck_assert_uint_eq(output_visible(&intake.outputs[JOB_STDOUT]), 100);
     ck_assert_uint_eq(intake.outputs[JOB_STDOUT].total, 101);
-    ck_assert(!intake_is_full(&intake, JOB_STDOUT, true)); // it is read on, and dropped
+    ck_assert(
+        !intake_is_full(&intake, JOB_STDOUT, true)); // reading goes on, and the bytes are dropped
     intake_finish(&intake);
 }
 END_TEST
@@ -80,7 +81,7 @@ START_TEST(a_stream_is_full_at_its_window)
 }
 END_TEST
 
-// Of each stream as much may wait, and what was consumed of stderr stays for the judge.
+// The limit is for each stream alone. Consumed bytes of stderr stay for the judge.
 START_TEST(both_streams_are_full_at_their_windows)
 {
     struct intake intake = {.keeping = JOB_STREAMS_BOTH, .limit = 16 << 20};
@@ -125,8 +126,8 @@ START_TEST(of_a_streams_stderr_the_end_is_kept)
 }
 END_TEST
 
-// Whatever the pattern of taking and consuming, the bytes come out in order and
-// the memory stays within what waits.
+// In every pattern of taking and consuming, the bytes come out in order, and there is no more
+// memory than for the bytes that wait.
 START_TEST(consuming_keeps_the_order)
 {
     struct output output = {0};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/job.c, with real commands in mode direct: every way in which a job can
-// end, what is kept of its output, and who is told.
+// sandbox/job.c, with real commands in mode direct: every way in which a job can end, the
+// output that is kept, and the announcements.
 #include "world.h"
 
 #include "job.h"
@@ -15,7 +15,7 @@ static struct config *config;
 static struct job *job;
 static unsigned done_count;
 static unsigned change_count;
-static bool is_in_call; // to the job: nobody may be called back
+static bool is_in_call; // a call to the job is running: it must not call back
 
 static void on_change(void *data)
 {
@@ -32,7 +32,7 @@ static void on_done(void *data)
     loop_stop(loop);
 }
 
-// The job of REQUEST in the sandbox of the configuration; takes REQUEST over.
+// Makes the job of REQUEST in the sandbox of the configuration. Takes REQUEST over.
 static struct job *make(struct request *request, struct error *err)
 {
     struct caller caller = world_caller();
@@ -67,7 +67,7 @@ static void create(const char *settings, const char *line)
     loop = loop_create(NULL);
     job = make(&request, &err);
     ck_assert_msg(job != NULL, "%s", err.code ? error_message(&err) : "");
-    ck_assert_ptr_null(request.argv.items); // it was taken over
+    ck_assert_ptr_null(request.argv.items); // REQUEST was taken over
     ck_assert(!job_is_done(job));
 }
 
@@ -86,7 +86,7 @@ static void wait_done(void)
     ck_assert_uint_eq(done_count, 1);
 }
 
-// Writes all of BYTES, as the loop allows.
+// Writes all of BYTES, and runs the loop until the job has taken them.
 static void feed(const char *bytes, size_t size)
 {
     while (size > 0) {
@@ -104,7 +104,7 @@ static void end(void)
 {
     struct config *old = config;
 
-    // The end is announced once more, from the loop, also after on_done.
+    // After on_done the loop announces the end once more.
     job_release(job);
     world_end(loop);
     config_destroy(old);
@@ -138,13 +138,13 @@ static void wait_output(const char *text)
     ck_assert_int_eq(memcmp(job_output(job, JOB_STDOUT)->bytes.data, text, strlen(text)), 0);
 }
 
-// --- Commands that end, and what then is known; their stdin is "stdin".
+// --- Outcomes of commands that end; their stdin is "stdin".
 
 // clang-format off
 static const struct {
     const char *settings;
     const char *line;
-    const char *outcome; // ends with *: only the beginning
+    const char *outcome; // a * at the end: only the beginning is compared
     const char *out;
     const char *err;
 } runs[] = {
@@ -177,7 +177,7 @@ static const struct {
     {"timeout = none\n", "sh -c 'echo out; exit 3'", "3 exited", "out\n", ""},
     {"timeout = 300ms\n", "sh -c 'echo partly; exec sleep 60'", "124 timeout after 300ms",
      "partly\n", ""},
-    // It ends well when told to, and still ran past its time.
+    // It exits with 0 after SIGTERM, but it has run past its time.
     {"timeout = 300ms\n", "sh -c 'trap \"exit 0\" TERM; echo on; sleep 60 & wait'",
      "124 timeout after 300ms", "on\n", ""},
     {"max_output = 5\n", "printf 12345", "0 exited", "12345", ""},
@@ -208,7 +208,7 @@ START_TEST(runs_a_command)
 }
 END_TEST
 
-// More than max_output: what was within it stays.
+// More than max_output: the bytes up to the limit stay.
 // clang-format off
 static const struct {
     const char *line;
@@ -221,7 +221,7 @@ static const struct {
     {"yes", "141 overflow stdout exceeded 1K", 1024, 0},
     {"sh -c 'exec yes >&2'", "141 overflow stderr exceeded 1K", 0, 1024},
     {"sh -c 'head -c 1024 /dev/zero; head -c 1024 /dev/zero >&2'", "0 exited", 1024, 1024},
-    // It has exited with 0, and what it wrote is not all there.
+    // It has exited with 0, but a part of its output is missing.
     {"sh -c 'head -c 60000 /dev/zero'", "141 overflow stdout exceeded 1K", 1024, 0},
 };
 // clang-format on
@@ -271,7 +271,7 @@ START_TEST(drops_what_is_never_read)
     wait_done();
     ck_outcome("0 exited");
     ck_assert(job_is_writable(job));
-    ck_assert_uint_eq(job_write(job, bytes, size), size); // and after its end
+    ck_assert_uint_eq(job_write(job, bytes, size), size); // the same after its end
     end();
     free(bytes);
 }
@@ -306,7 +306,7 @@ START_TEST(tells_a_writer_when_the_job_starts)
 }
 END_TEST
 
-// --- Ends that somebody else makes
+// --- Timeouts, cancellation, and processes that stay
 
 START_TEST(is_cancelled_before_it_starts)
 {
@@ -369,7 +369,7 @@ START_TEST(kills_who_ignores_sigterm)
     uint64_t before = loop_now_ns();
     job_cancel(job);
     wait_done();
-    ck_assert_uint_ge(loop_now_ns() - before, 100 * 1000000); // it was given its grace
+    ck_assert_uint_ge(loop_now_ns() - before, 100 * 1000000); // it had its grace
     ck_outcome("130 cancelled");
     ck_output(JOB_STDOUT, "ready\n");
     end();
@@ -390,7 +390,7 @@ START_TEST(lets_it_say_its_last_words)
 }
 END_TEST
 
-// Whoever is left of its group when it has been stopped is killed as well.
+// After a job was stopped, the rest of its process group is killed as well.
 START_TEST(leaves_nobody_of_a_stopped_job)
 {
     const struct output *out;
@@ -410,7 +410,7 @@ START_TEST(leaves_nobody_of_a_stopped_job)
     job_cancel(job);
     wait_done();
     end();
-    // It is init's child now: wait until it is gone, or only to be reaped.
+    // It is init's child now. Wait until it is gone, or a zombie.
     for (;;) {
         char path[64];
         char state = 'X';
@@ -452,7 +452,7 @@ START_TEST(reads_what_a_grandchild_writes_soon)
 }
 END_TEST
 
-// Its exit is known already: a timeout does not change it.
+// The exit is known already, so that a timeout does not change the outcome.
 START_TEST(does_not_time_out_after_its_exit)
 {
     start("timeout = 300ms\n", "sh -c 'sleep 60 & echo $!; exit 0'");
@@ -475,7 +475,7 @@ START_TEST(is_freed_after_its_release)
         loop_run(loop);
     loop_run_tasks(loop);
     ck_assert_uint_eq(done_count, 1);
-    ck_assert_uint_eq(change_count, 0); // the owner hears no more
+    ck_assert_uint_eq(change_count, 0); // the owner is not called any more
     world_end(loop);
     config_destroy(config);
 }
@@ -537,7 +537,7 @@ START_TEST(is_known_to_the_log)
 }
 END_TEST
 
-// --- A client that cannot be had, or fails: nothing is known of the command
+// --- A client that cannot be started, or fails: nothing is known of the command
 
 // clang-format off
 static const struct {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/job_state.c: every cell of the table, and what is true of any way
-// through it ("Ending a job" in hooksfs(5)).
+// sandbox/job_state.c: every cell of the table, and the promises that every way through it
+// keeps ("Ending a job" in hooksfs(5)).
 #include "unit.h"
 
 #include "job_state.h"
@@ -21,7 +21,8 @@ static const char *const state_names[JOB_STATES] = {
     [JOB_DONE] = "done",
 };
 
-// What is expected, written as what is true in a state rather than as its name.
+// The facts that are true in a state. The expectations are written with these, and not with
+// the names of states.
 struct truth {
     bool is_started;
     bool has_exited;

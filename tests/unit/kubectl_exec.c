@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/mode/kubectl_exec.c: what kubectl's exit code and stderr say of the command.
-// The stderr of each row is what a real kubectl wrote (versions 1.20 to 1.33),
-// with ports and ids made up.
+// sandbox/mode/kubectl_exec.c: the outcome that follows from kubectl's exit code and stderr.
+// A real kubectl (versions 1.20 to 1.33) has written the stderr of each row; ports and ids
+// are made up.
 #include "world.h"
 
 #include "kubectl.h"

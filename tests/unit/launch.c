@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/mode/launch.c, and the keys of agents in both modes that have them: what the one
-// client of a connection is started with, and what the agent is told of a job.
+// sandbox/mode/launch.c, and the keys of agents in both modes that have them: the
+// arguments and environment of the client of a connection, and the job as the agent gets it.
 #include "world.h"
 
 #include "launch.h"
@@ -144,7 +144,7 @@ static const struct {
     {KUBECTL "agent = auto\n", "[kubectl][exec][-i][p][--][/a][--serve]"},
     {KUBECTL "agent = require\nworkdir = /w\nnamespace = n\ncontainer = c\nkubeconfig = /k\ncontext = x\nextra_args = -q\nkubectl_path = /kc\n",
      "[/kc][--kubeconfig=/k][--context=x][exec][-i][-n][n][-c][c][-q][p][--][/a][--serve]"},
-    // The environment is each command's, not the agent's.
+    // The environment belongs to each command, not to the agent.
     {KUBECTL "agent = auto\nenv = A=secret\n", "[kubectl][exec][-i][p][--][/a][--serve]"},
     {DOCKER "agent = auto\nenv = A=secret\n", "[docker][exec][-i][--detach-keys=][c][/a][--serve]"},
     {DOCKER "agent = auto\nworkdir = /w\nuser = u\nextra_args = -x\ndocker_path = podman\n",
@@ -163,7 +163,7 @@ START_TEST(starts_this_client)
     ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, NULL, &err), 0);
     ck_words(&launch.argv, clients[_i].argv);
     ck_assert(!launch.has_identity);
-    // Its environment is ours.
+    // The client has the daemon's environment.
     for (size_t i = 0; i < launch.env.count; i++)
         ck_assert_msg(!strstr(launch.env.items[i], "secret"), "%s", launch.env.items[i]);
     words_finish(&argv);
@@ -236,7 +236,7 @@ START_TEST(tunes_the_client)
 }
 END_TEST
 
-// --- The job, as the agent is told
+// --- The job, as the agent gets it
 
 // clang-format off
 static const struct {

@@ -67,7 +67,7 @@ START_TEST(removes_from_everywhere)
     list_remove(&items[4].link);
     ck_list(&list, (const int[]){1, 3, -1});
     ck_assert(list_is_empty(&items[2].link));
-    list_remove(&items[2].link); // in no list: harmless
+    list_remove(&items[2].link); // harmless for a link that is in no list
     ck_list(&list, (const int[]){1, 3, -1});
     list_append(&list, &items[2].link);
     ck_list(&list, (const int[]){1, 3, 2, -1});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// base/loop.c: who is called, in which order, and what a callback may take away.
+// base/loop.c: the order of callbacks, and what a callback may take off the loop.
 #include "unit.h"
 
 #include "loop.h"
@@ -77,7 +77,7 @@ START_TEST(fires_equal_ones_in_the_order_of_arming)
     loop_arm(loop, &b, 0);
     loop_arm(loop, &c, 0);
     loop_arm(loop, &a, 0);
-    loop_arm(loop, &b, 0); // again: now it is after the others
+    loop_arm(loop, &b, 0); // armed again, it comes after the others
     loop_arm(loop, &last, 0);
     loop_run(loop);
     ck_assert_str_eq(trace, "cab");
@@ -275,7 +275,7 @@ static void unwatch_all(struct source *source)
         loop_unwatch(loop, &sources[i].watch);
 }
 
-// All are ready in one turn; whoever comes first takes all away.
+// All are ready in one turn. The first callback takes all of them off the loop.
 START_TEST(does_not_call_who_was_unwatched)
 {
     setup();
@@ -313,8 +313,8 @@ START_TEST(lets_watches_be_freed_in_a_callback)
 }
 END_TEST
 
-// The other is watched anew, for a descriptor that is not ready: what it was
-// ready for before is none of its business.
+// The first callback watches another descriptor, which is not ready, with the second watch.
+// The second watch must not get the event of the descriptor before.
 static void replace_other(struct source *source)
 {
     struct source *other = source == &sources[0] ? &sources[1] : &sources[0];
@@ -382,7 +382,7 @@ START_TEST(asks_for_nothing_not_even_a_hangup)
 }
 END_TEST
 
-// A paused hangup must not keep the loop awake: while it waits, it sleeps.
+// A watch without events has a hangup. The loop must sleep all the same.
 START_TEST(sleeps_while_paused)
 {
     struct timespec before;
@@ -472,7 +472,7 @@ START_TEST(takes_a_task_away_in_another)
     loop_defer(loop, &tasks[1]);
     loop_defer(loop, &tasks[2]);
     loop_run_tasks(loop);
-    ck_assert_str_eq(trace, "accccc"); // with those that it put off itself
+    ck_assert_str_eq(trace, "accccc"); // with the tasks that a task deferred
     loop_destroy(loop);
 }
 END_TEST

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What each mode starts: the exact order of its arguments, with and without an
-// environment to pass, and where the values of that environment are.
+// sandbox/mode: the exact arguments that each mode starts, with and without an environment to
+// pass, and the place where the values of that environment are.
 #include "world.h"
 
 #include "argv.h"
@@ -106,7 +106,7 @@ START_TEST(starts_exactly_this)
 }
 END_TEST
 
-// What a sandbox of this configuration starts for the command line TEXT.
+// Returns the launch that a sandbox of this configuration prepares for the command line TEXT.
 static struct launch prepare(struct sandbox_config *config, const char *text)
 {
     struct launch launch = {0};
@@ -159,14 +159,14 @@ START_TEST(gives_direct_its_environment)
     ck_variable(&launch.env, "A", "2");
     ck_variable(&launch.env, "B", "3");
     ck_variable(&launch.env, "HOOKSFS_OWN", "new");
-    ck_variable(&launch.env, "HOOKSFS_OTHER", "other"); // it runs as the daemon does
+    ck_variable(&launch.env, "HOOKSFS_OTHER", "other"); // it runs as the daemon's user
     ck_assert_ptr_null(launch.workdir);
     launch_finish(&launch);
     config_destroy(config);
 }
 END_TEST
 
-// A user who is not the daemon gets rights and environment of their own.
+// For a user other than the daemon's, the command has that user's rights and environment.
 START_TEST(gives_another_user_nothing_of_ours)
 {
     if (geteuid() != 0)
@@ -303,7 +303,7 @@ START_TEST(keeps_a_request_out_of_docker)
 }
 END_TEST
 
-// What an --env-file cannot say, or not to every client.
+// Variables that an --env-file cannot hold, or not for every client.
 static const char *const no_lines[] = {
     "UNIT_X=a\nUNIT_Y=b",
     "UNIT_X=a\r",

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fs/node.c: ids that the kernel can trust, and nodes that live as long as it
-// holds them.
+// fs/node.c: ids are never used twice, and a node lives as long as the kernel holds it.
 #include "unit.h"
 
 #include "node.h"
@@ -45,7 +44,7 @@ START_TEST(has_a_root)
     ck_assert_int_eq(node_root()->kind, NODE_ROOT);
     ck_assert_uint_eq(node_id(node_root(), SLOT_DIRECTORY), 1); // FUSE_ROOT_ID
     ck_found(1, node_root(), SLOT_DIRECTORY);
-    node_forget(FUSE_ROOT_ID, 1000); // the kernel may forget it: it stays
+    node_forget(FUSE_ROOT_ID, 1000); // the root stays even if the kernel forgets it
     ck_found(1, node_root(), SLOT_DIRECTORY);
     node_finish_all();
     ck_assert_ptr_null(node_root());
@@ -123,7 +122,7 @@ START_TEST(is_freed_when_detached_and_forgotten)
     ck_assert_uint_eq(freed, 0);
     ck_assert_ptr_null(node_child(node_root(), "a"));
     ck_assert_ptr_null(a->parent);
-    ck_found(id, a, SLOT_STDOUT); // who holds it can still use it
+    ck_found(id, a, SLOT_STDOUT); // a holder can still use it
     node_forget(node_id(a, SLOT_DIRECTORY), 2);
     ck_assert_uint_eq(freed, 0);
     node_forget(node_id(a, SLOT_DIRECTORY), 1);
@@ -143,7 +142,7 @@ START_TEST(is_freed_at_once_when_nobody_holds_it)
     struct node *b = make("b");
     node_ref(b);
     node_forget(node_id(b, SLOT_DIRECTORY), 1);
-    ck_assert_uint_eq(freed, 1); // it has a name
+    ck_assert_uint_eq(freed, 1); // it still has a name
     ck_assert_ptr_eq(node_child(node_root(), "b"), b);
     node_detach(b);
     ck_assert_uint_eq(freed, 2);
@@ -336,7 +335,7 @@ START_TEST(gives_the_latest_alias_again_when_it_has_come_back)
 }
 END_TEST
 
-// Whoever holds an inode must not meet another user's opening in it.
+// An inode that one user holds must not be opened by another user.
 START_TEST(gives_an_alias_to_one_user)
 {
     node_init_root();

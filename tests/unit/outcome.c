@@ -147,7 +147,7 @@ START_TEST(names_every_kind)
     for (int kind = OUTCOME_NONE; kind <= OUTCOME_REFUSED; kind++) {
         const char *name = outcome_kind_name((enum outcome_kind)kind);
         ck_assert_ptr_nonnull(name);
-        ck_assert_ptr_null(strchr(name, ' ')); // read splits there
+        ck_assert_ptr_null(strchr(name, ' ')); // the shell's read would split there
         for (int other = OUTCOME_NONE; other < kind; other++)
             ck_assert_str_ne(name, outcome_kind_name((enum outcome_kind)other));
     }

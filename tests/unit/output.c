@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/output.c: what a job wrote, up to a limit, and what of it is seen.
+// sandbox/output.c: a job's output up to a limit, and the part of it that is shown.
 #include "unit.h"
 
 #include "output.h"
@@ -65,7 +65,7 @@ START_TEST(keeps_up_to_the_limit)
 }
 END_TEST
 
-// What comes after a gap would look as if there were none.
+// After a gap nothing is kept: a reader could not see that bytes are missing.
 START_TEST(keeps_nothing_after_what_it_could_not_keep)
 {
     struct output output = {0};

@@ -13,7 +13,7 @@
 
 static struct loop *loop;
 
-// What is known of a child.
+// A child and all that was noticed of it.
 static struct {
     struct process *process;
     struct buffer out[JOB_STREAMS];
@@ -174,7 +174,7 @@ START_TEST(tells_how_it_ended)
 }
 END_TEST
 
-// --- What cannot be executed
+// --- Commands that cannot be executed
 
 static char directory[] = WORLD_PATH;
 
@@ -272,7 +272,7 @@ START_TEST(finds_the_command_or_says_why_not)
     char *path = executions[_i].path ? with_directory(executions[_i].path) : NULL;
     char *const argv[] = {command, NULL};
     char *const env[] = {path, NULL};
-    setenv("PATH", directory, 1); // ours is not the child's
+    setenv("PATH", directory, 1); // the child's PATH counts, not the daemon's
     start_with((struct process_spec){.argv = argv, .env = env});
     setenv("PATH", "/usr/bin:/bin", 1);
     while (!child.is_unstarted && (!child.has_exited || !is_closed()))
@@ -351,7 +351,7 @@ START_TEST(starts_in_its_working_directory)
 }
 END_TEST
 
-// --- What a child has, and has not
+// --- Descriptors, signals and rights of a child
 
 START_TEST(has_exactly_this_environment)
 {
@@ -486,14 +486,14 @@ START_TEST(notices_a_closed_stdin)
     ck_assert_int_eq(process_write(child.process, "x", 1), -EPIPE);
     ck_assert_int_eq(process_write(child.process, "x", 1), -EPIPE);
     ck_assert_uint_eq(process_written(child.process), 3);
-    ck_assert(process_is_writable(child.process)); // one can try, and is told
+    ck_assert(process_is_writable(child.process)); // a write is possible, and fails
     process_signal(child.process, SIGKILL);
     wait_exit();
     end();
 }
 END_TEST
 
-// It reads only when it is told to, through a fifo.
+// It reads only after a line was written to a FIFO.
 START_TEST(presses_back)
 {
     char fifo[200];
@@ -605,8 +605,8 @@ START_TEST(is_reaped_after_it_was_destroyed)
 }
 END_TEST
 
-// What the child was given has to last until it has begun, and longer than the
-// process does.
+// The memory that the child was given must last until the child has begun, even if the
+// struct process is destroyed before that.
 START_TEST(begins_though_it_was_destroyed)
 {
     enum { CHILDREN = 50 };

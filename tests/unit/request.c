@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/model/request.c: the grammar of a command line, however its bytes come.
+// sandbox/model/request.c: the grammar of a command line, in pieces of every size.
 #include "world.h"
 
 #include <errno.h>
 
-// A command line and what it means: each variable as {A=1}, each word as [a].
-// What is left after the newline is stdin. MEANING NULL: it is refused, and the
-// reason has WORD in it.
+// A command line and its meaning: each variable as {A=1}, each word as [a]. The bytes after
+// the newline are stdin. MEANING NULL: it is refused, and WORD is in the reason.
 struct line {
     const char *text;
     const char *meaning;
@@ -96,7 +95,7 @@ static const struct line lines[] = {
     {"A=\\\n1 a\n", "{A=1}[a]", ""},
     {"a B=1\n", "[a][B=1]", ""},
     {"A=1 a B=1\n", "{A=1}[a][B=1]", ""},
-    // ... and what only looks like it, as in sh
+    // Words that are no NAME=VALUE, as in sh
     {"'A'=1\n", "[A=1]", ""},
     {"'A=1'\n", "[A=1]", ""},
     {"\"A\"=1 b\n", "[A=1][b]", ""},
@@ -136,7 +135,7 @@ static const struct line lines[] = {
     {"A=$B a\n", NULL, SHELL},
     {"A=1;a\n", NULL, SHELL},
     {"--timeout=$T a\n", NULL, SHELL},
-    // Options that are none
+    // Words that look like options and are none
     {"-x a\n", NULL, "-x"},
     {"- a\n", NULL, "-"},
     {"-- a\n", NULL, "--"},
@@ -232,7 +231,7 @@ static char *parse(const char *text, size_t length, size_t first, size_t step, c
     return meaning;
 }
 
-// The same, checked against LINE.
+// Parses TEXT as above, and checks the result against LINE.
 static void ck_line(const struct line *line, size_t first, size_t step)
 {
     struct error err = {0};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// sandbox/sandbox.c: which requests are accepted, how many run, who waits, and
-// what is logged.
+// sandbox/sandbox.c: which requests are accepted, how many jobs run, which jobs wait, and the
+// lines of the log.
 #include "world.h"
 
 #include <errno.h>
@@ -87,7 +87,7 @@ static void wait_idle(void)
         loop_run(loop);
 }
 
-// Nothing is left: what a sanitizer finds after this is a leak.
+// Frees everything. Otherwise a sanitizer reports a leak.
 static void finish(void)
 {
     wait_idle();
@@ -159,7 +159,7 @@ static const struct {
     {"max_timeout = 10s\n", "--timeout=1d true", false},
     {"max_timeout = 10s\n", "--timeout=none true", false},
     {"max_timeout = none\n", "--timeout=none true", true},
-    // The limit is for what is asked for; the configuration's own may be more.
+    // The limit is for a request's own timeout. The configuration's timeout may be longer.
     {"timeout = 20s\nmax_timeout = 10s\n", "true", true},
     {"timeout = none\nmax_timeout = 10s\n", "true", true},
 };
@@ -384,7 +384,7 @@ START_TEST(refuses_what_the_mode_cannot_run)
 }
 END_TEST
 
-// What stderr got while CALL ran.
+// Returns everything that was written to stderr while CALL ran.
 static char *capture(void (*call)(void))
 {
     char path[sizeof WORLD_PATH];

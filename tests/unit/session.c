@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fs/session.c: what libfuse says becomes lines of the log, each with the level
-// that it deserves. (Mounting is what tests/e2e is for.)
+// fs/session.c: messages of libfuse become lines of the log, with the right level. (The tests
+// in tests/e2e mount.)
 #include "unit.h"
 
 #include "log.h"
@@ -36,7 +36,7 @@ START_TEST(logs_what_libfuse_says)
     log_init(messages[_i].is_debug ? 1U << DEBUG_FUSE : 0);
     ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
     dup2(pipe_fds[1], STDERR_FILENO);
-    // An option that there is not: libfuse says so, through us as well.
+    // An unknown option: libfuse's message goes through the log as well.
     ck_assert_ptr_null(
         session_create(&fs, "source", "/nonexistent", "no-such-option", false, NULL, &err));
     ck_assert_int_gt(read(pipe_fds[0], got, sizeof got - 1), 0);

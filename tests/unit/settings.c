@@ -86,7 +86,8 @@ START_TEST(finds_keys)
 }
 END_TEST
 
-// Texts: what is stored, or, where that is NULL, a word of the message.
+// Texts, and the value that is stored. If STORED is NULL, the text is refused, and MESSAGE is
+// part of the reason.
 // clang-format off
 static const struct {
     const char *key;
@@ -123,7 +124,7 @@ static const struct {
     {"text", "${UNIT_A}${UNIT_A}", "alphaalpha", NULL},
     {"text", "${_UNIT1}!", "score!", NULL},
     {"text", "a${UNIT_EMPTY}b", "ab", NULL},
-    {"text", "${UNIT_NESTED}", "${UNIT_A}", NULL}, // once is enough
+    {"text", "${UNIT_NESTED}", "${UNIT_A}", NULL}, // a variable's value is not expanded again
     {"text", "$UNIT_A", "$UNIT_A", NULL},
     {"text", "$$", "$$", NULL},
     {"text", "$", "$", NULL},
@@ -300,7 +301,7 @@ START_TEST(says_what_can_be_chosen)
 }
 END_TEST
 
-// Lists: the values given, and what is then there; NULL: the last is refused.
+// Values of a list, and the content of the list. If STORED is NULL, the last value is refused.
 // clang-format off
 static const struct {
     const char *key;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// fs/slot.c: what the five files of a slot say, from the opening of `request` to
-// its next one, with real jobs.
+// fs/slot.c: the content of a slot's five files, from one opening of `request` to the next,
+// with real jobs.
 #include "world.h"
 
 #include "slot.h"
@@ -133,7 +133,7 @@ static void ck_file(enum slot_file file, const char *expected)
     }
 }
 
-// What a read at OFFSET gives a reader that begins there.
+// Returns the result of a read at OFFSET by a new reader.
 static ssize_t peek(enum slot_file file, off_t offset)
 {
     struct slot_reader reader;
@@ -224,7 +224,7 @@ START_TEST(takes_a_request_in_pieces)
 }
 END_TEST
 
-// Refused, by which write, with which error; and what status says then.
+// Refused requests: the write that fails, its error, and the status afterwards.
 // clang-format off
 static const struct {
     const char *settings;
@@ -262,7 +262,7 @@ START_TEST(refuses_in_the_write)
     ck_assert_int_eq(slot_size(slot, SLOT_STATUS), (off_t)strlen(status));
     ck_assert_int_eq(slot_size(slot, SLOT_STDOUT), 0);
     free(status);
-    request("true\n"); // and the next one is none the worse
+    request("true\n"); // the next request is not affected
     ck_file(SLOT_STATUS, "0 exited\n");
     finish();
 }
@@ -326,7 +326,7 @@ START_TEST(is_busy_until_its_job_is_done)
     ck_assert_int_eq(begin(), -EBUSY);
     ck_assert_int_eq(put("cat\n"), 4);
     ck_assert_int_eq(begin(), -EBUSY);
-    slot_discard(slot); // not now
+    slot_discard(slot); // it is busy
     end();
     ck_assert_int_eq(begin(), -EBUSY); // its job runs
     ck_file(SLOT_STATUS, "0 exited\n");
@@ -418,11 +418,11 @@ START_TEST(keeps_a_reader_out_of_other_results)
     ck_assert_int_eq(slot_read(slot, SLOT_STDOUT, &middle, 4, 4, &bytes), -ESTALE);
     ck_file(SLOT_STATUS, "0 exited\n");
     ck_assert_int_eq(slot_read(slot, SLOT_STDOUT, &middle, 4, 4, &bytes), -ESTALE);
-    // From the start it is a new reading.
+    // A read from offset 0 begins anew.
     ck_assert_int_eq(slot_read(slot, SLOT_STDOUT, &middle, 0, 4, &bytes), 4);
     ck_assert_int_eq(memcmp(bytes, "new ", 4), 0);
     ck_assert_int_eq(slot_read(slot, SLOT_STDOUT, &middle, 4, 3, &bytes), 3);
-    // Whoever had opened it and not read yet gets the new answer.
+    // A reader who has opened the file but not read yet gets the new answer.
     ck_assert_int_eq(slot_read(slot, SLOT_STDOUT, &fresh, 0, 3, &bytes), 3);
     ck_assert_int_eq(memcmp(bytes, "new", 3), 0);
     // An emptied slot is stale as well.
@@ -522,7 +522,7 @@ START_TEST(is_destroyed_while_it_is_written)
 }
 END_TEST
 
-// Whoever waits is told, and whoever changed it is not called back at once.
+// on_change tells waiting readers about a change, but never within the call that made it.
 START_TEST(tells_who_waits)
 {
     setup("");

@@ -35,14 +35,14 @@ enum {
     UNIT_MAX_REASON = 80,
 };
 
-// Ends a test that cannot run here; its line says so, with the reason.
+// Ends a test that cannot run here. Its line then says SKIP and the reason.
 #define UNIT_SKIP(...)                                                                             \
     do {                                                                                           \
         snprintf(unit_skips->reasons[unit_skips->current], UNIT_MAX_REASON, __VA_ARGS__);          \
         return;                                                                                    \
     } while (0)
 
-// Shared by the processes of the tests and the one that prints: why a test was skipped.
+// The reasons of skipped tests, in memory that the tests' processes share with the parent.
 struct unit_skips {
     unsigned current; // the test that runs, from 1
     char reasons[UNIT_MAX_TESTS][UNIT_MAX_REASON];
@@ -56,7 +56,7 @@ static void unit_begin(void)
         ck_abort_msg("there are more than %d tests", UNIT_MAX_TESTS);
 }
 
-// Prints the lines of TAP, those of skipped tests with the directive for it.
+// Prints the lines of TAP; the lines of skipped tests get TAP's directive.
 static inline void unit_print(FILE *tap)
 {
     char *line = NULL;

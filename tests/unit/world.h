@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tests stand on that need more than a value: files, a loop, and sandboxes
-// made from the text of a configuration.
+// Help for tests that need files, a loop, or sandboxes made from the text of a configuration.
 #pragma once
 
 #include "unit.h"
@@ -27,7 +26,7 @@ static inline void world_file(char path[sizeof WORLD_PATH], const void *content,
     close(fd);
 }
 
-// The configuration of this text, which has to be right.
+// Loads the configuration TEXT, which must be valid.
 static inline struct config *world_config(const char *text)
 {
     char path[sizeof WORLD_PATH];
@@ -43,7 +42,7 @@ static inline struct config *world_config(const char *text)
     return config;
 }
 
-// The words, each in brackets.
+// Returns the words in one string, each in brackets. The caller frees it.
 static inline char *world_join(const struct words *words)
 {
     struct buffer text = {0};
@@ -68,7 +67,7 @@ static inline const char *world_variable(const struct words *env, const char *na
     return found;
 }
 
-// Whoever runs the tests.
+// The user who runs the tests.
 static inline struct caller world_caller(void)
 {
     struct caller caller = {0};
@@ -79,7 +78,7 @@ static inline struct caller world_caller(void)
     return caller;
 }
 
-// The parsed command line TEXT, which has to be right.
+// Parses the command line TEXT, which must be valid.
 static inline struct request world_request(const char *text)
 {
     struct request_parser parser = {0};
