@@ -36,7 +36,7 @@ static void judge_success(enum gate_rule rule, const struct gate_run *run, struc
         verdict_fail(verdict, "its JSON does not say yes, and only an explicit yes counts");
 }
 
-// What the hook printed for people, or NULL; the caller frees it.
+// Returns the hook's output for people, which the caller frees, or NULL.
 static char *printed_text(const struct gate_run *run, bool takes_out)
 {
     struct buffer text = {0};

@@ -25,7 +25,7 @@ struct gate_run {
     size_t err_length;
 };
 
-// What the agent gets.
+// The answer for the agent.
 struct gate_reply {
     int code;
     struct buffer out;

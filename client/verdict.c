@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-// What one member says.
+// The meaning of one member.
 enum word { WORD_NOTHING, WORD_YES, WORD_ASK, WORD_NO, WORD_UNKNOWN };
 
 // The members that decide, in all agents' spellings. BOOLEAN ones are true for a yes.

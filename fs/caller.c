@@ -52,8 +52,8 @@ static int read_status(pid_t pid, struct buffer *text)
 
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    // What is passing is no answer: the command would run with fewer groups this
-    // time, and a member would be taken for one of the others.
+    // A shortage is no answer: otherwise the command would run with fewer groups this time, and
+    // a member of a group would count as one of the others.
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
         return -errno;
     while (fd >= 0) {

@@ -36,7 +36,7 @@ struct handle *handle_from(uint64_t fh);
 // Does nobody read what is written to HANDLE, now and later?
 bool handle_drops_stdin(const struct handle *handle);
 
-// Those that wait in a write try again, in a later turn of the loop.
+// Writes that wait try again, in a later turn of the loop.
 void handle_retry_writes(struct handle *handle);
 
 // How many files are open.
@@ -45,5 +45,5 @@ unsigned handle_count(void);
 // CALLBACK is called with DATA each time one was closed.
 void handle_set_on_close(void (*callback)(void *data), void *data);
 
-// Whoever polls HANDLE is to look again. Not from within a FUSE operation.
+// Tells a caller who polls HANDLE to look again. Do not call it within a FUSE operation.
 void handle_tell_poller(struct handle *handle);

@@ -89,7 +89,7 @@ uint64_t node_id(const struct node *node, enum slot_file file)
            (uint64_t)file;
 }
 
-// What is in the table under ID, an alias itself if it is one.
+// Returns the entry of the table for ID. An alias is returned itself.
 static struct node *find_in_table(uint64_t id)
 {
     uint32_t place = (uint32_t)id >> FILE_BITS;

@@ -116,6 +116,6 @@ const char *node_file_name(enum slot_file file);
 // The file of this name; SLOT_DIRECTORY: there is none.
 enum slot_file node_file_by_name(const char *name);
 
-// What stat says of FILE of NODE. SIZE and TIME are the caller's to know.
+// The result of stat for FILE of NODE. The caller gives SIZE and TIME.
 void node_stat(const struct node *node, enum slot_file file, off_t size, struct timespec time,
                struct stat *st);

@@ -5,7 +5,7 @@
 
 #include "tree.h"
 
-// What the operations share: the userdata of the session.
+// Shared by all operations: the userdata of the session.
 struct fs {
     struct loop *loop;
     struct fuse_session *session;

@@ -14,14 +14,14 @@
 // each time.
 static const double timeout_s = 0;
 
-// Names of directories, and the root's attributes, it may keep for so long: a call would
-// ask for them each time. A sandbox that a reload has removed can be seen for as long, and
-// so can a root whose daemon has died.
+// The kernel may keep the names of directories, and the root's attributes, for so long;
+// otherwise each call would ask for them. A sandbox that a reload has removed can be seen
+// until then, and so can a root whose daemon has died.
 static const double name_timeout_s = NODE_NAME_TIMEOUT_MS / 1000.;
 
-// What a directory's attributes are it learns with each lookup of its name. A process that
-// stands in one goes by what was said before; when that changes without the kernel's doing,
-// it is told (session.c).
+// The kernel learns a directory's attributes with each lookup of its name. A process that
+// stands in a directory uses the attributes of the last lookup; when they change without the
+// kernel's doing, the kernel is told (session.c).
 static const double directory_timeout_s = 24 * 60 * 60.;
 
 // sendfile(2) and splice(2) do not ask for what direct_io files have, but go by
@@ -69,7 +69,7 @@ static bool is_removed(const struct node *node)
     return node->kind != NODE_ROOT && !node->parent;
 }
 
-// What NAME in PARENT is. NULL: nothing.
+// Finds NAME in PARENT. NULL: there is none.
 static struct node *find_entry(uint64_t parent, const char *name, enum slot_file *file)
 {
     enum slot_file of_parent;
@@ -367,8 +367,8 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
         tree_remove_slot(node);
 }
 
-// Who may write to a sandbox's directory may not, for that alone, take away what
-// others have made in it.
+// The right to write to a sandbox's directory is not enough to remove the slots that others
+// have made in it.
 static bool may_remove(fuse_req_t req, const struct node *slot)
 {
     uid_t uid = fuse_req_ctx(req)->uid;
@@ -408,7 +408,7 @@ void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
     }
 }
 
-// --- What cannot be made
+// --- Files that cannot be made
 
 void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {

@@ -79,8 +79,8 @@ static int open_request(fuse_req_t req, const struct fs *fs, struct handle *hand
     if (result == 0 && handle->file == SLOT_CALL)
         result = handle_converse(handle, &caller);
     else if (result == 0) {
-        // Who waits for the last job, which may have ended only just now, must
-        // not be given the results of this request.
+        // Readers who wait for the last job, which may have ended only just now, must not
+        // get the results of this request.
         wait_retry_all(&handle->dir->readers);
         result = slot_begin(handle->dir->slot, &caller);
         handle->is_writer = result == 0;

@@ -100,7 +100,7 @@ static int go_on(struct handle *handle, struct write_progress *progress, const c
     return progress->left == 0;
 }
 
-// What the command has taken cannot be taken back: that much was written.
+// Bytes that the command has taken cannot be taken back: they count as written.
 static void end_write(fuse_req_t req, const struct write_progress *progress, int errnum)
 {
     if (progress->size > progress->left || errnum == 0)

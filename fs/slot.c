@@ -57,7 +57,7 @@ void slot_destroy(struct slot *slot)
 static void clear(struct slot *slot)
 {
     call_clear(&slot->call);
-    // Whoever read the old results must not go on in new ones.
+    // A reader of the old results must not go on in new ones.
     slot->generation++;
 }
 

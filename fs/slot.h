@@ -21,7 +21,7 @@ enum slot_file {
     SLOT_FILES,
 };
 
-// Who has opened a file of a slot. The embedding struct knows more.
+// A reader who has opened a file of a slot. The embedding struct knows more.
 struct slot_reader {
     uint64_t generation; // of the request whose results were read last
 };

@@ -52,7 +52,7 @@ void wait_retry_all(struct list *list)
 {
     struct list waiting;
 
-    // Those that must go on waiting return to the list while it is walked.
+    // Waits that must go on return to the list during the walk.
     list_init(&waiting);
     list_move_all(&waiting, list);
     while (!list_is_empty(&waiting)) {

@@ -194,7 +194,7 @@ static const struct channel_events channel_events = {
     .on_declined = on_declined,
 };
 
-// --- What the states ask for
+// --- Actions of the states
 
 // The far end kills the command then, should it hear nothing of us. 0: never.
 static uint64_t job_last_ns(const struct job *job)

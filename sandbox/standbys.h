@@ -8,8 +8,8 @@
 
 struct standbys;
 
-// Those of CONFIG's lines, by the first of ROUTES that does not decline; they are started from
-// the loop. ROUTES outlives the result. NULL when there is no memory.
+// Makes the standbys of CONFIG's lines, by the first of ROUTES that does not decline. The loop
+// starts them. ROUTES outlives the result. NULL when there is no memory.
 struct standbys *standbys_create(struct loop *loop, struct sandbox_config *config,
                                  struct routes *routes);
 

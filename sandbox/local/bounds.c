@@ -61,8 +61,9 @@ static void take_scheduling(const struct bounds *bounds)
         raw_set_io_priority(io_priority);
 }
 
-// What programs of the command can get beyond what it has: no more than the caller's can.
-// A root user gets all of it with each exec, so for root that is what the caller has.
+// Sets the capabilities that programs of the command can still gain: no more than the caller's
+// programs can. A root user gains all of them with each exec, so for root these are the
+// caller's own.
 static long take_bounding_set(const struct bounds *bounds)
 {
     const struct confinement *from = &bounds->confinement;

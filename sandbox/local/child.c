@@ -33,7 +33,7 @@ enum {
     GIFT_FILENO = STDERR_FILENO + 1,
 };
 
-// What the child says when it cannot execute its command.
+// The child's message when it cannot execute its command.
 struct report {
     enum channel_stage stage;
     int errnum; // 0: nothing
@@ -179,7 +179,8 @@ static int run(void *data)
     result = raw_chdir(child->workdir);
     if (result < 0)
         fail(child, STAGE_WORKDIR, result);
-    // What we ignore, or were started with ignored, is not the command's concern.
+    // A signal that the daemon ignores, or was started with ignored, must not be ignored in the
+    // command.
     raw_reset_signals(child->signals);
     raw_block_signals(0);
     fail(child, STAGE_EXEC, execute(child));

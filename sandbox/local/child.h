@@ -19,7 +19,7 @@
 
 struct child;
 
-// What the child gets besides its process_spec; both are needed only during the
+// Given to the child besides its process_spec; both are needed only during the
 // call. Its ends of the pipes have to stay open until child_start.
 struct child_gift {
     int in;

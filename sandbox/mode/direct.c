@@ -59,7 +59,7 @@ static void finish(void *data)
     identity_finish(&settings->identity);
 }
 
-// Whose rights the command gets; NULL: just the daemon's own.
+// Returns the identity that the command gets. NULL: the daemon's own.
 static const struct identity *choose_identity(const struct settings *settings,
                                               const struct command *command)
 {
@@ -89,7 +89,8 @@ static bool is_shortage(int errnum)
     return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM;
 }
 
-// What a login would set, for a user who is not to see the daemon's variables.
+// Makes the environment that a login would set, for a user who must not see the daemon's
+// variables.
 static int fresh_environment(uid_t uid, struct words *env)
 {
     FILE *file = fopen("/etc/passwd", "re");

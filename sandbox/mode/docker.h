@@ -18,7 +18,7 @@ void docker_add_environment(struct argv *argv, const struct command *command,
 // UTF-8. Returns 0, or -EINVAL with ERR set if COMMAND has such bytes.
 int docker_check_text(const struct command *command, struct error *err);
 
-// What docker's and podman's clients write.
+// The messages of docker's and podman's clients.
 extern const struct judge_table docker_table;
 
 // The judge of both modes.

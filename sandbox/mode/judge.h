@@ -42,7 +42,7 @@ struct judge_row {
     enum judge_verdict verdict;
 };
 
-// What one family of clients writes.
+// The messages of one family of clients.
 struct judge_table {
     const char *client;         // for messages
     const char *const *ignored; // lines like a row's text, that are no message: hints and

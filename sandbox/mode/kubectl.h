@@ -4,8 +4,8 @@
 
 #include "judge.h"
 
-// What kubectl writes when it failed itself, and what there is on the streams of a command
-// of which it reports an exit code.
+// The messages of a kubectl that failed itself, and the text on the streams of a command
+// for which kubectl reports an exit code.
 extern const struct judge_table kubectl_table;
 extern const struct judge_table kubectl_exit_table;
 

@@ -8,7 +8,7 @@
 #include "launch.h"
 #include "outcome.h"
 
-// What a request asks for, its environment merged with the configuration's.
+// The command of a request, with the request's environment merged into the configuration's.
 struct command {
     const struct words *env;  // NAME=VALUE, each name once
     const struct words *argv; // at least one

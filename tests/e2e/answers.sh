@@ -179,7 +179,7 @@ os.close(fd)
 PYTHON
 }
 
-# Whoever sees no frame 3 has seen no outcome.
+# A reader who gets no frame 3 has got no outcome.
 test_frames_of_a_daemon_that_is_killed() {
     mkdir "$T/second"
     with_calls "$T/second" <<'PYTHON'
@@ -305,7 +305,7 @@ refused(b"--no-such-option=1 true\n", "EINVAL", b"no-such-option")
 refused(b"--answer=json true\n", "EINVAL", b"twice")
 refused(b"--stdin=x true\n", "EINVAL", b"--stdin")
 refused(b"cat \xff\n", "EACCES", b"cat", "picky")
-# What was wrong before it was known how to answer.
+# An error in front of --answer: it is not known yet how to answer.
 fd = open_call(f"{mount}/local")
 assert error_of(os.write, fd, b"--bad --answer=frames true\n") == "EINVAL"
 assert read_all(fd) == (b"", "EINVAL")

@@ -27,12 +27,12 @@ kubectl_path = $T/no-such-kubectl
 CONF
 L=$M/local
 
-# What a job runs that is to be looked for among the processes: nothing else has
-# this word in its command line.
+# The program of jobs that a test looks for among the processes: no other process has this
+# word in its command line.
 export NAP=$T/nap
 ln -s "$(command -v sleep)" "$NAP"
 
-# What a test that failed has left.
+# Removes the files of a test that failed.
 before_each() {
     rm -f "$T"/go* "$T/progress" "$T/seen" "$T/ran"
     [[ ! -d $L/mine ]] || rmdir "$L/mine"
@@ -256,7 +256,7 @@ assert converse(sys.argv[1], b"sh -c 'echo err >&2; echo out; head -c 3000000 /d
 PYTHON
 }
 
-# What is written whole before the first read comes back, whatever its size.
+# An input of every size that is written whole before the first read comes back.
 test_echo_of_every_size() {
     with_calls "$L" <<'PYTHON'
 import random, sys
@@ -564,8 +564,8 @@ for request in (b"true\n", b"sh -c 'exec <&-; sleep 0.3'\n", b"head -c 5\n"):
 PYTHON
 }
 
-# What the command wrote before it exited is all there for whoever takes his
-# time, also when it is more than a pipe holds.
+# A slow reader gets all of the output of a command that has exited, also when it is more than
+# a pipe holds.
 test_a_reader_after_the_end_of_the_command() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -623,7 +623,7 @@ PYTHON
     grep -q 'command=.* outcome=130 cancelled' "$T/log" || fail "no line in the log"
 }
 
-# Whoever was killed has nobody to cancel for him.
+# The job of a caller who was killed is cancelled, although nobody asks for that.
 test_a_killed_caller_leaves_no_job() {
     with_calls "$M" "$daemon_pid" <<'PYTHON'
 import sys
@@ -981,7 +981,7 @@ check_used(daemon, before)
 PYTHON
 }
 
-# Whoever asks for the file again and again costs nothing.
+# Repeated look-ups of the file use no memory.
 test_looking_at_a_file_costs_nothing() {
     with_calls "$L" "$daemon_pid" <<'PYTHON'
 import sys

@@ -346,7 +346,7 @@ os.waitpid(pid, 0)
 assert status(slot) == "124 timeout after 2s"
 grown = kib(daemon, "VmRSS") - before
 assert is_sanitized(daemon) or grown < 20 * 1024 + 16 * 1024, f"it grew by {grown} KiB"
-# Who waits for it can be interrupted.
+# A caller who waits for it can be interrupted.
 class Alarm(Exception):
     pass
 def on_alarm(*_):
@@ -502,7 +502,7 @@ assert open(slot + "/status").read() == "130 cancelled\n"
 PYTHON
 }
 
-# What was taken of an interrupted write is known to the writer: it can go on.
+# An interrupted write returns how many bytes were taken, so that the writer can go on.
 test_nothing_is_lost_or_doubled_by_signals() {
     py "$L" <<'PYTHON'
 import ctypes, errno, hashlib, os, signal, sys

@@ -63,7 +63,7 @@ test_reads_wait_for_the_new_request() {
     is "$(cat "$T/got.status")" "0 exited" status
 }
 
-# What wakes them may also be that there is no request at all.
+# A request without a byte wakes waiting readers as well.
 test_reads_wait_for_an_empty_request() {
     local file readers=()
     exec 4>"$L/request"

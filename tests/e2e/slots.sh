@@ -293,7 +293,7 @@ assert not os.path.exists(f"{sandbox}/../../ran")
 PYTHON
 }
 
-# Whoever has a file open sees the end of it.
+# A caller with an open file sees the end of the file.
 test_open_files_of_a_removed_slot() {
     with_calls "$L" "$daemon_pid" <<'PYTHON'
 import sys
@@ -335,7 +335,7 @@ check_used(daemon, before)
 PYTHON
 }
 
-# Whoever holds one open or stands in it when it goes.
+# A process holds a directory open, or has it as its working directory, while it is removed.
 test_standing_in_a_removed_directory() {
     with_calls "$L" "$daemon_pid" <<'PYTHON'
 import sys
@@ -585,8 +585,8 @@ PYTHON
 
 # --- Listings
 
-# Those that stay are in each listing, once, however small its steps, while
-# others come and go.
+# Slots that stay are in each listing exactly once, however small its steps, while other
+# slots are made and removed.
 test_listings_while_slots_come_and_go() {
     with_calls "$L" <<'PYTHON'
 import collections, random, struct, sys

@@ -20,7 +20,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     fd = memfd_create("fuzz", MFD_CLOEXEC);
     FUZZ_CHECK(fd >= 0, "memfd");
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    // What ${NAME} can bring in.
+    // Values for ${NAME}.
     setenv("EMPTY", "", 1);
     setenv("LINES", "a\nb", 1);
     setenv("DASH", "-n", 1);

@@ -156,7 +156,7 @@ void kernel_interrupt(struct pending *pending)
     wire_interrupt(pending->unique);
 }
 
-// --- What is true whenever nothing happens
+// --- Facts that are true between two events
 
 static void check_streams(struct model_job *job)
 {

@@ -212,7 +212,7 @@ static bool check_read(const struct pending *pending)
 
 // --- Answers of writes
 
-// What the daemon has given the command since the last time goes to the writes
+// Gives the bytes that the daemon has passed to the command since the last call to the writes
 // that wait, in order.
 static void share_out(struct model_job *job)
 {

@@ -25,7 +25,7 @@ static void command_writes(struct model_job *job, enum job_stream stream, size_t
     AUTO_FREE char *bytes = malloc(size);
     ssize_t count;
 
-    // What is written after the exit, and not read for lack of room, is lost.
+    // Bytes that are written after the exit, and not read for lack of room, are lost.
     if (fd < 0 || (job->is_ended && job->streams))
         return;
     for (size_t i = 0; i < size; i++)

@@ -112,7 +112,7 @@ void names_remove(struct fuzz_input *input, bool is_dir);
 void names_forget(struct fuzz_input *input);
 void names_cannot(struct fuzz_input *input);
 void names_forget_all(void);
-// What the kernel remembers of INODE has to be true.
+// The kernel's memory of INODE must be true.
 void names_check_memory(const struct inode *inode);
 struct inode *names_pick(struct fuzz_input *input);
 

@@ -67,7 +67,7 @@ bool names_is_single(const struct inode *inode)
 
 // --- Look-up
 
-// What NAME in PARENT is. False: nothing.
+// Finds NAME in PARENT. False: there is none.
 static bool find(const struct inode *parent, const char *name, struct inode *found)
 {
     *found = (struct inode){0};
@@ -443,7 +443,7 @@ void names_forget_all(void)
     }
 }
 
-// What nobody can do.
+// Operations that nobody can do.
 void names_cannot(struct fuzz_input *input)
 {
     struct inode *parent = pick_dir(input);

@@ -34,7 +34,7 @@ static struct {
     struct buffer trace;
 } world;
 
-// --- What happened
+// --- Events
 
 void world_trace(const char *format, ...)
 {

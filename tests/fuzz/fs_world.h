@@ -60,7 +60,7 @@ void world_end_child(struct world_child *child, bool is_signaled, int number, bo
 void world_fail_child(struct world_child *child);
 void world_close(int *fd);
 
-// What happened, for a person.
+// Lists the events, for a person.
 void world_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void world_print_trace(void);
 

@@ -16,7 +16,7 @@ mallory() { setpriv --reuid $MALLORY --regid $MALLORY --clear-groups -- "$@"; }
 eve() { setpriv --reuid $EVE --regid $EVE --clear-groups -- "$@"; }
 honest() { setpriv --reuid $HONEST --regid $HONEST --clear-groups -- "$@"; }
 
-# What the daemon holds, in KiB: now, and at most so far.
+# The daemon's memory in KiB: now, and its highest value so far.
 daemon_kib() {
     awk -v name="${1:-VmRSS}:" '$1 == name { print $2 }' "/proc/$daemon_pid/status"
 }
