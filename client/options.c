@@ -141,6 +141,34 @@ static void add_variable(struct options *options, const char *text)
     variables[options->variable_count++] = text;
 }
 
+// Takes OPTION if it asks for an action, or says what is wrong with WORD.
+static void set_option_without_value(struct options *options, int option, const char *word)
+{
+    switch (option) {
+    case OPTION_CHECK:
+        set_action(options, ACTION_CHECK);
+        break;
+    case OPTION_SELF_TEST:
+        set_action(options, ACTION_SELF_TEST);
+        break;
+    case 'h':
+        set_action(options, ACTION_HELP);
+        break;
+    case 'V':
+        set_action(options, ACTION_VERSION);
+        break;
+    case ':':
+        complain(options, "%s needs a value", word);
+        break;
+    default:
+        if (optopt && optopt < OPTION_EVENT)
+            complain(options, "-%c is no option of hook", optopt);
+        else
+            complain(options, "%s is no option of hook, or has a value that it does not take",
+                     word);
+    }
+}
+
 static void set_option(struct options *options, int option, char **argv)
 {
     switch (option) {
@@ -173,27 +201,8 @@ static void set_option(struct options *options, int option, char **argv)
     case OPTION_VERDICT:
         set_rule(options, optarg);
         break;
-    case OPTION_CHECK:
-        set_action(options, ACTION_CHECK);
-        break;
-    case OPTION_SELF_TEST:
-        set_action(options, ACTION_SELF_TEST);
-        break;
-    case 'h':
-        set_action(options, ACTION_HELP);
-        break;
-    case 'V':
-        set_action(options, ACTION_VERSION);
-        break;
-    case ':':
-        complain(options, "%s needs a value", argv[optind - 1]);
-        break;
     default:
-        if (optopt && optopt < OPTION_EVENT)
-            complain(options, "-%c is no option of hook", optopt);
-        else
-            complain(options, "%s is no option of hook, or has a value that it does not take",
-                     argv[optind - 1]);
+        set_option_without_value(options, option, argv[optind - 1]);
     }
 }
 

@@ -200,6 +200,18 @@ static int process_start_child(struct process *process, const struct process_spe
     return 0;
 }
 
+static void process_init(struct process *process, struct loop *loop,
+                         const struct channel_events *events, void *data)
+{
+    list_init(&process->link);
+    process->guard_fd = -1;
+    process->loop = loop;
+    process->events = events;
+    process->data = data;
+    process->settling = (struct timer){.on_time = on_settled, .data = process};
+    process->settle_ms = SETTLE_MS;
+}
+
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
                               const struct channel_events *events, void *data, struct error *err)
 {
@@ -212,13 +224,7 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
                   strerror(process ? -result : ENOMEM));
         goto fail;
     }
-    list_init(&process->link);
-    process->guard_fd = -1;
-    process->loop = loop;
-    process->events = events;
-    process->data = data;
-    process->settling = (struct timer){.on_time = on_settled, .data = process};
-    process->settle_ms = SETTLE_MS;
+    process_init(process, loop, events, data);
     result = process_start_child(process, spec, &pipes);
     if (result < 0) {
         error_set(err, -result, "cannot make a process: %s", strerror(-result));
