@@ -6,7 +6,7 @@
 #include "config.h"
 #include "remote.h"
 
-// What the end of a connection says of the next attempt.
+// The consequence of the end of a connection for the next attempt.
 enum connection_verdict {
     CONNECTION_BROKE,      // it may succeed
     CONNECTION_DOUBTFUL,   // it may succeed; a job that has another route should take that
