@@ -12,6 +12,10 @@ run_packages=(python3)
 test_packages=(bash busybox-static check coreutils findutils grep jq mount nodejs procps
     perl-base python3 sed tar tcl util-linux valgrind)
 
+# Languages, shells and tools that write requests and read answers in their own ways. R and
+# Java are large: they are tested where they are.
+language_packages=(dash golang-go lua5.4 mksh php-cli pv rsync ruby socat zsh)
+
 # A pod on this machine; podman; a Docker engine.
 cluster_packages=(apparmor conmon containerd docker.io openssl podman protobuf-compiler python3-grpcio
     python3-protobuf runc)

@@ -454,7 +454,7 @@ PYTHON
 with_shell() {
     local shell=$1
     command -v "$shell" >/dev/null || return 0
-    [[ $shell == *sh ]] || shell=sh
+    [[ $shell == *sh ]] || shell=bash
     exec 4<>"$L/call"
     printf -- '--stdin=5 cat\nhello' >&4
     is "$(timeout 20 "$shell" -c "$2")" hello "$1"

@@ -41,8 +41,8 @@ static void begin(void)
     ring.fd = (int)syscall(SYS_io_uring_setup, 4, &ring.params);
     if (ring.fd < 0)
         exit(77);
-    ring.submissions = map(params->sq_off.array + params->sq_entries * sizeof(unsigned),
-                           IORING_OFF_SQ_RING);
+    ring.submissions =
+        map(params->sq_off.array + params->sq_entries * sizeof(unsigned), IORING_OFF_SQ_RING);
     ring.completions = map(params->cq_off.cqes + params->cq_entries * sizeof(struct io_uring_cqe),
                            IORING_OFF_CQ_RING);
     ring.entries = map(params->sq_entries * sizeof(struct io_uring_sqe), IORING_OFF_SQES);
