@@ -6,16 +6,44 @@
 #include <errno.h>
 #include <fnmatch.h>
 
-// The command reads from a relay, which passes nothing on before it has read the key. The
-// kill takes the process group, so the shell first makes sure that it leads one. The relay
-// runs in the background, so that a command which does not read to the end of its stdin is
-// not waited for.
+// The command reads from a relay, which passes nothing on before it has read the key. When
+// there is none, the relay kills all of the process group but itself, the first shell and the
+// one that waits for the command, and stays until that one has gone: so each process has a
+// parent that waits for it, which the first process of a container may not do. At last, or
+// where that does not help, it takes all. The first shell makes sure that it leads a group.
+//
+// A command need not read to the end of its stdin: the relay is ended after it, if it is still
+// the first shell's child. What the shells themselves say of a command's end is nobody's.
+#define RELAY                                                                                      \
+    "echo $$; read -r key && exec cat\n"                                                           \
+    "i=0\n"                                                                                        \
+    "while [ $((i += 1)) -lt 300 ]; do\n"                                                          \
+    "rest=\n"                                                                                      \
+    "for p in /proc/[0-9]*; do\n"                                                                  \
+    "line=\n"                                                                                      \
+    "{ read -r line <$p/stat; }\n"                                                                 \
+    "set -- ${line##*) }\n"                                                                        \
+    "[ \"$3\" = $PPID ] && [ \"$1\" != Z ] || continue\n"                                          \
+    "case ${p#/proc/} in $$ | $PPID) continue ;; esac\n"                                           \
+    "rest=1\n"                                                                                     \
+    "[ \"$2\" = $PPID ] || kill -9 ${p#/proc/}\n"                                                  \
+    "done\n"                                                                                       \
+    "[ \"$rest\" ] || exit\n"                                                                      \
+    "done\n"                                                                                       \
+    "kill -9 0"
+
 static const char gate[] =
     "command -v cat >/dev/null && read -r a b c d group e </proc/$$/stat && "
     "[ \"$group\" = $$ ] || exit 126\n"
-    "exec 3<&0\n"
-    "{ sh -c 'read -r key && exec cat; kill -9 0' <&3 3<&- 2>/dev/null & } | "
-    "{ exec 3<&-; exec \"$@\"; }";
+    "exec 3<&0 4>&2 2>/dev/null\n"
+    "sh -c '" RELAY "' <&3 3<&- 4>&- | {\n"
+    "exec 3<&-\n"
+    "read -r relay\n"
+    "\"$@\" 2>&4 4>&-\n"
+    "code=$?\n"
+    "{ read -r a b c parent e </proc/$relay/stat; } && [ \"$parent\" = $$ ] && kill -9 $relay\n"
+    "exit $code\n"
+    "}";
 
 int standby_line_parse(const char *line, struct request *request, struct error *err)
 {
