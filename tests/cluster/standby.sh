@@ -31,6 +31,12 @@ mode = docker_run
 docker_path = podman
 image = localhost/hooksfs:busybox
 network = none
+[single]
+mode = docker_run
+docker_path = podman
+image = localhost/hooksfs:busybox
+network = none
+agent = require
 [shell-less]
 mode = kubectl_exec
 pod = my-pod
@@ -91,7 +97,7 @@ hits() {
 
 test_each_place_answers_from_a_standby() {
     local place
-    for place in pod agent box run; do
+    for place in pod agent box run single; do
         wait_until 20 has_taken "$place" || fail "$place never takes a standby"
     done
     is "$(call shell-less cat)" payload
