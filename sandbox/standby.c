@@ -7,20 +7,17 @@
 #include "standby_line.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    // Between the refusal of the first bytes and the end of the process, if that is the reason.
-    REFUSAL_MS = 100,
     // Between what a client says of its end and the end. What the job has read cannot be taken
     // back, and it could not start afresh.
     STDERR_HOLD_MS = 50,
 };
 
-static void standby_free(struct standby *standby)
+void standby_free(struct standby *standby)
 {
     loop_disarm(standby->loop, &standby->refusal);
     loop_disarm(standby->loop, &standby->stderr_hold);
@@ -67,6 +64,11 @@ static bool standby_may_start_afresh(const struct standby *standby)
     return !standby->has_given && !standby->has_output && !standby->is_stopped;
 }
 
+static bool standby_has_greeted(const struct standby *standby)
+{
+    return !standby->is_gated || standby->greeted == sizeof STANDBY_GATE_GREETING - 1;
+}
+
 // --- Events of what runs
 
 static void standby_fail(struct standby *standby, const char *why)
@@ -108,11 +110,36 @@ static bool standby_holds_stderr(struct standby *standby)
            standby->inner.ops->pause(standby->inner.self, JOB_STDERR, true) == 0;
 }
 
+// A client that has started its command: it is connected. Reads no byte of the command's.
+static void standby_greet(struct standby *standby)
+{
+    static const char greeting[] = STANDBY_GATE_GREETING;
+    char bytes[sizeof greeting];
+    const struct channel_ops *ops = standby->inner.ops;
+    ssize_t count =
+        ops->read(standby->inner.self, JOB_STDOUT, bytes, sizeof greeting - 1 - standby->greeted);
+
+    if (count <= 0)
+        return; // the end of the process comes next
+    if (memcmp(bytes, greeting + standby->greeted, (size_t)count) != 0) {
+        standby_fail(standby, "something else than the command writes to its output");
+        return;
+    }
+    standby->greeted += (size_t)count;
+    if (standby_has_greeted(standby) && ops->pause(standby->inner.self, JOB_STDOUT, true) < 0)
+        standby_fail(standby, "no memory");
+}
+
 static void on_output(void *data, enum job_stream stream)
 {
     struct standby *standby = data;
 
-    if (standby->events && !(stream == JOB_STDERR && standby_holds_stderr(standby)))
+    if (!standby->events) {
+        if (stream == JOB_STDOUT && !standby_has_greeted(standby))
+            standby_greet(standby);
+        return;
+    }
+    if (stream != JOB_STDERR || !standby_holds_stderr(standby))
         standby->events->on_output(standby->data, stream);
 }
 
@@ -196,153 +223,6 @@ static const struct channel_events inner_events = {
     .on_declined = on_declined,
 };
 
-// --- The channel of the job
-
-// The bytes were refused, and the process lives on: it has closed its stdin.
-static void on_refusal_over(void *data)
-{
-    struct standby *standby = data;
-
-    standby->has_given = true;
-    standby->is_refused = false;
-    if (standby->is_end_asked)
-        standby->inner.ops->end_stdin(standby->inner.self);
-    standby->events->on_stdin(standby->data);
-}
-
-// The first bytes of stdin, in one write with the key: where the key has gone, the bytes have.
-static ssize_t standby_write_first(struct standby *standby, const char *bytes, size_t size)
-{
-    char first[PIPE_BUF];
-    size_t key = standby->is_gated ? sizeof STANDBY_GATE_KEY - 1 : 0;
-    size_t room = sizeof first - key;
-    ssize_t count;
-
-    if (!standby->is_gated)
-        return standby->inner.ops->write(standby->inner.self, bytes, size);
-    size = size < room ? size : room;
-    memcpy(first, STANDBY_GATE_KEY, key);
-    if (size > 0)
-        memcpy(first + key, bytes, size);
-    count = standby->inner.ops->write(standby->inner.self, first, key + size);
-    return count < (ssize_t)key ? (count < 0 ? count : -EPIPE) : count - (ssize_t)key;
-}
-
-static ssize_t standby_write(void *self, const char *bytes, size_t size)
-{
-    struct standby *standby = self;
-    ssize_t count;
-    ssize_t more;
-
-    if (standby->is_refused || !standby->inner.self)
-        return standby->inner.self ? 0 : -EPIPE;
-    if (standby->has_given || size == 0)
-        return size == 0 ? 0 : standby->inner.ops->write(standby->inner.self, bytes, size);
-    count = standby_write_first(standby, bytes, size);
-    if (count == -EPIPE && loop_arm(standby->loop, &standby->refusal, REFUSAL_MS) == 0) {
-        standby->is_refused = true;
-        return 0;
-    }
-    standby->has_given = count > 0;
-    if (count < 0 || (size_t)count == size)
-        return count;
-    more = standby->inner.ops->write(standby->inner.self, bytes + count, size - (size_t)count);
-    return more < 0 ? more : count + more;
-}
-
-static bool standby_is_writable(const void *self)
-{
-    const struct standby *standby = self;
-
-    return !standby->inner.self ||
-           (!standby->is_refused && standby->inner.ops->is_writable(standby->inner.self));
-}
-
-static void standby_end_stdin(void *self)
-{
-    struct standby *standby = self;
-
-    if (!standby->inner.self)
-        return;
-    if (standby->is_refused) {
-        standby->is_end_asked = true;
-        return;
-    }
-    if (!standby->has_given)
-        standby->has_given = !standby->is_gated || standby_write_first(standby, NULL, 0) == 0;
-    standby->inner.ops->end_stdin(standby->inner.self);
-}
-
-static ssize_t standby_read(void *self, enum job_stream stream, char *bytes, size_t size)
-{
-    struct standby *standby = self;
-    ssize_t count = standby->inner.self
-                        ? standby->inner.ops->read(standby->inner.self, stream, bytes, size)
-                        : 0;
-
-    standby->has_output |= count > 0;
-    return count;
-}
-
-static int standby_pause(void *self, enum job_stream stream, bool is_paused)
-{
-    struct standby *standby = self;
-    return standby->inner.self ? standby->inner.ops->pause(standby->inner.self, stream, is_paused)
-                               : 0;
-}
-
-static size_t standby_available(const void *self, enum job_stream stream)
-{
-    const struct standby *standby = self;
-    return standby->inner.self ? standby->inner.ops->available(standby->inner.self, stream) : 0;
-}
-
-static bool standby_has_ended(const void *self, enum job_stream stream)
-{
-    const struct standby *standby = self;
-    return !standby->inner.self || standby->inner.ops->has_ended(standby->inner.self, stream);
-}
-
-static void standby_signal(void *self, int signal)
-{
-    struct standby *standby = self;
-
-    standby->is_stopped = true;
-    if (standby->inner.self)
-        standby->inner.ops->signal(standby->inner.self, signal);
-}
-
-static void standby_destroy(void *self)
-{
-    struct standby *standby = self;
-    struct standby_owner owner = standby->owner;
-
-    standby_free(standby);
-    if (owner.on_job_end)
-        owner.on_job_end(owner.data);
-}
-
-static const char *standby_waits_for(const void *self)
-{
-    const struct standby *standby = self;
-    const struct channel *inner = &standby->inner;
-
-    return inner->self && inner->ops->waits_for ? inner->ops->waits_for(inner->self) : NULL;
-}
-
-static const struct channel_ops standby_ops = {
-    .write = standby_write,
-    .is_writable = standby_is_writable,
-    .end_stdin = standby_end_stdin,
-    .read = standby_read,
-    .pause = standby_pause,
-    .available = standby_available,
-    .has_ended = standby_has_ended,
-    .signal = standby_signal,
-    .destroy = standby_destroy,
-    .waits_for = standby_waits_for,
-};
-
 // --- The owner's side
 
 static int standby_pause_all(struct standby *standby, bool is_paused)
@@ -370,7 +250,7 @@ struct standby *standby_start(struct loop *loop, struct route *route, struct lau
     *launch = (struct launch){0};
     standby->is_gated = is_gated;
     standby->owner = *owner;
-    standby->refusal = (struct timer){.on_time = on_refusal_over, .data = standby};
+    standby->refusal = (struct timer){.on_time = standby_on_refusal_over, .data = standby};
     standby->stderr_hold = (struct timer){.on_time = on_stderr_held, .data = standby};
     list_init(&standby->link);
     if (route->ops->open(route, &standby->inner, &start, &inner_events, standby, err) < 0) {
@@ -378,7 +258,8 @@ struct standby *standby_start(struct loop *loop, struct route *route, struct lau
         standby_free(standby);
         return NULL;
     }
-    if (standby_pause_all(standby, true) < 0) {
+    if (standby_pause_all(standby, true) < 0 ||
+        (is_gated && standby->inner.ops->pause(standby->inner.self, JOB_STDOUT, false) < 0)) {
         error_set(err, ENOMEM, "no memory");
         standby_drop(standby);
         return NULL;
@@ -393,7 +274,8 @@ bool standby_is_over(const struct standby *standby)
 
 bool standby_is_ready(const struct standby *standby)
 {
-    return !standby_is_over(standby) && !standby_waits_for(standby);
+    return !standby_is_over(standby) && !standby_ops.waits_for(standby) &&
+           standby_has_greeted(standby);
 }
 
 int standby_hand_over(struct standby *standby, struct route *route, struct channel *channel,

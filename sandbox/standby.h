@@ -26,6 +26,7 @@ struct standby {
     struct launch launch; // of what runs
     struct channel inner; // to what runs
     bool is_gated;        // stdin begins with the key of standby_line_gate
+    size_t greeted;       // bytes of the greeting that have come then
 
     // After the hand-over:
     const struct channel_events *events; // of the job; NULL: no job yet
@@ -62,3 +63,13 @@ int standby_hand_over(struct standby *standby, struct route *route, struct chann
 
 // Kills a standby that no job has taken, which never reads the end of its stdin, and frees it.
 void standby_drop(struct standby *standby);
+
+// --- Shared by standby.c and standby_channel.c
+
+extern const struct channel_ops standby_ops;
+
+// The first bytes were refused, and the process lives on; DATA is the standby.
+void standby_on_refusal_over(void *data);
+
+// Frees the standby and its channel. What runs is not killed.
+void standby_free(struct standby *standby);

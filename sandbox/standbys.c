@@ -91,7 +91,8 @@ static void standbys_look_within(struct standbys *standbys, uint64_t ms)
 {
     if (standbys->is_retired)
         return;
-    if (timer_is_armed(&standbys->look) && standbys->look.deadline_ns <= loop_now_ns() + ms * NS_PER_MS)
+    if (timer_is_armed(&standbys->look) &&
+        standbys->look.deadline_ns <= loop_now_ns() + ms * NS_PER_MS)
         return;
     if (loop_arm(standbys->loop, &standbys->look, ms) < 0)
         log_error("sandbox %s: no memory to look after its standbys", standbys->config->name);

@@ -35,6 +35,7 @@
 static const char gate[] =
     "command -v cat >/dev/null && read -r a b c d group e </proc/$$/stat && "
     "[ \"$group\" = $$ ] || exit 126\n"
+    "printf '" STANDBY_GATE_GREETING "'\n"
     "exec 3<&0 4>&2 2>/dev/null\n"
     "sh -c '" RELAY "' <&3 3<&- 4>&- | {\n"
     "exec 3<&-\n"

@@ -200,6 +200,13 @@ static const char far_client[] = "#!/bin/sh\n"
                                  "exec 3<&-\n"
                                  "wait $!\n";
 
+// One that finds no shell, after a while.
+static const char shell_less_client[] = "#!/bin/sh\n"
+                                        "while [ \"$1\" != -- ]; do shift; done\n"
+                                        "shift\n"
+                                        "case $3 in *\"hooksfs standby\"*) read -r line; exit 127 ;; esac\n"
+                                        "exec \"$@\"\n";
+
 static const char *const clients[] = {NULL, far_client};
 
 START_TEST(gives_the_request_a_command_that_was_there)
@@ -362,6 +369,17 @@ START_TEST(is_killed_when_its_client_is)
 }
 END_TEST
 
+START_TEST(is_not_ready_before_the_client_is_connected)
+{
+    begin("", "cat", shell_less_client);
+    run_for(50);
+    make("", "cat");
+    give("payload\n");
+    ck_answer("0 exited", "payload\n");
+    end();
+}
+END_TEST
+
 START_TEST(pauses_after_one_that_ends_by_itself)
 {
     begin("", "exit 3", NULL);
@@ -398,6 +416,6 @@ int main(void)
              {is_never_answered_by_one_that_has_ended, 2},
              EACH(starts_afresh_when_one_dies_before_it_got_anything, clients),
              ONCE(is_not_started_again_when_it_was_cancelled), {is_killed_before_its_stdin_ends, 4},
-             ONCE(is_killed_when_its_client_is), ONCE(pauses_after_one_that_ends_by_itself),
-             ONCE(is_replaced_when_it_is_old));
+             ONCE(is_killed_when_its_client_is), ONCE(is_not_ready_before_the_client_is_connected),
+             ONCE(pauses_after_one_that_ends_by_itself), ONCE(is_replaced_when_it_is_old));
 }
