@@ -219,7 +219,7 @@ void child_finish(struct child *child, char *buffer, size_t size,
     }
 }
 
-void serve(void (*call)(void *context), void *context)
+void serve(void (*call)(void *context), void (*after)(void *context), void *context)
 {
     char line[64];
 
@@ -228,6 +228,8 @@ void serve(void (*call)(void *context), void *context)
             uint64_t start = now_ns();
             call(context);
             printf("%llu ", (unsigned long long)(now_ns() - start));
+            if (after)
+                after(context);
         }
         putchar('\n');
         fflush(stdout);

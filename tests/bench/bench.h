@@ -63,4 +63,5 @@ void child_finish(struct child *child, char *buffer, size_t size,
 
 // Obeys the script on stdin: for each line, which is a number, makes so many calls and
 // answers with a line of how many nanoseconds each took. Returns at the end of stdin.
-void serve(void (*call)(void *context), void *context);
+// AFTER, which may be NULL, follows each call, and is not timed.
+void serve(void (*call)(void *context), void (*after)(void *context), void *context);

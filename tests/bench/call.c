@@ -2,6 +2,7 @@
 #include "call.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,9 @@ static void take_answer(void *context, const char *data, size_t size)
 static void spawn(struct call *call)
 {
     char buffer[65536];
-    struct child child = child_start(call->argv);
+    struct child child = call->is_ready ? call->child : child_start(call->argv);
 
+    call->is_ready = false;
     write_all(child.in, call->payload.data, call->payload.size);
     child_close_in(&child);
     call->answer.size = 0;
@@ -53,11 +55,13 @@ static void spawn(struct call *call)
 static void prepare_buffers(struct call *call, const char *payload_path)
 {
     struct bytes line = request_line(call->argv);
+    const char *answer_path = getenv("BENCH_ANSWER");
 
     call->payload = read_file(payload_path);
+    call->expected = read_file(answer_path ? answer_path : payload_path);
     call->request.size = line.size + call->payload.size;
     call->request.data = malloc(call->request.size);
-    call->room = call->payload.size + 4096;
+    call->room = call->expected.size + 4096;
     call->answer.data = malloc(call->room);
     if (!call->request.data || !call->answer.data)
         die("malloc");
@@ -72,7 +76,8 @@ bool call_init(struct call *call, int argc, char **argv)
     bool is_slot = strcmp(way, "slot") == 0;
 
     memset(call, 0, sizeof *call);
-    if (strcmp(way, "spawn") == 0) {
+    call->gets_ready = strcmp(way, "ready") == 0;
+    if (call->gets_ready || strcmp(way, "spawn") == 0) {
         call->make = spawn;
         call->argv = argv + 2;
         prepare_buffers(call, argv[1]);
@@ -92,20 +97,31 @@ bool call_init(struct call *call, int argc, char **argv)
 void call_make(struct call *call)
 {
     call->make(call);
-    if (call->answer.size == call->payload.size &&
-        memcmp(call->answer.data, call->payload.data, call->answer.size) == 0)
+    if (call->answer.size == call->expected.size &&
+        memcmp(call->answer.data, call->expected.data, call->answer.size) == 0)
         return;
-    fprintf(stderr, "bench: the answer of %zu bytes is not the payload of %zu bytes\n",
-            call->answer.size, call->payload.size);
+    fprintf(stderr, "bench: the answer of %zu bytes is not the expected one of %zu bytes\n",
+            call->answer.size, call->expected.size);
     exit(1);
+}
+
+void call_get_ready(struct call *call)
+{
+    if (!call->gets_ready || call->is_ready)
+        return;
+    call->child = child_start(call->argv);
+    call->is_ready = true;
 }
 
 void call_finish(struct call *call)
 {
+    if (call->is_ready)
+        kill(call->child.pid, SIGKILL);
     if (call->slot && rmdir(call->slot) < 0)
         die(call->slot);
     free(call->slot);
     free(call->payload.data);
+    free(call->expected.data);
     free(call->request.data);
     free(call->answer.data);
 }

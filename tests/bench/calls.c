@@ -4,8 +4,12 @@
 // their ends. The command has to answer with the payload, and every byte is compared.
 // On stdin it is told when to call (`serve`).
 //
+// A fourth way, `ready`, is as `spawn` with a process that was started after the call before,
+// so that only writing, reading and waiting are timed. With BENCH_ANSWER in the environment,
+// that file is what the command has to answer.
+//
 // usage: calls conversation|slot SANDBOX-DIRECTORY PAYLOAD-FILE COMMAND [ARGUMENT...]
-//        calls spawn PAYLOAD-FILE COMMAND [ARGUMENT...]
+//        calls spawn|ready PAYLOAD-FILE COMMAND [ARGUMENT...]
 #include "call.h"
 
 #include <stdio.h>
@@ -16,16 +20,21 @@ static void call_once(void *context)
     call_make(context);
 }
 
+static void get_ready(void *context)
+{
+    call_get_ready(context);
+}
+
 int main(int argc, char **argv)
 {
     struct call call;
 
     if (!call_init(&call, argc - 1, argv + 1)) {
         fprintf(stderr, "usage: calls conversation|slot DIRECTORY PAYLOAD-FILE COMMAND...\n"
-                        "       calls spawn PAYLOAD-FILE COMMAND...\n");
+                        "       calls spawn|ready PAYLOAD-FILE COMMAND...\n");
         return 2;
     }
-    serve(call_once, &call);
+    serve(call_once, get_ready, &call);
     call_finish(&call);
     return 0;
 }

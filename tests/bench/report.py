@@ -40,6 +40,25 @@ ROWS = [
         {"conversation": [("ratio", "≤", 1.03)], "slot": [("ratio", "≤", 1.03)],
          "conversation, agent": AGENT_GOALS}),
     Row("docker", "one call, docker_exec: `cat`, 1 KiB", "call", "podman exec -i"),
+    Row("standby cat", "a static `cat`, 1 KiB, direct, started before", "call", "C, started before",
+        {"call, standby": [("ratio", "≤", 1.3), ("of C: pipes, fork, exec", "≤", 0.8)]}),
+    Row("standby pii", "`python3 pii.py`, direct, started before", "call", "C, started before",
+        {"call, standby": [("ratio", "≤", 1.3), ("of call, cold", "≤", 0.2)]}),
+    Row("standby imports", "python with a second of imports, direct, started before", "call",
+        "C, started before",
+        {"call, standby": [("ratio", "≤", 1.3), ("of call, cold", "≤", 0.05)]}),
+    Row("standby node", "node, direct, started before", "call", "C, started before",
+        {"call, standby": [("ratio", "≤", 1.3)]}),
+    Row("standby miss", "one call, direct, that finds no standby", "call", "call, without the key",
+        {"call, a miss": [("ratio", "≤", 1.0)]}),
+    Row("standby pod", "in a pod, by the agent: `cat`, 1 KiB", "call", "call, agent",
+        {"call, agent, standby": [("ratio", "≤", 0.8)]}),
+    Row("standby pod pii", "in a pod, by the agent: `pii.py`", "call", "call, direct, standby",
+        {"call, agent, standby": [("ratio", "≤", 1.3)]}),
+    Row("standby kubectl", "in a pod, by kubectl: `cat`, 1 KiB", "call", "kubectl exec -i",
+        {"call, standby": [("times faster", "≥", 8)]}),
+    Row("standby docker", "a container for each call: `cat`, 1 KiB", "call", "podman run --rm -i",
+        {"call, agent, standby": [("times faster", "≥", 20)]}),
     Row("stream out", "stdout of 1 GiB, direct", "stream", "C: a pipe of 64 KiB",
         {"conversation": [("ratio", "≥", 0.7)]}),
     Row("stream in", "stdin of 1 GiB, direct", "stream", "C: a pipe of 64 KiB",
@@ -98,6 +117,9 @@ def looked_at(name: str, row: Row, contender: str, results: Results) -> float | 
         return statistics.median(result["rate"])
     if name == "MiB":
         return result["kib"] / 1024
+    if name.startswith("of "):
+        other = results.get(name.removeprefix("of "))
+        return other and statistics.median(result["ns"]) / statistics.median(other["ns"])
     if name == "ratio":
         return ratio_to(results[row.peer], result, row.kind)[0]
     if name == "times faster at p99":

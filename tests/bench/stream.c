@@ -234,7 +234,7 @@ static int run(void (*call)(void *), const char *way, int argc, char **argv)
     stream.size = parse_size(argv[names]);
     stream.argv = argv + names + 1;
     stream.line = request_line(stream.argv);
-    serve(call, &stream);
+    serve(call, NULL, &stream);
     if (stream.is_slot && rmdir(stream.directory) < 0)
         die(stream.directory);
     return 0;

@@ -25,7 +25,9 @@ static const char *const texts[] = {
     "confinement = no\n"
     "[open]\npermissions = 0777\nmax_running = 2\nmax_queued = 1\nmax_slots = 3\n"
     "[strict]\nmax_running = 1\nmax_queued = 2\nmax_slots = 1\nmax_timeout = 5s\n"
-    "allow = run\nallow = late\nallow = stubborn\n",
+    "allow = run\nallow = late\nallow = stubborn\n"
+    "user = ${FUZZ_USER}\nstandby = run 1000\nstandby = run 1001\nstandby = run 1003 x\n"
+    "standby_count = 2\n",
     // A sandbox is gone, one is new, and one has other limits.
     "timeout = 2s\nkill_grace = 300ms\nmax_output = 16K\nslot_ttl = 5s\nmode = direct\n"
     "confinement = no\n"
@@ -245,6 +247,29 @@ static void configure(unsigned which)
     }
 }
 
+// A standby of the daemon's ends: by itself, or killed.
+static void end_standby(unsigned choice)
+{
+    for (unsigned i = 0; i < world_child_count; i++) {
+        struct world_child *child = &world_children[(i + choice) % world_child_count];
+        if (!child->is_standby || child->is_taken || child->is_ended)
+            continue;
+        world_trace("%s, which is on standby, ends", child->words);
+        world_end_child(child, choice & 1, choice & 1 ? SIGKILL : (int)(choice % 3), true);
+        return;
+    }
+}
+
+static void reload_or_end_standby(struct fuzz_input *input)
+{
+    unsigned choice = fuzz_byte(input);
+
+    if (choice % 3 == 2)
+        end_standby(choice);
+    else
+        configure(choice % 3);
+}
+
 static void on_init(void *data)
 {
     (void)data;
@@ -409,15 +434,18 @@ static void operate(struct fuzz_input *input)
     else if (operation < 31)
         fuzz_byte(input) % 2 ? names_setattr(input) : names_cannot(input);
     else
-        configure(fuzz_byte(input) % 2);
+        reload_or_end_standby(input);
     kernel_settle(0);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     char path[64];
+    char user[24];
 
     (void)argc, (void)argv;
+    snprintf(user, sizeof user, "%u", (unsigned)geteuid());
+    setenv("FUZZ_USER", user, 1);
     signal(SIGPIPE, SIG_IGN);
     for (unsigned i = 0; i < 2; i++) {
         struct buffer problems = {0};

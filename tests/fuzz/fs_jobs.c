@@ -4,6 +4,7 @@
 #include "fs_model.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 
 struct model_job model_jobs[MODEL_JOBS];
@@ -233,14 +234,26 @@ static void find_child(struct model_job *job)
 {
     for (unsigned i = 0; i < world_child_count && !job->child; i++) {
         struct world_child *child = &world_children[i];
-        if (child->is_linked || strcmp(child->words, job->words) != 0)
+        if (child->is_linked || strcmp(child->words, job->words) != 0 ||
+            (child->is_standby && !child->is_taken))
             continue;
         child->is_linked = true;
         job->child = child;
-        WORLD_CHECK(child->uid == (geteuid() == 0 ? job->uid : (uid_t)-1),
+        uid_t uid = job->sandbox->is_strict ? 0 : job->uid;
+        WORLD_CHECK(child->uid == (geteuid() == 0 ? uid : (uid_t)-1),
                     "%s runs with the rights of %d", child->words, (int)child->uid);
     }
     WORLD_CHECK(job->child, "%s was not started", job->words);
+}
+
+// Of what runs for no job nobody reads an end of stdin, or anything.
+static void check_standby(const struct world_child *child)
+{
+    struct pollfd in = {.fd = child->in, .events = POLLIN};
+
+    WORLD_CHECK(child->is_standby && !child->is_taken, "%s was started", child->words);
+    WORLD_CHECK(child->is_ended || (poll(&in, 1, 0) == 0 && in.revents == 0),
+                "%s, which is on standby, has something to read", child->words);
 }
 
 void model_catch_up(void)
@@ -270,7 +283,8 @@ void model_catch_up(void)
             (model_jobs[i].state == MODEL_RUNNING || model_jobs[i].is_ended))
             find_child(&model_jobs[i]);
     for (unsigned i = 0; i < world_child_count; i++)
-        WORLD_CHECK(world_children[i].is_linked, "%s was started", world_children[i].words);
+        if (!world_children[i].is_linked)
+            check_standby(&world_children[i]);
 }
 
 void model_begin_jobs(void)

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -147,6 +148,7 @@ struct child *__wrap_child_create(const struct process_spec *spec, const struct 
         .is_late = strcmp(spec->argv[0], "late") == 0,
         .is_stubborn = strcmp(spec->argv[0], "stubborn") == 0,
         .has_escaped = strcmp(spec->argv[0], "escapes") == 0,
+        .is_standby = spec->is_standby,
     };
     fcntl(gift->in, F_SETPIPE_SZ, STDIN_ROOM);
     return child->made;
@@ -176,6 +178,33 @@ int __wrap_child_failure(const struct child *made, enum channel_stage *stage)
 {
     *stage = STAGE_EXEC;
     return child_of(made)->failure;
+}
+
+// The kernel would have to know the process.
+int __wrap_pipes_guard(int fd, pid_t pid);
+int __wrap_pipes_guard(int fd, pid_t pid)
+{
+    (void)fd;
+    WORLD_CHECK(child_of_pid(pid) && child_of_pid(pid)->is_standby, "a guard of %d", (int)pid);
+    return 0;
+}
+
+void __wrap_pipes_unguard(int fd);
+void __wrap_pipes_unguard(int fd)
+{
+    struct stat pipe;
+    struct stat other;
+
+    WORLD_CHECK(fstat(fd, &pipe) == 0, "fstat");
+    for (unsigned i = 0; i < world_child_count; i++) {
+        struct world_child *child = &world_children[i];
+        if (child->in < 0 || fstat(child->in, &other) < 0 || other.st_ino != pipe.st_ino)
+            continue;
+        WORLD_CHECK(child->is_standby && !child->is_taken, "%s is taken", child->words);
+        child->is_taken = true;
+        return;
+    }
+    WORLD_CHECK(false, "a standby was taken that has ended");
 }
 
 int __real_waitid(idtype_t type, id_t id, siginfo_t *info, int options);

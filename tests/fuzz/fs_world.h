@@ -32,11 +32,13 @@ struct world_child {
     bool is_ended;    // it exited
     bool is_signaled;
     bool is_reaped;
-    bool is_linked; // the model has seen it
+    bool is_linked;  // the model has seen it
+    bool is_standby; // it was started for no job
+    bool is_taken;   // ... and is a job's now
     int number;
 };
 
-enum { WORLD_CHILDREN = 256 };
+enum { WORLD_CHILDREN = 1024 };
 
 extern struct world_child world_children[WORLD_CHILDREN];
 extern unsigned world_child_count;
