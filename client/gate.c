@@ -18,6 +18,20 @@ static enum gate_rule choose_rule(const struct protocol *protocol, enum gate_rul
     return protocol->ignores_text ? RULE_EXIT : RULE_JSON;
 }
 
+// Returns the hook's output for people, which the caller frees, or NULL.
+static char *printed_text(const struct gate_run *run, bool takes_out)
+{
+    struct buffer text = {0};
+
+    if (reason_append(&text, run->err, run->err_length) < 0 ||
+        (text.length == 0 && takes_out && reason_append(&text, run->out, run->out_length) < 0) ||
+        text.length == 0) {
+        buffer_finish(&text);
+        return NULL;
+    }
+    return buffer_take_string(&text);
+}
+
 // The hook ended with 0.
 static void judge_success(enum gate_rule rule, const struct gate_run *run, struct verdict *verdict)
 {
@@ -34,20 +48,8 @@ static void judge_success(enum gate_rule rule, const struct gate_run *run, struc
     verdict_read(verdict, run->out, run->out_length);
     if (verdict->kind == VERDICT_YES && !verdict->is_explicit && rule == RULE_ALLOW)
         verdict_fail(verdict, "its JSON does not say yes, and only an explicit yes counts");
-}
-
-// Returns the hook's output for people, which the caller frees, or NULL.
-static char *printed_text(const struct gate_run *run, bool takes_out)
-{
-    struct buffer text = {0};
-
-    if (reason_append(&text, run->err, run->err_length) < 0 ||
-        (text.length == 0 && takes_out && reason_append(&text, run->out, run->out_length) < 0) ||
-        text.length == 0) {
-        buffer_finish(&text);
-        return NULL;
-    }
-    return buffer_take_string(&text);
+    if (verdict->kind != VERDICT_YES && !verdict->reason)
+        verdict->reason = printed_text(run, false);
 }
 
 // The hook ended with another code. A no in its JSON is one all the same.
@@ -59,13 +61,19 @@ static void judge_failure(const struct protocol *protocol, const struct gate_run
 
     if (!verdict_is_blank(run->out, run->out_length)) {
         verdict_read(verdict, run->out, run->out_length);
-        if (verdict->kind == VERDICT_NO)
+        if (verdict->kind == VERDICT_NO) {
+            if (!verdict->reason)
+                verdict->reason = take_ptr(&text);
             return;
+        }
         verdict_finish(verdict);
     }
     if (protocol->is_by_code || (code == 2 && text)) {
+        if (!text)
+            verdict_fail(verdict, "it exited with %d", code);
+        else
+            verdict->reason = take_ptr(&text);
         verdict->kind = VERDICT_NO;
-        verdict->reason = take_ptr(&text);
         return;
     }
     verdict_fail(verdict, "it exited with %d%s%s", code, text ? ": " : " and gave no reason",

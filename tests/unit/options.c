@@ -94,7 +94,7 @@ START_TEST(are_read)
 {
     char text[] = "-m /mnt -t 90s -C . -e A -e B=1 -a claude --event X --on-failure pass "
                   "--verdict exit gate C=2 cat -a git";
-    char *words[24];
+    char *words[32];
     struct options options;
     int count = 0;
 
