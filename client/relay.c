@@ -288,7 +288,8 @@ static void relay_start(struct relay *relay, const char *path, const struct buff
     if (result == 0)
         result = buffer_append(&head, relay->input.data, relay->input.length);
     if (result == 0)
-        result = worker_start(&relay->worker, path, head.data, head.length, relay->is_stdin_open);
+        result = worker_start(&relay->worker, path, head.data, head.length, line->length,
+                              relay->is_stdin_open);
     buffer_drop(&relay->input, relay->input.length);
     if (result == 0)
         return;

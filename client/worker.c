@@ -25,6 +25,7 @@ struct task {
     const char *path;
     const char *head;
     size_t length;
+    size_t line_length; // of the command line at its beginning
     bool has_more;
     bool is_list;
     struct worker_report *report;
@@ -71,7 +72,7 @@ static void *pass_input(void *context)
     const struct task *task = context;
     static char bytes[INPUT_BYTES];
 
-    if (write_all(task->file, task->head, task->length) < 0)
+    if (write_all(task->file, task->head + task->line_length, task->length - task->line_length) < 0)
         goto failed;
     for (;;) {
         ssize_t size = read(INPUT_FD, bytes, sizeof bytes);
@@ -101,6 +102,11 @@ static void write_request(struct task *task)
             report_failure(task->report, WORKER_WRITE);
         else
             end_stdin(task);
+        return;
+    }
+    // A read before the command line is an error.
+    if (write_all(task->file, task->head, task->line_length) < 0) {
+        report_failure(task->report, WORKER_WRITE);
         return;
     }
     errno = pthread_create(&thread, NULL, pass_input, task);
@@ -211,9 +217,13 @@ static int start(struct worker *worker, struct task *task)
 }
 
 int worker_start(struct worker *worker, const char *path, const char *head, size_t length,
-                 bool has_more)
+                 size_t line_length, bool has_more)
 {
-    struct task task = {.path = path, .head = head, .length = length, .has_more = has_more};
+    struct task task = {.path = path,
+                        .head = head,
+                        .length = length,
+                        .line_length = line_length,
+                        .has_more = has_more};
 
     return start(worker, &task);
 }

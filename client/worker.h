@@ -32,10 +32,10 @@ struct worker {
 };
 
 // Starts the child for one conversation with the file PATH. It writes the LENGTH bytes of HEAD,
-// and then, with HAS_MORE, all that comes through input, before it ends stdin. Returns 0 or a
-// negative errno.
+// of which LINE_LENGTH are the command line, and then, with HAS_MORE, all that comes through
+// input, before it ends stdin. Returns 0 or a negative errno.
 int worker_start(struct worker *worker, const char *path, const char *head, size_t length,
-                 bool has_more);
+                 size_t line_length, bool has_more);
 
 // Starts the child for a list of the directory PATH instead: names, each with a NUL behind it,
 // come as the answer.
