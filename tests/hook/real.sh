@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# hook(1) with the real daemon.
+. "$(dirname "$0")/../lib.sh"
+
+mount_with <<END || exit 1
+timeout = 20s
+[local]
+mode = direct
+[only-echo]
+mode = direct
+allow = /bin/echo
+[short]
+mode = direct
+timeout = 500ms
+END
+
+real() {
+    PYTHONPATH=$TESTS/hook PYTHONDONTWRITEBYTECODE=1 timeout 500 /usr/bin/python3 "$TESTS/hook/real.py" "$M" "$T" "$@"
+}
+
+test_transparent() { real transparent; }
+test_streams() { real streams; }
+test_gates() { real gates; }
+test_a_full_queue() { real queue_is_full; }
+test_killed_at_random_moments() { real killed; }
+test_check_and_self_test() { real checks; }
+test_many_callers_and_a_daemon_that_is_killed() { real chaos; }
+
+run_tests
