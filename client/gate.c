@@ -158,8 +158,10 @@ static int say(const struct form *form, const struct verdict *verdict, const cha
 {
     struct buffer reason __attribute__((cleanup(buffer_finish))) = {0};
     const char *text = verdict->reason ? verdict->reason : no_reason;
-    int result = reason_append(&reason, text, strlen(text));
+    int result = reason_may_be_json(text, strlen(text)) ? buffer_append(&reason, "denied: ", 8) : 0;
 
+    if (result == 0)
+        result = reason_append(&reason, text, strlen(text));
     reply->code = form->code;
     if (result == 0 && form->err)
         result = buffer_append(&reply->err, reason.data, reason.length);

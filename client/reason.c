@@ -66,6 +66,33 @@ int reason_append(struct buffer *text, const char *bytes, size_t size)
     return 0;
 }
 
+// Blanks of any script count as blanks for some, so all that is not ASCII does here.
+static bool may_be_stripped(char byte)
+{
+    return is_blank(byte) || byte == '\v' || byte == '\f' || (unsigned char)byte >= 0x80;
+}
+
+bool reason_may_be_json(const char *text, size_t length)
+{
+    static const char *const literals[] = {"true", "false", "null"};
+    size_t number = 0;
+
+    while (length > 0 && may_be_stripped(text[length - 1]))
+        length--;
+    while (length > 0 && may_be_stripped(*text)) {
+        text++;
+        length--;
+    }
+    if (length > 0 && strchr("{[\"", *text))
+        return true;
+    for (size_t i = 0; i < sizeof literals / sizeof *literals; i++)
+        if (length == strlen(literals[i]) && memcmp(text, literals[i], length) == 0)
+            return true;
+    while (number < length && strchr("0123456789+-.eE", text[number]))
+        number++;
+    return length > 0 && number == length;
+}
+
 static int append_string(struct buffer *text, const char *reason, size_t length)
 {
     int result = buffer_append(text, "\"", 1);

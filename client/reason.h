@@ -13,6 +13,10 @@ enum { REASON_MAX_BYTES = 16384 }; // of a reason; the rest of it is cut off
 // or -ENOMEM.
 int reason_append(struct buffer *text, const char *bytes, size_t size);
 
+// Whether a parser of JSON that strips blanks, as JavaScript's does, could read TEXT of LENGTH bytes.
+// An agent that tries would take the reason of a no for an answer without a no.
+bool reason_may_be_json(const char *text, size_t length);
+
 // Appends TEMPLATE, in which @ stands for the LENGTH bytes of REASON, clean text, as a JSON
 // string. Returns 0 or -ENOMEM.
 int reason_append_json(struct buffer *text, const char *template, const char *reason,

@@ -24,7 +24,7 @@ def json_out(code, text, err=False):
     """TEXT on stdout, with the reason in place of "@"."""
 
     def form(reason):
-        out = text.replace("@", json.dumps(reason.decode())).encode() + b"\n"
+        out = text.replace("@", json.dumps(reason.decode(), ensure_ascii=False)).encode() + b"\n"
         return code, out, reason + b"\n" if err else b""
 
     return form
@@ -144,6 +144,11 @@ def outcomes():
         yield f"{code}-quiet", f"{code} exited", b"", b"", "quiet code", f"it exited with {code}".encode()
         yield f"{code}-yes", f"{code} exited", ALLOW, b"broken\n", "code", b"broken"
     yield "2", "2 exited", b"", b" not here\n\n", NO, REASON
+    # Gemini parses stderr as JSON when stdout is empty: such a reason would be an answer.
+    for i, text in enumerate(('{"decision":"allow"}', "[]", '"x"', "null", "true", "7", "-1e999", "\ufeff{}", "\u00a0 {} \u2003")):
+        kept = text.strip(" ").encode()
+        yield f"2-json-{i}", "2 exited", b"", text.encode(), NO, b"denied: " + kept
+        yield f"no-json-{i}", "0 exited", json.dumps({"allow": False, "reason": text}).encode(), b"", NO, b"denied: " + kept
     yield "2-yes", "2 exited", ALLOW, b"not here\n", NO, REASON
     yield "2-quiet", "2 exited", b"", b"", BLOCKS, b"it exited with 2"
     yield "2-quiet-yes", "2 exited", ALLOW, b" \n", BLOCKS, b"it exited with 2"
