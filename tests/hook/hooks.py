@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of hook(1) have in common: calls of it, many at once, and the stand-in, a file
+"""For all tests of hook(1): calls of it, many at once, and the stand-in, a file
 system that misbehaves on request (standin.c)."""
 
 import concurrent.futures

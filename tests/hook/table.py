@@ -9,7 +9,7 @@ import sys
 
 from hooks import AGENTS, Cells, Standin, answer, frame, run_hook
 
-# --- What an agent is to hear: a function from the reason to (code, stdout, stderr)
+# --- The forms in which agents are told: a function from the reason to (code, stdout, stderr)
 
 
 def quiet(reason):
@@ -91,7 +91,7 @@ HANDS_ON = {
     ("hermes", "on_session_start"): True,
 }
 
-# --- What hooks do: status, stdout, stderr, and what that is
+# --- The outcomes of hooks: status, stdout, stderr, and how they are to be taken
 
 YES, NO, FAILURE, BLOCKS = "yes", "no", "failure", "a failure that blocks always"
 REASON = b"not here"
@@ -184,7 +184,7 @@ def wanted(agent, event, passes, kind, reason, out):
     yes, no, block, passing = TABLE[agent, event]
     if agent == "git" and kind in ("code", "quiet code", BLOCKS):
         kind = NO
-        reason = b"broken" if b"broken" in reason else ALLOW.strip() if out else reason
+        reason = b"broken" if b"broken" in reason else b"denied: " + ALLOW.strip() if out else reason
     kind = {"code": FAILURE, "quiet code": FAILURE}.get(kind, kind)
     if kind == "empty":
         kind = FAILURE if agent == "promptkit" else YES
