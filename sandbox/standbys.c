@@ -274,6 +274,9 @@ bool standbys_take(struct standbys *standbys, size_t place, struct channel *chan
 
     if (standbys->is_retired)
         return false;
+    // There was no memory for the timer, perhaps.
+    if (!timer_is_armed(&standbys->look))
+        standbys_look_within(standbys, RESERVE_HOLD_MS);
     standbys_note(standbys);
     if (!line) {
         standbys->others++;

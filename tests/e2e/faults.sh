@@ -422,6 +422,15 @@ test_each_other_call_for_an_agent() {
     sweep pipe2 EMFILE agent_again
 }
 
+test_each_failure_for_a_standby() {
+    sweep memory ENOMEM standby
+    sweep fork EAGAIN standby
+    sweep pipe2 EMFILE standby
+    sweep epoll_ctl ENOMEM standby
+    sweep waitid 0 standby
+    sweep write ENOMEM standby
+}
+
 test_each_process() {
     sweep fork EAGAIN "${scenarios[@]}"
     sweep pidfd_open EMFILE "${scenarios[@]}"

@@ -32,6 +32,10 @@ agent = require
 agent_path = {agent}
 connections = 1
 """
+STANDBY_CONFIG = """[ready]
+user = root
+standby = cat -
+"""
 # In docker's place: the command, which stands after the container's name.
 DOCKER = '#!/bin/sh\nwhile [ "$1" != c ]; do shift; done\nshift\nexec "$@"\n'
 SUCCESS = {"pipes": "0 exited unconfirmed"}  # only docker says so
@@ -246,6 +250,28 @@ def agent_again(daemon):
     agent(daemon)
 
 
+def standby(daemon):
+    """One that was started before is taken, or not, and there is another one afterwards."""
+    directory = f"{daemon.mount}/ready"
+    conversation_of(directory, b"cat -\n" + BODY, BODY)
+    deadline = time.monotonic() + 20
+    while not any(command(pid) == b"cat\0-\0" for pid in children(daemon)):
+        assert time.monotonic() < deadline, "there is no standby any more"
+        with contextlib.suppress(OSError):
+            converse(directory, b"true")  # without memory for a timer it takes a request
+        time.sleep(0.02)
+
+
+def children(daemon):
+    with open(f"/proc/{daemon.pid}/task/{daemon.pid}/children") as pids:
+        return pids.read().split()
+
+
+def command(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as words:
+        return words.read()
+
+
 def reload_with(daemon, text):
     before = len(daemon.text())
     daemon.configure(text)
@@ -357,6 +383,8 @@ def main(folder, call, error, *names):
     text = CONFIG
     if any(name.startswith("agent") for name in names):
         text += AGENT_CONFIG
+    if any(name.startswith("standby") for name in names):
+        text += STANDBY_CONFIG
     text = text.format(folder=folder, agent=os.environ.get("HOOKSFS_AGENT"))
     with open(f"{folder}/docker", "w") as docker:
         docker.write(DOCKER)
