@@ -4,6 +4,7 @@
 #include "cleanup.h"
 #include "log.h"
 #include "mode.h"
+#include "removal.h"
 #include "units.h"
 
 #include <errno.h>
@@ -270,6 +271,16 @@ static void job_judge(struct job *job)
             output_end(&job->intake.outputs[i], stripped[i]);
 }
 
+// Of a job whose client was stopped, or lost the container: it may run on.
+static void job_remove_container(const struct job *job)
+{
+    enum outcome_kind kind = job->outcome.kind;
+
+    if (job->launch.container && job->start_ns > 0 && kind != OUTCOME_EXITED &&
+        kind != OUTCOME_UNSTARTED)
+        removal_start(job->loop, job->config, job->launch.container);
+}
+
 static void job_finish(struct job *job)
 {
     loop_disarm(job->loop, &job->timeout);
@@ -282,6 +293,7 @@ static void job_finish(struct job *job)
         job->channel.ops->signal(job->channel.self, SIGKILL);
     job_close_channel(job);
     job_judge(job);
+    job_remove_container(job);
     launch_finish(&job->launch);
     request_finish(&job->request);
     routes_unref(take_ptr(&job->routes));

@@ -5,6 +5,7 @@
 #include "mode.h"
 #include "route.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct local_route {
@@ -24,6 +25,9 @@ static int prepare(struct route *route, struct launch *launch, const struct sand
                    const struct request *request, const struct caller *caller, struct error *err)
 {
     (void)route;
+    // So that the container can be removed when its client is gone.
+    if (mode_has_container_per_job(config) && launch_name_container(&launch->container, err) < 0)
+        return -ENOMEM;
     return launch_prepare(launch, config, request, caller, err);
 }
 

@@ -50,11 +50,9 @@ static const char *why_unused(const void *data, const struct key *key)
     return mode_agent_why_unused(&settings->agent, key);
 }
 
-// With an agent the container has a name, so that it can be removed when its client is gone;
-// and the engine does not keep the frames, which have the job's input and output, as a log.
+// The engine does not keep the frames, which have the job's input and output, as a log.
 static void add_entry(struct argv *argv, const struct container_entry *entry, const char *program)
 {
-    argv_add_joined(argv, "--name=", entry->name);
     argv_add(argv, "--log-driver=none");
     if (entry->copy)
         argv_add_mount(argv, entry->copy, ENTRY_AGENT);
@@ -78,6 +76,7 @@ static int prepare(const void *data, const struct command *command, struct launc
     for (size_t i = 0; i < settings->mounts.count; i++)
         argv_add_option(&argv, "-v", settings->mounts.items[i]);
     docker_add_environment(&argv, command, launch);
+    argv_add_joined(&argv, "--name=", command->container);
     if (command->entry)
         add_entry(&argv, command->entry, command->argv->items[0]);
     // Otherwise podman looks for Ctrl-P Ctrl-Q in stdin, and leaves the command there.

@@ -6,14 +6,32 @@
 #include "mode.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+int launch_name_container(char **name, struct error *err)
+{
+    unsigned char bytes[8];
+    char text[] = "hooksfs-0123456789abcdef";
+
+    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+        return error_set(err, EIO, "cannot get random numbers");
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(text + sizeof "hooksfs-" - 1 + 2 * i, 3, "%02x", bytes[i]);
+    *name = strdup(text);
+    return *name ? 0 : error_set(err, ENOMEM, "no memory");
+}
 
 int launch_prepare(struct launch *launch, const struct sandbox_config *config,
                    const struct request *request, const struct caller *caller, struct error *err)
 {
     AUTO(words_finish) struct words env = {0};
     const struct mode *mode = mode_of(config->mode);
-    struct command command = {
-        .env = &env, .argv = &request->argv, .caller = caller, .workdir = request->options.workdir};
+    struct command command = {.env = &env,
+                              .argv = &request->argv,
+                              .caller = caller,
+                              .workdir = request->options.workdir,
+                              .container = launch->container};
 
     if (environment_merge(&env, &config->env) < 0 || environment_merge(&env, &request->env) < 0)
         return error_set(err, ENOMEM, "no memory");
@@ -57,7 +75,11 @@ int launch_prepare_client(struct launch *launch, const struct sandbox_config *co
 {
     static const struct caller nobody;
     static const struct words nothing;
-    struct command command = {.env = &nothing, .argv = argv, .caller = &nobody, .entry = entry};
+    struct command command = {.env = &nothing,
+                              .argv = argv,
+                              .caller = &nobody,
+                              .entry = entry,
+                              .container = launch->container};
     int result = mode_of(config->mode)->prepare(config->settings, &command, launch, err);
 
     if (result == 0 && tune(&launch->env) < 0)
@@ -85,6 +107,7 @@ void launch_finish(struct launch *launch)
     words_finish(&launch->argv);
     words_finish(&launch->env);
     free(launch->workdir);
+    free(launch->container);
     identity_finish(&launch->identity);
     buffer_finish(&launch->file);
     *launch = (struct launch){0};

@@ -23,21 +23,28 @@ struct launch {
     struct identity identity;  // when has_identity
     bool has_identity;         // else as the daemon
     bool has_env;              // the command was given an environment
+    char *container;           // the new container's name; NULL: it has none of ours
     struct buffer file;        // what the process finds at LAUNCH_FILE; empty: no such file
 };
 
-// Fills in LAUNCH, which is all zero, for REQUEST of CALLER's with CONFIG. 0, or
+// Fills in LAUNCH, which is all zero but perhaps for container, for REQUEST of CALLER's with
+// CONFIG. 0, or
 // -EINVAL, -ENOMEM, -EMFILE or -ENFILE with ERR set.
 int launch_prepare(struct launch *launch, const struct sandbox_config *config,
                    const struct request *request, const struct caller *caller, struct error *err);
 
-// The same for an agent.
+// Draws a name for a new container, which nobody can guess, into *NAME for the caller to
+// free. 0, or -EIO or -ENOMEM with ERR set.
+int launch_name_container(char **name, struct error *err);
+
+// The same as launch_prepare for an agent.
 int launch_prepare_remote(struct launch *launch, const struct sandbox_config *config,
                           const struct request *request, struct error *err);
 
 // Fills in LAUNCH, which is all zero, for a client that runs ARGV where CONFIG's
 // commands run, without an environment for them. It has ours, and what makes it quick.
-// ENTRY is for a new container of its own, otherwise NULL. 0, or -ENOMEM with ERR set.
+// ENTRY is for a new container of its own, whose name LAUNCH has then; otherwise NULL. 0, or
+// -ENOMEM with ERR set.
 int launch_prepare_client(struct launch *launch, const struct sandbox_config *config,
                           const struct words *argv, const struct container_entry *entry,
                           struct error *err);

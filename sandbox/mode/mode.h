@@ -15,11 +15,11 @@ struct command {
     const struct caller *caller;
     const char *workdir;                 // that the request asks for, absolute; NULL: none
     const struct container_entry *entry; // NULL: the command is run as the mode does
+    const char *container;               // the name of the new container; NULL: the engine's choice
 };
 
 // How an agent becomes the first process of a new container, whose command argv is.
 struct container_entry {
-    const char *name; // of the container
     const char *copy; // the agent on this machine, to be mounted as ENTRY_AGENT; NULL: none
 };
 

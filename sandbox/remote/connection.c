@@ -10,14 +10,11 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/random.h>
 
 enum {
     CLOSE_MS = 2000,            // for the client to end by itself
     CLOSE_CONTAINER_MS = 10000, // the same, for one that removes a container
     READS_A_TURN = 4,           // then the other descriptors of the loop get their turn
-    NAME_BYTES = 8,             // of the random part of a container's name
 };
 
 // From this number on a connection takes no more jobs. The jobs that have only been chosen
@@ -281,20 +278,6 @@ static int connection_add_argv(const struct connection *connection,
     return words_append(argv, path) < 0 ? -ENOMEM : words_append(argv, "--serve");
 }
 
-// Names the container that the client is to make. Nobody can guess the name.
-static int connection_name_container(struct connection *connection, struct error *err)
-{
-    unsigned char bytes[NAME_BYTES];
-    char name[] = "hooksfs-0123456789abcdef";
-
-    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-        return error_set(err, EIO, "cannot get random numbers");
-    for (size_t i = 0; i < sizeof bytes; i++)
-        snprintf(name + sizeof "hooksfs-" - 1 + 2 * i, 3, "%02x", bytes[i]);
-    connection->container = strdup(name);
-    return connection->container ? 0 : error_set(err, ENOMEM, "no memory");
-}
-
 static int connection_start_client(struct connection *connection,
                                    const struct agent_settings *agent, struct error *err)
 {
@@ -307,12 +290,14 @@ static int connection_start_client(struct connection *connection,
     if (connection_add_argv(connection, agent, &argv) < 0)
         return error_set(err, ENOMEM, "no memory");
     if (has_container)
-        result = connection_name_container(connection, err);
+        result = launch_name_container(&connection->container, err);
     if (result == 0 && is_mounted(agent))
         result = copy_path(&copy, err);
     if (result < 0)
         return result;
-    struct container_entry entry = {.name = connection->container, .copy = copy};
+    struct container_entry entry = {.copy = copy};
+    if (has_container && !(launch.container = strdup(connection->container)))
+        return error_set(err, ENOMEM, "no memory");
     if (launch_prepare_client(&launch, connection->config, &argv, has_container ? &entry : NULL,
                               err) < 0)
         return -ENOMEM;

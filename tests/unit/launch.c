@@ -174,8 +174,8 @@ END_TEST
 // A container of its own, which the agent begins.
 START_TEST(starts_a_container_for_one_job)
 {
-    const struct container_entry mounted = {.name = "n", .copy = "/copy"};
-    const struct container_entry sent = {.name = "n"};
+    const struct container_entry mounted = {.copy = "/copy"};
+    const struct container_entry sent = {0};
     static const char text[] =
         RUN "agent = require\nnetwork = none\nmounts = /a:/b\nextra_args = -x\nenv = A=secret\n";
     struct words argv = {0};
@@ -186,12 +186,14 @@ START_TEST(starts_a_container_for_one_job)
     ck_assert(mode_has_container_per_job(sandbox));
     ck_assert_int_eq(words_append(&argv, ENTRY_AGENT), 0);
     ck_assert_int_eq(words_append(&argv, "--serve"), 0);
+    launch.container = strdup("n");
     ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &mounted, &err), 0);
     ck_words(&launch.argv, "[docker][run][--rm][-i][--network=none][-v][/a:/b][--name=n]"
                            "[--log-driver=none][--mount=type=bind,source=/copy,"
                            "target=/.hooksfs-agent,readonly][--entrypoint=/.hooksfs-agent]"
                            "[--detach-keys=][-x][i][--serve]");
     launch_finish(&launch);
+    launch.container = strdup("n");
     ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &sent, &err), 0);
     ck_words(&launch.argv, "[docker][run][--rm][-i][--network=none][-v][/a:/b][--name=n]"
                            "[--log-driver=none][--entrypoint=/.hooksfs-agent]"
