@@ -48,6 +48,11 @@ print("end" if end == "none" else end)
 PYTHON
 }
 
+test_a_large_stdin_that_is_not_read() {
+    head -c 48M /dev/zero | request "$M/sidecar" "sh -c 'exit 4'"
+    is "$(status sidecar)" "4 exited"
+}
+
 test_the_example_of_the_readme() {
     echo 'python -m pii --strict
 {"hook":"provider","phase":"before_call"}' >"$M/sidecar/request"

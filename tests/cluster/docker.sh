@@ -193,8 +193,8 @@ with_what_is_not_there() {
 }
 
 with_timeout_and_cancel() {
-    ask "$M/$c-exec" --timeout=1s "sh -c 'echo begun; sleep 30'"
-    is "$(status "$c-exec")" "124 timeout after 1s"
+    ask "$M/$c-exec" --timeout=3s "sh -c 'echo begun; sleep 30'"
+    is "$(status "$c-exec")" "124 timeout after 3s"
     is "$(stdout "$c-exec")" begun
     ask "$M/$c-run" "sh -c 'echo begun; exec sleep 30'"
     is "$(head -n 1 "$M/$c-run/stdout")" begun
