@@ -17,8 +17,8 @@
 
 # By a slot of one's own, which keeps the answer, stderr and how it ended. status
 # is read first, and waits for the end: so nothing is written after a failure, and
-# stdout has its size, without which busybox's cat finds nothing in it (see
-# CAVEATS in hooksfs(5)).
+# stdout has its size, without which busybox's cat finds nothing in it (hooksfs(5),
+# "Programs that look at the size first").
 call_by_slot() (
     slot=$(mktemp -d "$1/XXXXXXXXXX") || exit 1
     trap 'rmdir "$slot"' EXIT # cancels what still runs
