@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Conversations: one descriptor of `call` for the request and its answer. What
-# is read and when, each outcome as the last read's error, back-pressure both
-# ways, and that the end of the caller is the end of the job.
+# Conversations: one descriptor of `call` for the request and its answer. The bytes that reads
+# give and when, each outcome as the last read's error, back-pressure in both directions, and
+# the end of the job when its caller ends.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 . "$(dirname "$0")/../lib.sh"
 
@@ -38,7 +38,7 @@ before_each() {
     [[ ! -d $L/mine ]] || rmdir "$L/mine"
 }
 
-# The program on stdin, with calls.py, and ARGUMENTS.
+# Runs the Python program on stdin, which can import calls.py, with ARGUMENTS.
 with_calls() {
     PYTHONPATH=$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 timeout 240 /usr/bin/python3 - "$@"
 }
@@ -62,8 +62,8 @@ test_a_shell_has_a_conversation() {
     exec 4>&-
 }
 
-# Every piece of a request, and every read, goes on where the last one was; to be
-# asked for another place is of no effect, whether it is refused or not.
+# Each write and each read goes on where the last one ended. A call that asks for another
+# offset has no effect, whether it is refused or not.
 test_offsets_mean_nothing() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -92,7 +92,7 @@ except OSError as error:
     assert error.errno == errno.ESPIPE
 assert part in (b"", b"ef")
 while len(part) < 4:
-    part += os.read(fd, 100) # in the pieces in which cat found it
+    part += os.read(fd, 100) # in the pieces in which cat read them
 assert part == b"efgh"
 seek(1)
 assert os.read(fd, 100) == b""
@@ -100,8 +100,8 @@ os.close(fd)
 PYTHON
 }
 
-# The kernel would serve them by its own idea of the size, which a truncation
-# changes: an empty answer that looks like a whole one.
+# The kernel would serve sendfile by the size that it remembers, which a truncation changes:
+# the answer would be empty, and look whole.
 test_sendfile_finds_no_empty_answer() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -121,7 +121,7 @@ for flags, truncates in ((0, False), (0, True), (os.O_TRUNC, False), (os.O_CREAT
 PYTHON
 }
 
-# All the ways in which a program can come to such a descriptor.
+# All the ways in which a program can get a descriptor of `call`.
 test_every_way_to_open_it() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -149,8 +149,8 @@ for flags in (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | 
 PYTHON
 }
 
-# Two threads of a program that goes both ways at once: the reader waits, and holds up no
-# write. (Its read has ended stdin; the write fails, and does not wait.)
+# Two threads of a program that reads and writes at once: the reader waits, and holds up no
+# write. (The read has ended stdin, so the write fails, and does not wait.)
 test_a_write_while_a_read_waits() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -179,7 +179,7 @@ assert error_of(os.write, fd, b"second") == "EPIPE"
 assert os.read(fd, 100) == b""
 assert error_of(os.write, fd, b"third") == "EPIPE"
 os.close(fd)
-# Also one that would have to wait.
+# Also a read that would wait.
 fd = start(sys.argv[1], b"sh -c 'cat; echo end'\nx", os.O_NONBLOCK)
 with contextlib.suppress(BlockingIOError):
     os.read(fd, 1)
@@ -189,7 +189,7 @@ PYTHON
 }
 
 # Only asynchronous I/O brings a read while a write of the same descriptor waits.
-# The read ends stdin; what the write says it wrote is what the command gets.
+# The read ends stdin, and the command gets exactly as many bytes as the write returns.
 test_a_read_while_a_write_waits() {
     with_calls "$L" <<'PYTHON'
 import ctypes, os, platform, struct, sys, threading, time
@@ -229,7 +229,8 @@ assert os.read(fd, 100) == b""
 PYTHON
 }
 
-# stdout is there while the command runs, and so is stdin before the first read.
+# The reader gets stdout while the command runs, and the command gets stdin before the first
+# read.
 test_it_streams() {
     mkfifo "$T/go"
     with_calls "$L" "$T/go" "$T/seen" <<'PYTHON'
@@ -345,7 +346,7 @@ refused("EINVAL", b"--timeout=none echo\n", "picky")
 refused("EINVAL", b"ec\0ho\n")
 refused("EACCES", b"cat\n", "picky")
 refused("E2BIG", b"echo " + b"x" * 140000 + b"\n")
-# The end of the line comes with the read: then nothing else can say it.
+# The read completes the command line, so only the read can report an error of it.
 for request in (b"echo 'unfinished", b"--timeout=1s", b"A=1", b""):
     fd = start(f"{mount}/local", request)
     assert read_all(fd) == (b"", "EINVAL"), request
@@ -409,12 +410,12 @@ with Daemon(folder, "mode = direct\nmax_running = 2\n[local]\n") as daemon:
     gone(nap)
     assert daemon.process.returncode == 0
     assert results["running"] == results["silent"] == results["queued"] == (b"", "ECANCELED"), results
-    # It is not known before or after the end of the daemon, which is no success either way.
+    # This read can come before or after the end of the daemon, and is no success either way.
     assert results["unfinished"][0] == b"" and results["unfinished"][1] != "none", results
 PYTHON
 }
 
-# A conversation has nothing to do with slots: neither their end nor their cancel is its own.
+# A conversation has nothing to do with slots: the removal of a slot does not end it.
 test_rmdir_of_a_slot_is_nothing_to_it() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -435,7 +436,7 @@ PYTHON
 
 # --- Back-pressure
 
-# 1 GiB, of which the daemon keeps little at any time.
+# 1 GiB passes through the daemon, which keeps little of it at any time.
 test_memory_stays_flat() {
     with_calls "$L" "$daemon_pid" <<'PYTHON'
 import sys
@@ -456,7 +457,7 @@ assert is_sanitized(daemon) or grown < 24 * 1024, f"it grew by {grown} KiB"
 PYTHON
 }
 
-# The command waits for a reader who does not come.
+# The command waits while nobody reads.
 test_a_slow_reader_slows_the_command() {
     with_calls "$L" "$daemon_pid" "$T/progress" <<'PYTHON'
 import sys
@@ -503,7 +504,7 @@ PYTHON
     rm "$T/progress"
 }
 
-# And the writer waits for a command that does not read.
+# The writer waits while the command does not read.
 test_a_slow_command_slows_the_writer() {
     mkfifo "$T/go"
     with_calls "$L" "$T/go" "$daemon_pid" <<'PYTHON'
@@ -533,8 +534,9 @@ PYTHON
     rm "$T/go"
 }
 
-# A command that answers more than can be held before its request is read: both
-# wait for each other, and the time limit says so instead of a cut-off success.
+# A command answers more than the daemon holds, before the request is written: writer and
+# command wait for each other. The time limit ends that with an error, and not with a part of
+# the answer that looks like a success.
 test_a_standstill_is_ended_by_the_time_limit() {
     with_calls "$M/small" <<'PYTHON'
 import sys
@@ -550,7 +552,7 @@ os.close(fd)
 PYTHON
 }
 
-# Unread bytes are dropped, and the answer is not spoiled by them.
+# Bytes that the command does not read are dropped, and do not change the answer.
 test_bytes_that_are_never_read() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -564,8 +566,8 @@ for request in (b"true\n", b"sh -c 'exec <&-; sleep 0.3'\n", b"head -c 5\n"):
 PYTHON
 }
 
-# A slow reader gets all of the output of a command that has exited, also when it is more than
-# a pipe holds.
+# A slow reader gets all of the output of a command that has exited, also when the output is
+# more than a pipe holds.
 test_a_reader_after_the_end_of_the_command() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -575,7 +577,7 @@ for size in (1, 60000, 65536, 65537, 200000, 900000, 5_000_000):
     fd = start(slot, f"/usr/bin/python3 -c 'import sys; sys.stdout.buffer.write(bytes({size}))' {nap}\n".encode())
     first = os.read(fd, 1)
     if size < 1_000_000:
-        gone(nap)  # it has exited, unread as it is
+        gone(nap)  # the command has exited, though its output is unread
     time.sleep(0.7)  # longer than the drain
     rest, end = read_all(fd, 3000)
     assert end == "none" and first + rest == bytes(size), (size, len(rest), end)
@@ -592,7 +594,7 @@ assert converse(slot, f"sh -c 'echo answer; {nap} 1000 & exit 0'\n".encode()) ==
 assert converse(slot, f"sh -c 'echo answer; {nap} 1000 & exit 4'\n".encode()) == (b"answer\n", "EIO")
 for pid in processes(nap):
     os.kill(pid, signal.SIGKILL)
-# One that writes on and on ends with it.
+# A process in the background that writes on and on ends with the job.
 answer, end = converse(slot, f"sh -c '{{ while echo y; do :; done; }} & exit 0' {nap}\n".encode())
 assert end == "none" and answer.replace(b"y\n", b"") in (b"", b"y")
 gone(nap)
@@ -623,7 +625,7 @@ PYTHON
     grep -q 'command=.* outcome=130 cancelled' "$T/log" || fail "no line in the log"
 }
 
-# The job of a caller who was killed is cancelled, although nobody asks for that.
+# The job of a caller that was killed is cancelled, although nobody asks for that.
 test_a_killed_caller_leaves_no_job() {
     with_calls "$M" "$daemon_pid" <<'PYTHON'
 import sys
@@ -661,11 +663,11 @@ dies(lambda: write_all(start(slot, sleeping), bytes(10_000_000)))  # in mid-writ
 dies(lambda: os.read(start(slot, sleeping), 10))
 dies(lambda: os.read(start(slot, sleeping + b"x" * 3000), 1 << 20))
 dies(lambda: read_all(start(slot, b"sh -c 'echo x; " + sleeping[7:])))
-# While its answer streams, and while nobody takes it.
+# The caller dies while its answer streams, and while nobody reads the answer.
 dies(lambda: read_all(start(slot, f"sh -c '{nap} 1000 & cat /dev/zero' {nap}\n".encode())))
 dies(lambda: os.read(start(slot, f"sh -c '{nap} 1000 & cat /dev/zero' {nap}\n".encode()), 10))
 
-# In the queue, which has one place.
+# The caller dies while its job waits in the queue, which has one place.
 marker = f"{mount}/../ran"
 running = start(narrow, f"{nap} 1000\n".encode())
 there(nap)
@@ -704,14 +706,14 @@ check_used(daemon, before)
 PYTHON
 }
 
-# A descriptor is closed when its last copy is.
+# A conversation ends when the last copy of its descriptor is closed.
 test_copies_of_the_descriptor() {
     with_calls "$L" <<'PYTHON'
 import sys
 from calls import *
 slot = sys.argv[1]
 
-# Written by two processes and read by a third.
+# Two processes write a request, and a third one reads the answer.
 fd = start(slot, b"cat\none ")
 with child(lambda: os.write(fd, b"two ")) as pid:
     wait_for(pid)
@@ -737,7 +739,7 @@ with child(lambda: time.sleep(1000)) as pid:
     os.kill(pid, signal.SIGKILL)
     gone(nap)
 
-# A command gets it as its stdin and stdout.
+# A command gets the descriptor as its stdin and stdout.
 fd = start(slot, b"cat\n")
 subprocess.run(["echo", "from a command"], stdout=fd, check=True)
 done = subprocess.run(["cat"], stdin=fd, stdout=subprocess.PIPE, check=True)
@@ -822,7 +824,7 @@ with contextlib.suppress(BlockingIOError):
         os.write(fd, block)
 assert polled(fd, select.POLLOUT | select.POLLIN, 100) == 0, "full"
 assert select.select([fd], [fd], [], 0) == ([], [], [])
-# Both waits are ended by what is waited for.
+# A poll that waits returns when its event comes.
 threading.Timer(0.3, release, (1,)).start()
 assert polled(fd, select.POLLOUT, 20000) == select.POLLOUT, "read by the command"
 assert error_of(os.read, fd, 10) in ("EAGAIN", "none")
@@ -838,7 +840,7 @@ assert error_of(os.read, fd, 10) == "EIO"
 assert polled(fd, select.POLLIN, 0) & select.POLLIN, "the end, again"
 os.close(fd)
 
-# Many at once with one poll, each with its own answer.
+# Many conversations at once with one poll, each with its own answer.
 poll = select.poll()
 waiting = {}
 for number in range(40):
@@ -866,7 +868,7 @@ PYTHON
 
 # --- Several at once
 
-# A writer who waits for ever holds up nobody, on the same file and elsewhere.
+# A writer that waits for ever holds up nobody, on the same file or elsewhere.
 test_a_stalled_conversation_holds_up_nobody() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -890,7 +892,7 @@ gone(nap)
 PYTHON
 }
 
-# The same with a slot whose writer waits.
+# A slot whose writer waits holds up no conversation.
 test_a_stalled_slot_holds_up_no_conversation() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -920,7 +922,7 @@ assert status(slot) == "9 exited"
 def is_kept():
     assert (get(slot + "/stdout"), get(slot + "/stderr"), status(slot)) == (b"slot\n", b"err\n", "9 exited")
 
-# A conversation takes nothing from the slot, in none of its stages.
+# A conversation takes nothing from the slot, at any stage.
 fd = open_call(slot)
 is_kept()
 os.write(fd, b"sh -c 'echo mine; echo mine >&2; cat'\n")
@@ -933,7 +935,7 @@ is_kept()
 assert error_of(os.write, open_call(slot), b"a | b\n") == "EINVAL"
 is_kept()
 
-# The slot can be used while one runs, and its cancel is not the conversation's.
+# The slot can be used while a conversation runs, and its cancel does not end the conversation.
 fd = start(slot, b"sh -c 'read x; echo $x'\nstill ")
 ask(slot, f"{nap} 1000".encode())
 there(nap)
@@ -947,7 +949,7 @@ assert read_all(fd) == (b"still there\n", "none")
 os.close(fd)
 gone(nap)
 
-# A request that is being written to the slot keeps nobody from conversing.
+# A request that is being written to the slot does not prevent conversations.
 writer = os.open(slot + "/request", os.O_WRONLY)
 works(slot)
 os.write(writer, b"echo from the slot")
@@ -957,7 +959,7 @@ assert get(slot + "/stdout") == b"from the slot\n"
 PYTHON
 }
 
-# No process takes any of what is another's, and none is lost.
+# No process gets bytes of another one's answer, and no answer is lost.
 test_many_side_by_side() {
     with_calls "$M" "$daemon_pid" <<'PYTHON'
 import random, sys
@@ -981,7 +983,7 @@ check_used(daemon, before)
 PYTHON
 }
 
-# Repeated look-ups of the file use no memory.
+# Repeated look-ups of `call` use no memory.
 test_looking_at_a_file_costs_nothing() {
     with_calls "$L" "$daemon_pid" <<'PYTHON'
 import sys
@@ -1008,7 +1010,7 @@ PYTHON
 
 # --- Signals and threads
 
-# Signals arrive all the time in a reader who waits most of the time.
+# Signals arrive all the time while a reader waits most of the time.
 test_interrupted_reads_lose_no_byte() {
     with_calls "$L" "$T/stream" <<'PYTHON'
 import sys
@@ -1076,7 +1078,7 @@ os.close(fd)
 PYTHON
 }
 
-# An interrupted read is one read: the next one gets the answer.
+# A signal ends only one read: the next read gets the answer.
 test_a_read_can_be_interrupted() {
     mkfifo "$T/go"
     with_calls "$L" "$T/go" <<'PYTHON'
@@ -1104,8 +1106,7 @@ PYTHON
     rm "$T/go"
 }
 
-# Each byte of the stream goes to exactly one of the threads, and each of them
-# sees the end.
+# Each byte of the stream goes to exactly one of the threads, and each thread sees the end.
 test_threads_read_one_stream() {
     with_calls "$L" "$T/stream" <<'PYTHON'
 import collections, sys
@@ -1150,7 +1151,7 @@ for read in (os.read, pread):
 PYTHON
 }
 
-# Two threads of one process that write and read different conversations.
+# Threads of one process write and read different conversations.
 test_threads_with_their_own_conversations() {
     with_calls "$L" <<'PYTHON'
 import random, sys

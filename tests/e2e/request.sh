@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Writing a request: where it begins and ends, its grammar and what is refused,
-# and stdin on its way to the command.
+# Writing a request: its beginning and its end, its grammar, refused requests, and stdin on its
+# way to the command.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119
 . "$(dirname "$0")/../lib.sh"
 
@@ -118,7 +118,7 @@ PYTHON
 test_the_last_close_ends_stdin() {
     exec 4>"$L/request"
     echo cat >&4
-    # 3: what the test's messages go to.
+    # 3: the descriptor for the test's messages.
     sleep 1000 5>&4 4>&- >/dev/null 2>&1 3>&- &
     local holder=$!
     echo text >&4
@@ -145,7 +145,8 @@ test_a_killed_writer_ends_stdin() {
 }
 
 # Many programs open a file for reading and writing only to write it: Go's os.Create, "w+" of
-# Ruby, PHP, Node, Perl and Tcl. It is the slot's request all the same, whose results are new.
+# Ruby, PHP, Node, Perl and Tcl. The bytes are the slot's request all the same, and the results
+# are new.
 test_opened_for_reading_and_writing() {
     printf 'cat\n{"allow":true}' >"$L/request"
     ends "$L" "0 exited"
@@ -225,8 +226,7 @@ assert open(sys.argv[1] + "/status").read() == "0 exited\n"
 PYTHON
 }
 
-# The offset of a write means nothing: a request is a stream.
-# As in a file: what is skipped is zeros, for the programs that leave zeros out.
+# As in a file, bytes that a program skips are zeros. Some programs leave zeros out so.
 test_holes_are_zeros() {
     local size
     { printf 'cat\nbegin'; head -c 200000 /dev/zero; printf middle; head -c 3000000 /dev/zero; printf x; } >"$T/full"
@@ -247,7 +247,7 @@ test_holes_are_zeros() {
         get "$L/stdout" >"$T/got"
         same_file "$T/got" "$T/body"
     fi
-    # Zeros at the end are a size that is set, or a last byte.
+    # For zeros at the end, a program sets the size, or writes the last byte.
     head -c 1000000 /dev/zero >>"$T/full"
     tail -c +5 "$T/full" >"$T/body"
     cp --sparse=always "$T/full" "$L/request"
@@ -281,16 +281,16 @@ def at(offset, data):
     return lambda fd: os.pwrite(fd, data, offset)
 
 assert written(at(0, b"cat\n"), at(4, b"one"), at(10, b"two")) == (b"one\0\0\0two", "0 exited")
-# Back there is nothing: not before the end, not within, not at the start.
+# A write further back fails: just before the end, in the middle, and at the start.
 assert written(at(0, b"cat\nabc"), fails(os.pwrite, b"x", 6), fails(os.pwrite, b"x", 0), at(7, b"d")) == (b"abcd", "0 exited")
-# A size of what there is, or more.
+# The size can be set to the number of bytes that there are, or more.
 assert written(lambda fd: os.ftruncate(fd, 0), at(0, b"cat\nabc"), lambda fd: os.ftruncate(fd, 7), fails(os.ftruncate, 6),
                fails(os.ftruncate, 0), lambda fd: os.ftruncate(fd, 10)) == (b"abc\0\0\0", "0 exited")
 # The end of a request is where its last byte is.
 assert written(at(0, b"cat\n"), lambda fd: os.ftruncate(fd, 6), at(6, b"x")) == (b"\0\0x", "0 exited")
 # A hole is not part of a command line.
 assert written(fails(os.pwrite, b"cat\n", 10))[1].startswith("2 refused the command line has a NUL byte")
-# By the name, it is the caller's own to set only before there is anything.
+# By the name, the size can be set only before anything was written.
 fd = os.open(slot + "/request", os.O_WRONLY)
 os.truncate(slot + "/request", 0)
 os.write(fd, b"cat\nabc")
@@ -301,7 +301,7 @@ assert get(slot + "/stdout") == b"abc"
 assert error_of(os.truncate, slot + "/request", 100) == "EINVAL"
 os.truncate(slot + "/request", 0)
 assert get(slot + "/stdout") == b"abc"
-# Appending goes to the end, wherever that is.
+# A write with O_APPEND goes to the end, whatever its offset is.
 fd = os.open(slot + "/request", os.O_WRONLY | os.O_APPEND)
 for part in (b"cat\n", b"one", b"two"):
     os.write(fd, part)
@@ -311,14 +311,15 @@ assert get(slot + "/stdout") == b"onetwothree"
 PYTHON
 }
 
-# Of any length: it is passed on, never kept, and others get their turn.
+# A hole can have any length: the daemon passes it on, never keeps it, and serves others
+# meanwhile.
 test_a_huge_hole() {
     with_calls "$L" "$M/fresh" "$daemon_pid" <<'PYTHON'
 import sys
 from calls import *
 slot, other, daemon = sys.argv[1:]
 before = kib(daemon, "VmRSS")
-# Nobody reads it.
+# The command does not read the hole.
 fd = start_slot(slot, b"true\n")
 time.sleep(0.3)
 os.pwrite(fd, b"x", 1 << 60)
@@ -327,7 +328,7 @@ fd = start_slot(slot, b"sh -c 'exec <&-; sleep 0.5'\n")
 os.pwrite(fd, b"x", 1 << 60)
 os.close(fd)
 assert status(slot) == "0 exited"
-# Somebody reads a part of it.
+# The command reads a part of the hole.
 fd = start_slot(slot, b"head -c 300000000\n")
 os.pwrite(fd, b"x", 1 << 60)
 os.close(fd)
@@ -346,7 +347,7 @@ os.waitpid(pid, 0)
 assert status(slot) == "124 timeout after 2s"
 grown = kib(daemon, "VmRSS") - before
 assert is_sanitized(daemon) or grown < 20 * 1024 + 16 * 1024, f"it grew by {grown} KiB"
-# A caller who waits for it can be interrupted.
+# A signal interrupts a caller that waits for a hole.
 class Alarm(Exception):
     pass
 def on_alarm(*_):
@@ -401,8 +402,8 @@ test_64_MiB_of_random_bytes() {
     rm "$T/big"
 }
 
-# While the command does not read, the writer has to wait, and the daemon holds
-# next to nothing of what it was given.
+# While the command does not read, the writer waits, and the daemon holds hardly any of the
+# bytes that were written.
 test_back_pressure() {
     py "$L" "$T/gate" "$daemon_pid" <<'PYTHON'
 import hashlib, os, sys, threading, time
@@ -459,7 +460,7 @@ test_bytes_never_read_are_dropped() {
     cmp -s -n 3 "$T/got" "$T/random" || fail "not its first bytes"
     is "$(stat -c %s "$T/got")" 3 size
     ends "$L" "0 exited"
-    # Also after the command's end.
+    # The same after the command's end.
     exec 4>"$L/request"
     echo true >&4
     ends "$L" "0 exited"
@@ -495,7 +496,7 @@ while True:
     assert total < 8 << 20, "nothing waits"
 signal.setitimer(signal.ITIMER_REAL, 0)
 open(slot + "/ctl", "w").write("cancel\n")
-# Nobody reads any more: the next one is taken, and dropped.
+# Nobody reads any more: the next write succeeds, and its bytes are dropped.
 assert os.write(fd, b"x" * (1 << 20)) == 1 << 20
 os.close(fd)
 assert open(slot + "/status").read() == "130 cancelled\n"
@@ -627,7 +628,7 @@ test_opening_discards_the_results() {
     exec 4>"$L/request"
     for file in stdout stderr status; do
         is "$(stat -c %s "$L/$file")" 0 "size of $file"
-        # Nothing old; nothing new yet, either.
+        # The old results are gone, and there are no new ones yet.
         ! timeout 0.2 cat "$L/$file" >"$T/got" || fail "$file could be read"
         is "$(cat "$T/got")" "" "$file"
     done
@@ -640,7 +641,7 @@ test_opening_discards_the_results() {
 
 # --- The grammar
 
-# words COMMANDLINE: the arguments as the command got them, each in <>.
+# words COMMANDLINE: prints the arguments that the command got, each in <>.
 words() {
     printf '%s\n' "printf <%s> $1" >"$T/line"
     sed -i "s/^printf <%s>/printf '<%s>'/" "$T/line"
@@ -726,7 +727,7 @@ test_characters_of_a_shell() {
     is "$(get "$L/stdout")" next "stdout of the next"
 }
 
-# Seen at the last close, when there is nobody left to get an error.
+# The daemon sees an open quote at the last close, when no call can return an error.
 test_an_open_quote() {
     local line
     for line in "echo 'a b" 'echo "a b' $'echo \'a\nstdin\n' "'" '"'; do
@@ -779,7 +780,7 @@ for piece in LIMIT * 2, 1000:
         assert send(line[: LIMIT + 1] + end, piece) == "E2BIG"
         status = open(slot + "/status").read()
         assert status.startswith("2 refused ") and "131072" in status, status
-    # A quote that was forgotten.
+    # A quote without its end.
     assert send(b"echo '" + b"line\n" * LIMIT, piece) == "E2BIG"
 PYTHON
 }
@@ -790,7 +791,7 @@ test_nothing_to_run() {
     refused "$L" EINVAL $'A=b\n' "?*"
     refused "$L" EINVAL $'--timeout=1s\n' "?*"
     refused "$L" EINVAL $'\necho later\n' "?*"
-    # Without newline it is seen at the last close.
+    # Without a newline the daemon sees the mistake at the last close.
     printf ' ' >"$L/request"
     ends "$L" "2 refused ?*"
 }
@@ -816,7 +817,7 @@ test_a_command_that_is_not_allowed() {
     is "$(get "$slot/stdout")" yes "a name in the list"
     ask "$slot" A=b /usr/bin/env printenv A
     is "$(get "$slot/stdout")" b "a path in the list"
-    # Without a newline there is no write to refuse.
+    # Without a newline there is no write that could be refused.
     printf 'cat' >"$slot/request"
     ends "$slot" "2 refused *cat*"
 }
@@ -850,7 +851,7 @@ PYTHON
     is "$(get "$L/stdout")" next "stdout of the next"
 }
 
-# sees_a_refusal SHELL...: its echo fails, and the message makes sense to a person.
+# sees_a_refusal SHELL...: the shell's echo fails, with a message that a person understands.
 sees_a_refusal() {
     if LC_ALL=C "$@" -c "echo 'a | b' >$L/request" 2>"$T/err"; then fail "$* saw no error"; fi
     like "$(cat "$T/err")" "*rror*" "what $* says"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Reading the results: waiting, streaming, sizes, polling, interrupts, and the
-# tools and languages that people use. What can be done to the files as files.
+# Reading the results: waiting, streaming, sizes, polling, interrupts, the tools and languages
+# that people use, and operations on the files as files.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2012
 . "$(dirname "$0")/../lib.sh"
 
@@ -25,7 +25,7 @@ before_each() {
 
 for i in {1..20000}; do echo "line $i of some text"; done >"$T/text"
 
-# The stdout of a slot's job that has ended is $T/text.
+# Runs a job whose stdout is $T/text, and waits for its end.
 with_text() {
     request "$L" cat <"$T/text"
     ends "$L" "0 exited"
@@ -38,8 +38,8 @@ cancel() {
 
 # --- Waiting and streaming
 
-# Readers of all three wait for a request of which nothing is there yet; and a
-# part of the line is not enough.
+# Readers of all three files wait while nothing of the request has been written, and also while
+# only a part of its command line has been written.
 test_reads_wait_for_the_new_request() {
     local file reader readers=()
     ask "$L" "sh -c 'echo old; echo old >&2'"
@@ -178,7 +178,7 @@ test_size_is_0_until_the_end_then_exact() {
     is "$(stat -c %s "$L/status")" 9 "size of status"
     with_text
     is "$(stat -c %s "$L/stdout")" "$(stat -c %s "$T/text")" "size of more"
-    # Also through a descriptor that was there before.
+    # The size is also right through a descriptor that was opened before.
     py "$L" <<'PYTHON'
 import os, sys
 slot = sys.argv[1]
@@ -257,7 +257,7 @@ for is_ready in with_poll, with_select, with_epoll:
     os.write(request, b"sh -c 'read x; echo $x; cat; exit 3'\n")
     assert not is_ready(out, 0.1) and not is_ready(status, 0.1)
 
-    # It wakes who waits already.
+    # A write wakes a poll that waits already.
     later = threading.Timer(0.3, lambda: os.write(request, b"first\n"))
     later.start()
     assert is_ready(out, 60), is_ready
@@ -271,7 +271,7 @@ for is_ready in with_poll, with_select, with_epoll:
     assert is_ready(out, 60)  # the end is ready as well
     assert os.read(out, 100) == b""
 
-# Two who wait for the same, and one for both files.
+# Two descriptors wait for the same file, and one poll waits for both files.
 request = os.open(slot + "/request", os.O_WRONLY)
 fds = [os.open(f"{slot}/{name}", os.O_RDONLY) for name in ("stdout", "status", "status")]
 poll = select.poll()
@@ -399,7 +399,7 @@ os.close(request)
 assert open(slot + "/status").read() == "0 exited\n"
 assert all(is_stale(fd) for fd in fds)
 assert all(is_stale(fd) for fd in fds)
-# From the start it is the new answer's reader.
+# A read from offset 0 gives the new answer.
 for fd in fds:
     os.lseek(fd, 0, os.SEEK_SET)
 assert [os.read(fd, 3) for fd in fds] == [b"ABC", b"GHI", b"0 e"]
@@ -446,7 +446,7 @@ test_head_tail_wc_grep() {
     same_file "$T/got" "$T/text"
 }
 
-# The same while the job runs: each must wait for the end.
+# The same tools while the job runs: each must wait for the end.
 test_tools_before_the_end() {
     local tool
     for tool in 'cat %s' 'cp %s /dev/stdout' 'tail -n 1 %s' 'tail -c 12 %s' 'wc -c %s' 'wc -l %s' \
@@ -463,8 +463,8 @@ test_busybox_tools_before_the_end() {
     done
 }
 
-# before_the_end TOOL: started while a job still writes, it sees all of it. %s in
-# TOOL is the file's name; stdin is the file as well.
+# before_the_end TOOL: a tool that is started while a job still writes sees all of the output.
+# %s in TOOL is the file's name; stdin is the file as well.
 before_the_end() {
     printf 'one\ntwo\nthe last one\n' >"$T/wanted"
     bash -c "${1//%s/$T/wanted}" <"$T/wanted" >"$T/wanted.out" 2>/dev/null
@@ -474,7 +474,7 @@ before_the_end() {
     ends "$L" "0 exited"
 }
 
-# With sendfile(2), which asks the kernel's idea of the size first.
+# busybox cat uses sendfile(2), which goes by the size that the kernel remembers.
 test_busybox_cat_before_the_end() {
     needs busybox
     before_the_end 'busybox cat %s'
@@ -486,7 +486,7 @@ test_python_copyfile_before_the_end() {
     before_the_end "/usr/bin/python3 -c 'import shutil; shutil.copyfile(\"%s\", \"$T/copied\")' && cat $T/copied"
 }
 
-# Nor may it keep anything of an older answer.
+# The kernel must not keep anything of an older answer.
 test_busybox_cat_of_the_next_answer() {
     local answer
     needs busybox
@@ -506,7 +506,7 @@ test_jq() {
     ends "$L" "0 exited"
 }
 
-# use_shell SHELL...: a request and its results as one writes them in that shell.
+# use_shell SHELL...: makes a request and reads its results as people do in that shell.
 use_shell() {
     # shellcheck disable=SC2016
     timeout 60 "$@" -euc '
@@ -684,7 +684,7 @@ test_owner_and_permissions() {
     is "$(stat -c %a "$M/open/request")" 644 "request of the open one"
 }
 
-# error COMMAND...: the errno's message of a command that has to fail.
+# error COMMAND...: prints the errno's message of a command that must fail.
 error() {
     ! LC_ALL=C "$@" 2>"$T/err" >/dev/null || fail "$* did not fail"
     sed 's/.*: //' "$T/err" | tail -n 1
@@ -721,7 +721,7 @@ test_what_cannot_be_made_or_removed() {
     is "$(LC_ALL=C ls -A "$L" | tr '\n' ' ')" "call ctl request status stderr stdout " "the slot after all that"
 }
 
-# Not even root's rm -r takes anything away.
+# Not even rm -r by root removes anything.
 test_rm_r() {
     ask "$L" echo text
     ends "$L" "0 exited"
@@ -738,7 +738,7 @@ test_touch_and_truncate() {
     is "$(get "$L/stdout")" text "stdout after touch"
     is "$(error truncate -s 0 "$L/stdout")" "Permission denied" truncate
     is "$(get "$L/stdout")" text "stdout after truncate"
-    # Without an open, which would fail before.
+    # truncate(2) by the name: an open would fail before.
     is "$(py "$L" <<'PYTHON'
 import os, sys
 for file in "stdout", "stderr", "status":
@@ -748,13 +748,13 @@ for file in "stdout", "stderr", "status":
         print(file, "EACCES")
 PYTHON
     )" $'stdout EACCES\nstderr EACCES\nstatus EACCES' "truncate(2)"
-    # As a shell does it before it writes.
+    # A shell truncates a file so before it writes.
     py "$L" <<'PYTHON'
 import os, sys
 os.truncate(sys.argv[1] + "/request", 0)
 os.truncate(sys.argv[1] + "/ctl", 0)
 try:
-    os.open(sys.argv[1] + "/request", os.O_ACCMODE) # which is for ioctl alone (open(2))
+    os.open(sys.argv[1] + "/request", os.O_ACCMODE) # an access mode for ioctl alone (open(2))
     raise SystemExit("opened")
 except OSError as error:
     assert error.errno == 22, error

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Slots that users make: their making and removal by every usual tool, their
-# owners and modes, their number and age, what a removal does to those who still
-# use one, and listings while they come and go.
+# Slots that users make: making and removing them by every usual tool, their owners and modes,
+# their number and age, removal while somebody still uses a slot, and listings while slots come
+# and go.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016,SC2012
 . "$(dirname "$0")/../lib.sh"
 
@@ -28,12 +28,12 @@ with_calls() {
     PYTHONPATH=$TESTS/e2e PYTHONDONTWRITEBYTECODE=1 timeout 240 /usr/bin/python3 - "$@"
 }
 
-# error_of COMMAND...: how it fails, in words; empty when it does not.
+# error_of COMMAND...: prints the message with which the command fails; empty when it succeeds.
 error_of() {
     "$@" 2>&1 >/dev/null | sed 's/.*: //'
 }
 
-# Removes what a test that failed has left.
+# Removes the slots and processes that a failed test has left.
 before_each() {
     local slot
     for slot in "$M"/{local,few}/*/; do
@@ -58,7 +58,7 @@ test_mktemp_and_rmdir() {
     is "$(error_of cat "$d/status")" "No such file or directory"
 }
 
-# The umask is the caller's, and the files follow the directory.
+# A slot is made with the caller's umask, and the files follow the directory.
 test_modes() {
     local mask mode
     for mask in 077 027 022 000 0177; do
@@ -99,7 +99,7 @@ os.mkdir(sandbox + "/there")
 assert error_of(os.mkdir, sandbox + "/there") == "EEXIST"
 os.rmdir(sandbox + "/there")
 assert error_of(os.rmdir, sandbox + "/there") == "ENOENT"
-# The name can be used again, and has nothing of its predecessor.
+# The name can be used again, and the new slot has nothing of the old one.
 for number in range(20):
     os.mkdir(sandbox + "/again")
     assert get(sandbox + "/again/stdout") == get(sandbox + "/again/status") == b""
@@ -109,7 +109,7 @@ for number in range(20):
 PYTHON
 }
 
-# Also two levels deep, and everything that makes a file otherwise.
+# No other place for a slot, such as two levels deep, and no other call that makes a file.
 test_what_cannot_be_made() {
     local d=$L/slot no="Operation not permitted"
     mkdir "$d"
@@ -150,7 +150,7 @@ test_max_slots() {
         is "$(error_of mkdir "$few/5")" "$full"
         rmdir "$few"/*/
     done
-    # One that somebody still uses counts no more once it is removed.
+    # A removed slot does not count any more, even if somebody still uses it.
     mkdir "$few/1" "$few/2" "$few/3"
     exec 4<"$few/1/stdout"
     rmdir "$few/1"
@@ -158,7 +158,7 @@ test_max_slots() {
     exec 4<&-
     rmdir "$few"/*/
     is "$(error_of mkdir "$M/none/1")" "$full"
-    # Neither its own slot nor conversations need a place.
+    # The sandbox's own slot and conversations do not count.
     ask "$M/none" echo own
     is "$(get "$M/none/stdout")" own
     exec 4<>"$M/none/call"
@@ -167,7 +167,7 @@ test_max_slots() {
     exec 4>&-
 }
 
-# busybox mkdir -m makes the directory first, and cp -p has no other way either.
+# busybox mkdir -m makes the directory before it sets the mode, and so does cp -p.
 test_permissions_can_be_changed() {
     local d=$L/slot
     mkdir "$d"
@@ -234,7 +234,7 @@ for _ in range(30):
         assert (slot / "stdout").read_text() == "hello"
         assert (slot / "status").read_text() == "0 exited\n"
     assert not slot.exists()
-# Its end is the end of what it runs.
+# The removal of the directory ends the job.
 with tempfile.TemporaryDirectory(dir=sandbox) as name:
     ask(name, f"{nap} 1000".encode())
     there(nap)
@@ -279,7 +279,7 @@ os.rmdir(slot)
 assert error_of(os.write, fd, b"\n") == "ECANCELED"
 os.close(fd)
 
-# A writer whom the command keeps waiting goes on.
+# A writer that waits for the command goes on after the removal.
 os.mkdir(slot)
 fd = os.open(slot + "/request", os.O_WRONLY)
 with child(lambda: write_all(fd, f"{nap} 1000\n".encode() + bytes(10_000_000))) as pid:
@@ -302,7 +302,7 @@ sandbox, daemon = sys.argv[1:]
 slot = sandbox + "/slot"
 before = used(daemon)
 
-# Of a job that has ended: everything stays readable, as often as wanted.
+# After the job has ended, everything stays readable, again and again.
 os.mkdir(slot)
 ask(slot, b"sh -c 'echo out; echo err >&2; exit 5'\n")
 assert status(slot) == "5 exited"
@@ -324,7 +324,7 @@ time.sleep(0.2)
 assert processes(nap), "the ctl of a removed slot has cancelled another's job"
 os.close(ctl)
 
-# Of one that runs: it is cancelled, and who waits for it hears so.
+# A running job is cancelled, and its waiting readers hear so.
 out, state = (os.open(f"{slot}/{name}", os.O_RDONLY) for name in ("stdout", "status"))
 threading.Timer(0.3, os.rmdir, (slot,)).start()
 assert os.read(state, 100) == b"130 cancelled\n"
@@ -383,7 +383,7 @@ test_hooks_that_look_at_their_own_mount() {
 
 # --- Age
 
-# exists NAME: as readdir says it, which is no use of the slot
+# exists NAME: asks by readdir, which does not use the slot.
 exists() {
     [[ $'\n'$(ls "$M/brief")$'\n' == *$'\n'"$1"$'\n'* ]]
 }
@@ -405,7 +405,7 @@ test_slots_expire() {
     rmdir "$M/brief/used"
 }
 
-# Not while a job runs, nor while one waits for its end.
+# A slot does not expire while a job runs, or while somebody waits for the job's end.
 test_no_expiry_while_a_job_runs() {
     with_calls "$M/brief" <<'PYTHON'
 import sys
@@ -422,8 +422,8 @@ eventually(lambda: "busy" not in os.listdir(sandbox), "it does not expire after 
 PYTHON
 }
 
-# Its time counts from the last use, and until then its job was one: whoever
-# comes for the answer soon after the end finds it.
+# The time of a slot begins with its last use, and a job uses its slot until the job's end: a
+# caller that comes soon after the end finds the answer.
 test_no_expiry_right_after_the_end_of_a_job() {
     with_calls "$M/brief" <<'PYTHON'
 import sys
@@ -433,7 +433,7 @@ names = [f"job{number}" for number in range(20)]
 ended = {}
 for number, name in enumerate(names):
     os.mkdir(f"{sandbox}/{name}")
-    # They end at various times after several times of life.
+    # The jobs end at various times, after several periods of slot_ttl.
     ask(f"{sandbox}/{name}", f"sh -c '{nap} {2 + number * 0.05:.2f}; date +%s.%N >{sandbox}/../../ended.{name}'\n".encode())
 deadline = time.monotonic() + 30
 lost = []
@@ -452,7 +452,7 @@ while len(ended) < len(names):
             elif now - end > 0.5:
                 ended[name] = "kept"
     time.sleep(0.01)
-# A slow machine may take longer to look than a slot lives.
+# On a slow machine a look may take longer than slot_ttl.
 lost = [(name, age) for name, age in lost if age < 0.8]
 assert not lost, f"gone so many seconds after the end of their jobs, with slot_ttl = 1s: {lost}"
 PYTHON
@@ -499,7 +499,7 @@ for use in uses:
         else:
             os.rmdir(slot)
             break
-        # This machine was too slow for the question.
+        # This machine was too slow: the slot had expired before the test looked.
     else:
         raise AssertionError("it expires again and again")
 PYTHON
@@ -514,7 +514,7 @@ os.mkdir(sandbox + "/old")
 os.chdir(sandbox + "/old")
 eventually(lambda: "old" not in os.listdir(sandbox), "it does not expire")
 assert os.listdir(".") == []
-# For a second the kernel may have the name, and has to look it up again.
+# The kernel may remember the name for a second before it looks the name up again.
 eventually(lambda: error_of(os.stat, "request") == error_of(os.open, "stdout", os.O_RDONLY) == "ENOENT", "it is there")
 assert error_of(os.mkdir, "new") in ("ENOENT", "EPERM", "ESTALE")
 os.chdir("/")
@@ -522,9 +522,9 @@ works(sandbox)
 PYTHON
 }
 
-# Long results are the daemon's memory, and go with the slot: nobody can read them
-# any more, whatever the kernel still knows of their names. A daemon for each way
-# to go, so that none profits from what another left free.
+# Long results take memory of the daemon. They are freed with their slot, because nobody can
+# read them any more, whatever names the kernel still remembers. Each way of removal has a daemon
+# of its own; otherwise one could use memory that another one has freed.
 test_removed_and_expired_slots_give_memory_back() {
     mkdir -p "$T/second"
     with_calls "$T/second" <<'PYTHON'
@@ -585,8 +585,8 @@ PYTHON
 
 # --- Listings
 
-# Slots that stay are in each listing exactly once, however small its steps, while other
-# slots are made and removed.
+# While some slots are made and removed, each of the other slots is in each listing exactly once,
+# however small the steps of the listing are.
 test_listings_while_slots_come_and_go() {
     with_calls "$L" <<'PYTHON'
 import collections, random, struct, sys
@@ -658,7 +658,7 @@ assert set(os.listdir(sandbox)) == files
 PYTHON
 }
 
-# An offset of before stays good, and a listing can begin again.
+# An earlier offset of a listing stays valid, and a listing can begin again.
 test_seeking_in_a_listing() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -733,12 +733,12 @@ for turn in range(3):
         os.rmdir(f"{many}/{number:08}")
     assert len(os.listdir(many)) == 6
 print(f"{memory} KiB with them")
-# Nothing of those of before is left when there are as many again.
+# Memory of the removed slots is used again when there are as many new ones.
 assert is_sanitized(daemon) or memory[2] - memory[0] < 4096, memory
 PYTHON
 }
 
-# Slots whose jobs have ended keep their results, and nothing else.
+# A slot whose job has ended keeps its results, and nothing else.
 test_idle_slots_with_results() {
     with_calls "$M" "$daemon_pid" <<'PYTHON'
 import sys
