@@ -9,8 +9,8 @@ build_packages=(gcc libc6-dev libfuse3-dev fuse3 libinih-dev libjansson-dev meso
 run_packages=(python3)
 
 # Programs that the tests call through the mount, and programs that the tests themselves use.
-test_packages=(bash busybox-static check coreutils findutils git grep jq mount nodejs procps
-    perl-base python3 sed tar tcl util-linux valgrind)
+test_packages=(bash busybox-static check coreutils findutils grep jq mount nodejs procps
+    perl-base python3 sed systemd tar tcl util-linux valgrind)
 
 # Languages, shells and tools that write requests and read answers in their own ways. R and
 # Java are large: they are tested where they are.

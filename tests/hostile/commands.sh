@@ -64,7 +64,7 @@ test_no_variable_of_a_request_is_in_a_client() {
         mallory sh -c "printf '%s\n' \"\$1\" >'$M/$s/m/request'" sh \
             "EVIL_A=evil-one XTABLES_LIBDIR=/evil-two 'sh' -c 'echo \"\$EVIL_A\$XTABLES_LIBDIR\"'"
         is "$(mallory cat "$M/$s/m/stdout")" "evil-one/evil-two" "the variables in $s"
-        is "$(mallory cat "$M/$s/m/status")" "0 exited" "$s"
+        like "$(mallory cat "$M/$s/m/status")" "0 exited*" "$s"
         mallory sh -c "printf '%s\n' \"\$1\" >'$M/$s/m/request'" sh "EVIL_B='evil-$value' sh -c 'echo \"\$EVIL_B\"'"
         is "$(mallory cat "$M/$s/m/stdout")" "evil-$value" "two lines in $s"
         mallory rmdir "$M/$s/m"
