@@ -48,6 +48,8 @@ struct sandbox_config {
     struct words allow; // fnmatch patterns; none: everything
     unsigned max_running;
     unsigned max_queued;
+    unsigned max_user_running;
+    unsigned max_user_queued;
     uint64_t max_output_bytes;
     unsigned max_slots;
     uint64_t slot_ttl_ms;

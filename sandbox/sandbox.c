@@ -105,6 +105,19 @@ void sandboxes_destroy(struct sandboxes *sandboxes)
 
 // --- One of them
 
+static void sandbox_set_limits(struct sandbox *sandbox)
+{
+    const struct sandbox_config *config = sandbox->config;
+    struct queue_limits limits = {
+        .running = config->max_running,
+        .waiting = config->max_queued,
+        .user_running = config->max_user_running,
+        .user_waiting = config->max_user_queued,
+    };
+
+    queue_set_limits(&sandbox->queue, &limits);
+}
+
 struct sandbox *sandbox_create(struct sandboxes *sandboxes, struct sandbox_config *config)
 {
     struct sandbox *sandbox = calloc(1, sizeof *sandbox);
@@ -120,8 +133,8 @@ struct sandbox *sandbox_create(struct sandboxes *sandboxes, struct sandbox_confi
     }
     sandbox->config = sandbox_config_ref(config);
     list_append(&sandboxes->all, &sandbox->link);
-    queue_init(&sandbox->queue);
-    queue_set_limits(&sandbox->queue, config->max_running, config->max_queued);
+    queue_init(&sandbox->queue, geteuid());
+    sandbox_set_limits(sandbox);
     return sandbox;
 }
 
@@ -233,7 +246,7 @@ void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
     else
         sandbox->routes = routes_create(sandbox->sandboxes->loop,
                                         config); // without memory: with the next request
-    queue_set_limits(&sandbox->queue, config->max_running, config->max_queued);
+    sandbox_set_limits(sandbox);
     sandbox_start_next(sandbox);
 }
 
@@ -247,7 +260,7 @@ static int sandbox_check_routes(struct sandbox *sandbox, struct error *err)
 }
 
 static int sandbox_check_request(const struct sandbox *sandbox, const struct request *request,
-                                 struct error *err)
+                                 const struct caller *caller, struct error *err)
 {
     const struct sandbox_config *config = sandbox->config;
     const char *command = request->argv.items[0];
@@ -264,19 +277,20 @@ static int sandbox_check_request(const struct sandbox *sandbox, const struct req
         duration_format(config->max_timeout_ms, maximum);
         return error_set(err, EINVAL, "--timeout can be at most %s in this sandbox", maximum);
     }
-    if (queue_is_full(&sandbox->queue))
+    if (queue_is_full(&sandbox->queue, caller->identity.uid))
         return error_set(err, EAGAIN,
-                         "%u jobs run and %u wait, which is all that the sandbox takes; try again "
-                         "later",
+                         "%u jobs run and %u wait, which is all that the sandbox takes, or all "
+                         "of the share of one user; try again later",
                          sandbox->queue.running_count, sandbox->queue.waiting_count);
     return 0;
 }
 
-// Makes the job of REQUEST, which is taken over, and an entry for the queue.
+// Makes the job of REQUEST, which is taken over, and an entry in the queue; *MAY_START:
+// the job need not wait.
 static struct entry *entry_make(struct sandbox *sandbox, struct request *request,
                                 const struct caller *caller, const char *slot,
                                 enum job_keeping keeping, const struct job_owner *owner,
-                                struct error *err)
+                                bool *may_start, struct error *err)
 {
     struct entry *entry = calloc(1, sizeof *entry);
     struct job_spec spec = {
@@ -289,6 +303,7 @@ static struct entry *entry_make(struct sandbox *sandbox, struct request *request
         .on_done = on_done,
         .done_data = entry,
     };
+    int place;
 
     if (!entry || !(entry->slot = strdup(slot))) {
         error_set(err, ENOMEM, "no memory");
@@ -298,8 +313,16 @@ static struct entry *entry_make(struct sandbox *sandbox, struct request *request
     entry->sandbox = sandbox;
     entry->uid = caller->identity.uid;
     entry->pid = caller->pid;
+    place = queue_add(&sandbox->queue, &entry->place, entry->uid);
+    if (place < 0) {
+        error_set(err, ENOMEM, "no memory");
+        entry_free(entry);
+        return NULL;
+    }
+    *may_start = place > 0;
     entry->job = job_create(&spec, request, err);
     if (!entry->job) {
+        queue_remove(&sandbox->queue, &entry->place);
         entry_free(entry);
         return NULL;
     }
@@ -313,17 +336,19 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
     AUTO(request_finish) struct request taken = *request;
     struct entry *entry = NULL;
     struct job *job;
+    bool may_start = false;
 
     *request = (struct request){0};
-    if (sandbox_check_request(sandbox, &taken, err) == 0 && sandbox_check_routes(sandbox, err) == 0)
-        entry = entry_make(sandbox, &taken, caller, slot, keeping, owner, err);
+    if (sandbox_check_request(sandbox, &taken, caller, err) == 0 &&
+        sandbox_check_routes(sandbox, err) == 0)
+        entry = entry_make(sandbox, &taken, caller, slot, keeping, owner, &may_start, err);
     if (!entry)
         return NULL;
     job = entry->job;
     if (sandbox->is_retired)
         sandbox_give_up_routes(sandbox); // the job has a reference
     sandbox->sandboxes->busy_count++;
-    if (queue_add(&sandbox->queue, &entry->place))
+    if (may_start)
         job_start(job); // may end it at once, and free the entry
     else
         log_debug(DEBUG_QUEUE, "sandbox %s: a job has to wait; %u run, %u wait",

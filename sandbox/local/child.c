@@ -42,8 +42,7 @@ struct report {
 struct child {
     struct words argv;
     struct words env;
-    const char *path;    // to be searched for the command, in env; NULL: it is a path itself
-    char file[PATH_MAX]; // that the child tries to execute
+    const char *path; // to be searched for the command, in env; NULL: it is a path itself
     char *workdir;
     struct identity identity;
     bool has_identity;
@@ -57,6 +56,7 @@ struct child {
     pid_t is_here; // not 0 as long as the child uses this memory; the kernel clears it
     struct report own_report;
     struct report *report; // own_report, or one that is shared when the memory is not
+    char file[PATH_MAX];   // that the child tries to execute
 };
 
 // --- In the child
@@ -220,11 +220,12 @@ static uint64_t unusual_signals(void)
 
 struct child *child_create(const struct process_spec *spec, const struct child_gift *gift)
 {
-    struct child *child = calloc(1, sizeof *child);
+    struct child *child = malloc(sizeof *child);
     int result;
 
     if (!child)
         return NULL;
+    memset(child, 0, offsetof(struct child, file));
     child->gift = *gift;
     if (gift->descriptors)
         child->descriptors = *gift->descriptors;

@@ -23,6 +23,7 @@ max_queued = 0
 timeout = 300ms
 max_timeout = 2s
 [free]
+max_timeout = none
 CONF
 export NAP=$T/nap
 ln -s "$(command -v sleep)" "$NAP"

@@ -10,6 +10,7 @@ mkdir "$T/work"
 mount_with <<CONF || exit 1
 mode = direct
 timeout = 60s
+max_timeout = none
 kill_grace = 300ms
 
 [local]

@@ -9,6 +9,7 @@
 mount_with <<CONF || exit 1
 mode = direct
 timeout = 200s
+max_timeout = none
 kill_grace = 300ms
 [local]
 [few]

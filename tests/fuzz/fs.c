@@ -21,16 +21,16 @@
 enum { OPERATIONS = 150 }; // in one input
 
 static const char *const texts[] = {
-    "timeout = 2s\nkill_grace = 300ms\nmax_output = 16K\nslot_ttl = 5s\nmode = direct\n"
-    "confinement = no\n"
+    "timeout = 2s\nmax_timeout = none\nkill_grace = 300ms\nmax_output = 16K\nslot_ttl = 5s\n"
+    "mode = direct\nconfinement = no\n"
     "[open]\npermissions = 0777\nmax_running = 2\nmax_queued = 1\nmax_slots = 3\n"
     "[strict]\nmax_running = 1\nmax_queued = 2\nmax_slots = 1\nmax_timeout = 5s\n"
     "allow = run\nallow = late\nallow = stubborn\n"
     "user = ${FUZZ_USER}\nstandby = run 1000\nstandby = run 1001\nstandby = run 1003 x\n"
     "standby_count = 2\n",
     // A sandbox is gone, one is new, and one has other limits.
-    "timeout = 2s\nkill_grace = 300ms\nmax_output = 16K\nslot_ttl = 5s\nmode = direct\n"
-    "confinement = no\n"
+    "timeout = 2s\nmax_timeout = none\nkill_grace = 300ms\nmax_output = 16K\nslot_ttl = 5s\n"
+    "mode = direct\nconfinement = no\n"
     "[open]\npermissions = 0711\nmax_running = 1\nmax_queued = 3\nmax_slots = 2\n"
     "[more]\nmax_running = 1\nmax_queued = 0\n",
 };

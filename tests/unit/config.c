@@ -246,7 +246,7 @@ START_TEST(has_the_documented_defaults)
     ck_assert_str_eq(a->name, "a");
     ck_assert_str_eq(a->mode->name, "direct");
     ck_assert_uint_eq(a->timeout_ms, 10000);
-    ck_assert_uint_eq(a->max_timeout_ms, 0);
+    ck_assert_uint_eq(a->max_timeout_ms, 3600000);
     ck_assert_uint_eq(a->kill_grace_ms, 500);
     ck_assert_uint_eq(a->env.count, 0);
     ck_assert_uint_eq(a->allow.count, 0);

@@ -150,8 +150,8 @@ static const struct {
     const char *line;
     bool is_accepted;
 } timeouts[] = {
-    {"", "--timeout=365d true", true},
-    {"", "--timeout=none true", true},
+    {"", "--timeout=1h true", true},
+    {"", "--timeout=none true", false},
     {"max_timeout = 10s\n", "true", true},
     {"max_timeout = 10s\n", "--timeout=10s true", true},
     {"max_timeout = 10s\n", "--timeout=9s true", true},
