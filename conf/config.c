@@ -16,8 +16,11 @@ const struct key config_common_keys[] = {
     {"max_running",      VALUE_COUNT,       COMMON(max_running),        "64",         false},
     {"max_slots",        VALUE_COUNT_OR_0,  COMMON(max_slots),          "1024",       false},
     {"max_timeout",      VALUE_TIME_LIMIT,  COMMON(max_timeout_ms),     "1h",         false},
+    {"max_user_bytes",   VALUE_SIZE,        COMMON(max_user_bytes),     "256M",       false},
+    {"max_user_calls",   VALUE_COUNT,       COMMON(max_user_calls),     "4096",       false},
     {"max_user_queued",  VALUE_COUNT_OR_0,  COMMON(max_user_queued),    "2147483647", false},
     {"max_user_running", VALUE_COUNT,       COMMON(max_user_running),   "2147483647", false},
+    {"max_user_slots",   VALUE_COUNT_OR_0,  COMMON(max_user_slots),     "512",        false},
     {"owner",            VALUE_USER,        COMMON(owner),              NULL,         false},
     {"permissions",      VALUE_PERMISSIONS, COMMON(permissions),        "0700",       false},
     {"slot_ttl",         VALUE_DURATION,    COMMON(slot_ttl_ms),        "1h",         false},
@@ -25,6 +28,7 @@ const struct key config_common_keys[] = {
     {"standby_count",    VALUE_COUNT,       COMMON(standby_count),      "1",          false},
     {"standby_max_age",  VALUE_DURATION,    COMMON(standby_max_age_ms), "5m",         false},
     {"timeout",          VALUE_TIME_LIMIT,  COMMON(timeout_ms),         "10s",        false},
+    {"write_timeout",    VALUE_TIME_LIMIT,  COMMON(write_timeout_ms),   "5m",         false},
 };
 // clang-format on
 const size_t config_common_count = sizeof config_common_keys / sizeof config_common_keys[0];

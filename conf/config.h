@@ -49,10 +49,14 @@ struct sandbox_config {
     unsigned max_running;
     unsigned max_queued;
     unsigned max_user_running;
+    uint64_t max_user_bytes;
+    unsigned max_user_calls;
+    unsigned max_user_slots;
     unsigned max_user_queued;
     uint64_t max_output_bytes;
     unsigned max_slots;
     uint64_t slot_ttl_ms;
+    uint64_t write_timeout_ms; // 0: none
     uid_t owner;
     gid_t group;
     mode_t permissions;

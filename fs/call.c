@@ -2,6 +2,7 @@
 #include "call.h"
 
 #include "cleanup.h"
+#include "units.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +13,8 @@ static void announce(struct call *call)
     loop_defer(call->loop, &call->change);
 }
 
+static void on_too_late(void *data);
+
 void call_init(struct call *call, struct loop *loop, struct sandbox *sandbox, const char *name,
                bool is_conversation, const struct job_owner *owner)
 {
@@ -20,6 +23,7 @@ void call_init(struct call *call, struct loop *loop, struct sandbox *sandbox, co
                           .name = name,
                           .is_conversation = is_conversation,
                           .owner = *owner};
+    call->too_late = (struct timer){.on_time = on_too_late, .data = call};
     task_init(&call->change, owner->on_change, owner->data);
 }
 
@@ -29,22 +33,58 @@ void call_finish(struct call *call)
     loop_undefer(&call->change);
 }
 
+static const struct sandbox_config *config_of(const struct call *call)
+{
+    return sandbox_config(call->sandbox);
+}
+
+static void give_back(struct call *call)
+{
+    if (!call->account)
+        return;
+    account_give_back(call->account, ACCOUNT_BYTES, call->charged);
+    account_give_back(call->account, ACCOUNT_CALLS, 1);
+    account_unref(take_ptr(&call->account));
+    call->charged = 0;
+}
+
 void call_clear(struct call *call)
 {
     job_release(take_ptr(&call->job));
     request_parser_finish(&call->parser);
     outcome_finish(&call->refusal);
     identity_finish(&call->caller.identity);
+    loop_disarm(call->loop, &call->too_late);
+    give_back(call);
+    call->is_given_up = false;
     call->phase = CALL_EMPTY;
     call->answer = ANSWER_PLAIN;
     call->has_count = false;
     call->stdin_left = 0;
 }
 
+static int open_account(struct call *call, uid_t uid)
+{
+    call->account = sandbox_open_account(call->sandbox, uid);
+    if (!call->account)
+        return -ENOMEM;
+    return account_take(call->account, ACCOUNT_CALLS, 1, config_of(call)->max_user_calls) ? 0
+                                                                                          : -EDQUOT;
+}
+
 int call_begin(struct call *call, const struct caller *caller)
 {
-    if (identity_copy(&call->caller.identity, &caller->identity) < 0)
-        return -ENOMEM;
+    uint64_t write_timeout_ms = config_of(call)->write_timeout_ms;
+    int result = open_account(call, caller->identity.uid);
+
+    if (result == 0)
+        result = identity_copy(&call->caller.identity, &caller->identity);
+    if (result == 0 && write_timeout_ms > 0)
+        result = loop_arm(call->loop, &call->too_late, write_timeout_ms);
+    if (result < 0) {
+        call_clear(call);
+        return result;
+    }
     call->caller.pid = caller->pid;
     call->caller.opened_ns = caller->opened_ns;
     call->phase = CALL_WRITING;
@@ -56,6 +96,7 @@ static int refuse(struct call *call, enum outcome_kind kind, int code, struct er
 {
     sandbox_log_refusal(call->sandbox, &call->caller, call->name, err);
     request_parser_finish(&call->parser);
+    loop_disarm(call->loop, &call->too_late);
     outcome_set(&call->refusal, kind, code, err->message ? "%s" : NULL, err->message);
     call->refusal_errno = err->code;
     call->phase = CALL_REFUSED;
@@ -70,6 +111,34 @@ static enum job_keeping keeping_of(const struct call *call)
                                                 [ANSWER_FRAMES] = JOB_STREAMS_BOTH,
                                                 [ANSWER_JSON] = JOB_KEEPS};
     return call->is_conversation ? keepings[call->answer] : JOB_KEEPS;
+}
+
+static void on_too_late(void *data)
+{
+    struct call *call = data;
+    struct error err = {0};
+    char duration[UNITS_TEXT];
+
+    duration_format(config_of(call)->write_timeout_ms, duration);
+    error_set(&err, ETIMEDOUT, "there was no whole command line after %s", duration);
+    call->is_given_up = true;
+    refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
+}
+
+// Has the account count the command line so far: its bytes, and its words, twice, since the
+// job has them too. 0 or -EDQUOT with ERR set.
+static int charge(struct call *call, struct error *err)
+{
+    enum { WORD_BYTES = 48 };
+    const struct request *request = &call->parser.request;
+    uint64_t now =
+        2 * (call->parser.length + WORD_BYTES * (request->argv.count + request->env.count));
+    uint64_t more = now - call->charged;
+
+    call->charged = now;
+    return account_take(call->account, ACCOUNT_BYTES, more, config_of(call)->max_user_bytes)
+               ? 0
+               : error_set(err, EDQUOT, "the user has more under way than one user may have");
 }
 
 // STDIN_SIZE bytes came together with the command line. IS_END: nothing more will come.
@@ -97,11 +166,12 @@ static int submit(struct call *call, size_t stdin_size, bool is_end)
     call->has_count = call->parser.request.options.has[REQUEST_STDIN];
     call->stdin_left = call->parser.request.options.stdin_bytes;
     if (check_options(call, stdin_size, is_end, &err) == 0)
-        job = sandbox_submit(call->sandbox, &call->parser.request, &call->caller, call->name,
-                             keeping_of(call), &call->owner, &err);
+        job = sandbox_submit(call->sandbox, &call->parser.request, &call->caller, call->account,
+                             call->name, keeping_of(call), &call->owner, &err);
     if (!job)
         return refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
     request_parser_finish(&call->parser);
+    loop_disarm(call->loop, &call->too_late);
     call->job = job;
     call->phase = CALL_JOB;
     if (is_end || (call->has_count && call->stdin_left == 0))
@@ -139,6 +209,8 @@ ssize_t call_write(struct call *call, const char *bytes, size_t size)
         return write_stdin(call, bytes, size);
     used = request_parse(&call->parser, bytes, size, &is_complete, &err);
     call->answer = call->parser.request.options.answer;
+    if (used >= 0 && charge(call, &err) < 0)
+        used = -EDQUOT;
     if (used < 0)
         return refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
     if (is_complete && submit(call, size - (size_t)used, false) < 0)

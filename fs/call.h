@@ -23,6 +23,10 @@ struct call {
     bool has_count;             // --stdin was given:
     uint64_t stdin_left;        // so much is still to come
     struct caller caller;
+    struct account *account; // of the caller, a reference; NULL: EMPTY
+    uint64_t charged;        // bytes that the account has for the command line
+    struct timer too_late;   // for a whole command line
+    bool is_given_up;        // there was none in time: nobody waits for the writer
     struct request_parser parser;
     struct job *job;
     struct outcome refusal;
@@ -44,13 +48,13 @@ void call_finish(struct call *call);
 // Makes it empty. The job, if it runs, is cancelled.
 void call_clear(struct call *call);
 
-// Begins a new one, after call_clear. 0 or -ENOMEM.
+// Begins a new one, after call_clear. 0, -ENOMEM, or -EDQUOT: its caller has too many.
 int call_begin(struct call *call, const struct caller *caller);
 
 // Takes bytes of the request. Returns how many; when that is fewer than SIZE the
 // rest has to wait for a change. Negative: the request is refused, with -EINVAL,
-// -E2BIG, -EACCES, -EAGAIN, -ECANCELED, -EMFILE, -ENFILE or -ENOMEM, and so is every later
-// write.
+// -E2BIG, -EACCES, -EAGAIN, -ECANCELED, -EDQUOT, -ETIMEDOUT, -EMFILE, -ENFILE or -ENOMEM, and so is
+// every later write.
 ssize_t call_write(struct call *call, const char *bytes, size_t size);
 
 // Would call_write take something now?

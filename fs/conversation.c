@@ -14,15 +14,17 @@ struct conversation {
 
 struct conversation *conversation_create(struct loop *loop, struct sandbox *sandbox,
                                          const char *name, const struct caller *caller,
-                                         void (*on_change)(void *data), void *data)
+                                         void (*on_change)(void *data), void *data, int *errnum)
 {
     struct conversation *conversation = calloc(1, sizeof *conversation);
     struct job_owner owner = {.on_change = on_change, .data = data};
 
+    *errnum = ENOMEM;
     if (!conversation)
         return NULL;
     call_init(&conversation->call, loop, sandbox, name, true, &owner);
-    if (call_begin(&conversation->call, caller) == 0)
+    *errnum = -call_begin(&conversation->call, caller);
+    if (*errnum == 0)
         return conversation;
     conversation_destroy(conversation);
     return NULL;
@@ -90,4 +92,9 @@ void conversation_take(struct conversation *conversation, const struct answer_pi
 void conversation_cancel(struct conversation *conversation)
 {
     call_cancel(&conversation->call);
+}
+
+struct account *conversation_account(const struct conversation *conversation)
+{
+    return conversation->call.account;
 }

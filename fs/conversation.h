@@ -9,10 +9,10 @@ struct conversation;
 
 // Begins one for CALLER. SANDBOX has to live as long, and NAME, which is for the
 // log. on_change is called from the loop when somebody who waits may have
-// something to see. NULL when there is no memory.
+// something to see. NULL, with *ERRNUM set: ENOMEM, or EDQUOT: CALLER has too many calls.
 struct conversation *conversation_create(struct loop *loop, struct sandbox *sandbox,
                                          const char *name, const struct caller *caller,
-                                         void (*on_change)(void *data), void *data);
+                                         void (*on_change)(void *data), void *data, int *errnum);
 
 // The close: what still runs is cancelled. May be NULL.
 void conversation_destroy(struct conversation *conversation);
@@ -40,5 +40,8 @@ void conversation_take(struct conversation *conversation, const struct answer_pi
 
 // Has conversation_read something to say? To ask is not to read.
 bool conversation_is_readable(const struct conversation *conversation);
+
+// That of its caller. Not a reference.
+struct account *conversation_account(const struct conversation *conversation);
 
 void conversation_cancel(struct conversation *conversation);

@@ -68,10 +68,11 @@ static void on_conversation_change(void *data)
 int handle_converse(struct handle *handle, const struct caller *caller)
 {
     struct slot_dir *dir = handle->dir;
+    int errnum;
 
     handle->conversation = conversation_create(dir->loop, dir->sandbox, node_file_name(SLOT_CALL),
-                                               caller, on_conversation_change, handle);
-    return handle->conversation ? 0 : -ENOMEM;
+                                               caller, on_conversation_change, handle, &errnum);
+    return handle->conversation ? 0 : -errnum;
 }
 
 void handle_tell_poller(struct handle *handle)

@@ -27,7 +27,7 @@ struct handle {
 struct handle *handle_create(struct slot_dir *dir, enum slot_file file);
 void handle_destroy(struct handle *handle);
 
-// Makes HANDLE, of call, a conversation of CALLER's. 0 or -ENOMEM.
+// Makes HANDLE, of call, a conversation of CALLER's. 0, -ENOMEM or -EDQUOT.
 int handle_converse(struct handle *handle, const struct caller *caller);
 
 // The handle that the kernel has as FH.

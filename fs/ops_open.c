@@ -81,6 +81,7 @@ static int open_request(fuse_req_t req, const struct fs *fs, struct handle *hand
     else if (result == 0) {
         // Readers who wait for the last job, which may have ended only just now, must not
         // get the results of this request.
+        wait_retry_all(&handle->dir->writers);
         wait_retry_all(&handle->dir->readers);
         result = slot_begin(handle->dir->slot, &caller);
         handle->is_writer = result == 0;
@@ -123,7 +124,7 @@ static void close_handle(struct handle *handle, fuse_ino_t ino)
 {
     tree_touch(handle->dir);
     node_alias_closed(ino);
-    if (handle->is_writer)
+    if (handle->dir->writer == handle)
         slot_end(handle->dir->slot);
     handle_destroy(handle);
 }

@@ -83,7 +83,9 @@ static int write_zeros(struct handle *handle, struct write_progress *progress)
 // wait, or -errno.
 static int go_on(struct handle *handle, struct write_progress *progress, const char *end)
 {
-    int result = begin_write(handle, progress);
+    // After a request that was cancelled others do not wait for its writer.
+    bool is_late = handle->is_writer && handle->dir->writer != handle;
+    int result = is_late ? -ECANCELED : begin_write(handle, progress);
     ssize_t count;
 
     if (result == 0)
@@ -128,30 +130,59 @@ static void interrupt_write(struct parked *parked)
     end_write(parked->req, &parked->write, EINTR);
 }
 
-static void write_request(fuse_req_t req, struct handle *handle, const char *bytes,
-                          struct write_progress *progress, bool is_nonblocking)
+// The account of who makes the request that HANDLE writes, which counts SIZE bytes more now.
+// NULL: that is more than one user may have.
+static struct account *charge_write(const struct handle *handle, size_t size)
+{
+    struct account *account = handle->conversation ? conversation_account(handle->conversation)
+                                                   : slot_account(handle->dir->slot);
+    uint64_t limit = sandbox_config(handle->dir->sandbox)->max_user_bytes;
+
+    if (!account)
+        return NULL;
+    if (account_take(account, ACCOUNT_BYTES, size, limit))
+        return account_ref(account);
+    account_give_back(account, ACCOUNT_BYTES, size);
+    return NULL;
+}
+
+// Parks a write that has to wait. 0, -EDQUOT or -ENOMEM.
+static int park_write(fuse_req_t req, struct handle *handle, const char *end,
+                      const struct write_progress *progress)
 {
     static const struct parked_operations operations = {retry_write, interrupt_write};
-    struct list *writers = writers_of(handle);
-    // Not past one that waits: a request is in the order in which it is written.
-    const char *end = bytes + progress->size;
-    int result = list_is_empty(writers) ? go_on(handle, progress, end) : 0;
-    struct parked *parked = NULL;
+    struct account *account = charge_write(handle, progress->left);
+    struct parked *parked;
 
-    if (result == 0 && !is_nonblocking)
-        parked = wait_park(handle->dir->loop, writers, req, &operations, end - progress->left,
-                           progress->left);
+    if (!account)
+        return -EDQUOT;
+    parked = wait_park(handle->dir->loop, writers_of(handle), req, &operations,
+                       end - progress->left, progress->left);
     if (!parked) {
-        end_write(req, progress,
-                  result < 0       ? -result
-                  : result == 1    ? 0
-                  : is_nonblocking ? EAGAIN
-                                   : ENOMEM);
-        return;
+        account_give_back(account, ACCOUNT_BYTES, progress->left);
+        account_unref(account);
+        return -ENOMEM;
     }
+    parked->account = account;
     parked->handle = handle;
     parked->write = *progress;
     parked->size = progress->left;
+    return 0;
+}
+
+static void write_request(fuse_req_t req, struct handle *handle, const char *bytes,
+                          struct write_progress *progress, bool is_nonblocking)
+{
+    // Not past one that waits: a request is in the order in which it is written.
+    const char *end = bytes + progress->size;
+    int result = list_is_empty(writers_of(handle)) ? go_on(handle, progress, end) : 0;
+
+    if (result == 0)
+        result = is_nonblocking ? -EAGAIN : park_write(req, handle, end, progress);
+    else if (result == 1)
+        end_write(req, progress, 0);
+    if (result < 0)
+        end_write(req, progress, -result);
 }
 
 // --- ctl

@@ -65,7 +65,7 @@ static void clear(struct slot *slot)
 
 bool slot_is_busy(const struct slot *slot)
 {
-    return slot->has_writer || call_is_running(&slot->call);
+    return (slot->has_writer && !slot->call.is_given_up) || call_is_running(&slot->call);
 }
 
 void slot_discard(struct slot *slot)
@@ -91,6 +91,11 @@ ssize_t slot_write(struct slot *slot, const char *bytes, size_t size)
     return call_write(&slot->call, bytes, size);
 }
 
+struct account *slot_account(const struct slot *slot)
+{
+    return slot->call.account;
+}
+
 bool slot_is_writable(const struct slot *slot)
 {
     return call_is_writable(&slot->call);
@@ -114,6 +119,8 @@ void slot_end(struct slot *slot)
 
 void slot_cancel(struct slot *slot)
 {
+    // Nor does the slot wait for a writer who does not go.
+    slot->has_writer = false;
     call_cancel(&slot->call);
 }
 

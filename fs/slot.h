@@ -40,14 +40,17 @@ void slot_destroy(struct slot *slot);
 // --- request
 
 // Opens it for writing: the results of before are discarded. -EBUSY while
-// another one has it open, or the last job runs.
+// another one has it open, or the last job runs. -EDQUOT: its caller has too many. -ENOMEM.
 int slot_begin(struct slot *slot, const struct caller *caller);
 
 // Takes bytes of the request. Returns how many; fewer than SIZE, or 0: the rest
 // has to wait for on_change. Negative: the request is refused, with -EINVAL,
-// -E2BIG, -EACCES, -EAGAIN, -ECANCELED, -EMFILE, -ENFILE or -ENOMEM, and so is every later
-// write.
+// -E2BIG, -EACCES, -EAGAIN, -ECANCELED, -EDQUOT, -ETIMEDOUT, -EMFILE, -ENFILE or -ENOMEM, and so is
+// every later write.
 ssize_t slot_write(struct slot *slot, const char *bytes, size_t size);
+
+// That of who made the request. Not a reference; NULL: there is no request.
+struct account *slot_account(const struct slot *slot);
 
 // Would slot_write take something now?
 bool slot_is_writable(const struct slot *slot);

@@ -30,6 +30,15 @@ static void tell_change(const struct node *node)
 
 // --- Directories
 
+// Its maker holds it no more.
+static void uncount(struct slot_dir *dir)
+{
+    if (!dir->account)
+        return;
+    account_give_back(dir->account, ACCOUNT_SLOTS, 1);
+    account_unref(take_ptr(&dir->account));
+}
+
 void slot_dir_unref(struct slot_dir *dir)
 {
     if (--dir->references > 0)
@@ -38,6 +47,7 @@ void slot_dir_unref(struct slot_dir *dir)
     loop_disarm(dir->loop, &dir->expiry);
     slot_destroy(dir->slot);
     sandbox_unref(dir->sandbox);
+    uncount(dir);
     if (dir->home)
         slot_dir_unref(dir->home);
     free(dir);
@@ -45,8 +55,10 @@ void slot_dir_unref(struct slot_dir *dir)
 
 void slot_dir_discard(struct slot_dir *dir)
 {
-    if (dir->is_removed && list_is_empty(&dir->handles))
-        slot_discard(dir->slot);
+    if (!dir->is_removed || !list_is_empty(&dir->handles))
+        return;
+    slot_discard(dir->slot);
+    uncount(dir);
 }
 
 static void on_node_free(struct slot_dir *dir)
@@ -213,10 +225,32 @@ void tree_touch(struct slot_dir *dir)
         dir->touched_ns = loop_now_ns();
 }
 
+// Counts one more slot in HOME for UID, until the last who has it open has gone: a removed
+// one takes memory as well. Nobody takes more than three times what is left for others.
+static struct account *take_slot(const struct slot_dir *home, uid_t uid, int *errnum)
+{
+    const struct sandbox_config *config = sandbox_config(home->sandbox);
+    struct account *account = sandbox_open_account(home->sandbox, uid);
+    uint64_t left = config->max_slots - home->slot_count;
+    uint64_t share = 3 * left > 1 ? 3 * left : 1;
+
+    *errnum = ENOMEM;
+    if (!account)
+        return NULL;
+    if (account_take(account, ACCOUNT_SLOTS, 1,
+                     share < config->max_user_slots ? share : config->max_user_slots))
+        return account;
+    *errnum = EDQUOT;
+    account_give_back(account, ACCOUNT_SLOTS, 1);
+    account_unref(account);
+    return NULL;
+}
+
 struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gid_t gid,
                             mode_t permissions, int *errnum)
 {
     struct slot_dir *home = parent->dir;
+    struct account *account;
     struct slot_dir *dir;
 
     *errnum = EPERM;
@@ -231,10 +265,17 @@ struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gi
     *errnum = ENOSPC;
     if (home->slot_count >= sandbox_config(home->sandbox)->max_slots)
         return NULL;
+    account = take_slot(home, uid, errnum);
+    if (!account)
+        return NULL;
     *errnum = ENOMEM;
     dir = make_dir(home->loop, sandbox_ref(home->sandbox), parent, NODE_SLOT, name);
-    if (!dir)
+    if (!dir) {
+        account_give_back(account, ACCOUNT_SLOTS, 1);
+        account_unref(account);
         return NULL;
+    }
+    dir->account = account;
     dir->home = home;
     home->references++;
     home->slot_count++;

@@ -16,17 +16,18 @@ struct slot_dir {
     struct loop *loop;
     struct sandbox *sandbox;
     struct slot *slot;
-    struct node *node;     // NULL once the kernel has forgotten it
-    struct list handles;   // struct handle
-    struct handle *writer; // which has request open, or NULL
-    struct list readers;   // struct parked
-    struct list writers;   // struct parked
-    struct timer expiry;   // of a slot that a user has made
-    uint64_t touched_ns;   // when one of its files was last used
-    unsigned slot_count;   // of a sandbox: slots that users have made in it
-    struct slot_dir *home; // of such a slot: its sandbox's directory, referenced
-    bool is_removed;       // no name leads here any more
-    bool is_kept;          // by the job that was running when it was removed
+    struct node *node;       // NULL once the kernel has forgotten it
+    struct list handles;     // struct handle
+    struct handle *writer;   // which has request open, or NULL
+    struct list readers;     // struct parked
+    struct list writers;     // struct parked
+    struct timer expiry;     // of a slot that a user has made
+    uint64_t touched_ns;     // when one of its files was last used
+    unsigned slot_count;     // of a sandbox: slots that users have made in it
+    struct slot_dir *home;   // of such a slot: its sandbox's directory, referenced
+    struct account *account; // of who made such a slot, a reference
+    bool is_removed;         // no name leads here any more
+    bool is_kept;            // by the job that was running when it was removed
 };
 
 void slot_dir_unref(struct slot_dir *dir);
@@ -46,7 +47,7 @@ int tree_configure(struct loop *loop, struct sandboxes *sandboxes, const struct 
 
 // Makes a slot called NAME in the directory PARENT of a sandbox, for UID and
 // GID, with PERMISSIONS. Returns its node, or NULL with *ERRNUM set: EPERM (not
-// in a sandbox's directory), EEXIST, ENOSPC (max_slots), ENOMEM.
+// in a sandbox's directory), EEXIST, ENOSPC (max_slots), EDQUOT (the share of UID), ENOMEM.
 struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gid_t gid,
                             mode_t permissions, int *errnum);
 

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wait.h"
 
+#include "account.h"
 #include "cleanup.h"
 
 static void free_parked(struct parked *parked)
 {
     list_remove(&parked->link);
     loop_undefer(&parked->interrupted);
+    if (parked->account)
+        account_give_back(parked->account, ACCOUNT_BYTES, parked->size);
+    account_unref(parked->account);
     free(parked);
 }
 

@@ -36,8 +36,9 @@ struct parked {
     struct task interrupted;
     const struct parked_operations *operations;
     void *handle;
-    off_t offset; // of a read
-    size_t size;  // of a read, or of bytes
+    struct account *account; // that counts bytes, a reference; NULL: nobody does
+    off_t offset;            // of a read
+    size_t size;             // of a read, or of bytes
     struct write_progress write;
     fuse_ino_t ino; // of a truncation
     char bytes[];   // the end of a write

@@ -22,7 +22,7 @@ static void job_free(struct job *job)
 {
     loop_undefer(&job->change);
     loop_disarm(job->loop, &job->deadline);
-    intake_finish(&job->intake);
+    job_drop_output(job);
     launch_finish(&job->launch);
     request_finish(&job->request);
     routes_unref(job->routes);
@@ -385,6 +385,7 @@ struct job *job_create(const struct job_spec *spec, struct request *request, str
     job->id = ++last_id;
     job->loop = spec->loop;
     job->config = sandbox_config_ref(spec->config);
+    job->account = account_ref(spec->account);
     job->routes = routes_ref(spec->routes);
     job->timeout_ms =
         taken.options.has[REQUEST_TIMEOUT] ? taken.options.timeout_ms : spec->config->timeout_ms;

@@ -3,6 +3,7 @@
 // outcome. The owner does not see which route the bytes take.
 #pragma once
 
+#include "account.h"
 #include "config.h"
 #include "identity.h"
 #include "intake.h"
@@ -29,6 +30,7 @@ struct job_spec {
     struct sandbox_config *config;
     struct routes *routes; // of a sandbox with this mode
     const struct caller *caller;
+    struct account *account; // of the caller; the job takes a reference. NULL: nobody counts
     enum job_keeping keeping;
     struct job_owner owner;
     // Called once, when the outcome is known, before the owner hears of it.

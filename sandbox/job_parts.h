@@ -29,6 +29,8 @@ struct job {
     bool is_paused[JOB_STREAMS]; // the stream is not read: there is enough of it
     uint64_t input_bytes;
     struct intake intake;
+    struct account *account; // of its user, a reference; may be NULL
+    uint64_t charged;        // bytes of output that the account has for this job
     bool has_exited;
     bool is_signaled; // how
     int exit_number;
@@ -69,6 +71,13 @@ void job_on_end_held(void *data);
 // Reads all that the command has written up to now. Too much of it, or no memory for it,
 // may end the job.
 void job_read_rest(struct job *job);
+
+// Has the account count what is kept of the output. Returns whether that is within the
+// user's share.
+bool job_charge(struct job *job);
+
+// Frees what is kept of the output, and the reference to the account.
+void job_drop_output(struct job *job);
 
 // Is a client's stderr read, whose last bytes may be the client's own message?
 bool job_has_client(const struct job *job);

@@ -2,6 +2,7 @@
 // The bytes that pass through a job: stdin to the channel, output from it.
 #include "job_parts.h"
 
+#include "cleanup.h"
 #include "mode.h"
 #include "units.h"
 
@@ -36,6 +37,9 @@ static void overflow(struct job *job, enum job_stream stream, int why)
     size_format(job->config->max_output_bytes, size);
     if (why == -ENOMEM)
         outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW, "%s exceeded the memory", name);
+    else if (why == -EDQUOT)
+        outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW,
+                    "%s exceeded what one user may have kept", name);
     else
         outcome_set(&job->outcome, OUTCOME_OVERFLOW, CODE_OVERFLOW, "%s exceeded %s", name, size);
     job_handle(job, JOB_OVERFLOW);
@@ -72,10 +76,37 @@ static void pause_or_resume(struct job *job, enum job_stream stream)
         overflow(job, stream, -ENOMEM);
 }
 
+bool job_charge(struct job *job)
+{
+    uint64_t held = 0;
+    bool is_within = true;
+
+    if (!job->account)
+        return true;
+    for (int i = 0; i < JOB_STREAMS; i++)
+        held += job->intake.outputs[i].bytes.capacity;
+    if (held > job->charged)
+        is_within = account_take(job->account, ACCOUNT_BYTES, held - job->charged,
+                                 job->config->max_user_bytes);
+    else
+        account_give_back(job->account, ACCOUNT_BYTES, job->charged - held);
+    job->charged = held;
+    return is_within;
+}
+
+void job_drop_output(struct job *job)
+{
+    intake_finish(&job->intake);
+    job_charge(job);
+    account_unref(take_ptr(&job->account));
+}
+
 static void keep_output(struct job *job, enum job_stream stream, const char *bytes, size_t size)
 {
     int result = intake_take(&job->intake, stream, bytes, size);
 
+    if (!job_charge(job) && result == 0)
+        result = -EDQUOT;
     pause_or_resume(job, stream);
     job_announce(job);
     // A job whose output is not whole must not look like a success.
@@ -166,6 +197,7 @@ void job_end_stdin(struct job *job)
 void job_consume(struct job *job, enum job_stream stream, size_t size)
 {
     output_consume(&job->intake.outputs[stream], size);
+    job_charge(job);
     pause_or_resume(job, stream);
 }
 

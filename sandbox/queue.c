@@ -106,7 +106,7 @@ int queue_add(struct queue *queue, struct queue_entry *entry, uid_t uid)
     *entry = (struct queue_entry){.user = user};
     list_init(&entry->link);
     list_init(&entry->turn);
-    // Whoever waits already is served first.
+    // An entry of the user that waits already goes first.
     if (list_is_empty(&user->waiting) && may_run(queue, uid, user->running)) {
         run(queue, entry);
         return 1;

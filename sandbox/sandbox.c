@@ -16,7 +16,8 @@
 
 struct sandboxes {
     struct loop *loop;
-    struct list all;     // of struct sandbox
+    struct list all; // of struct sandbox
+    struct accounts accounts;
     unsigned busy_count; // jobs that have not ended
     void (*on_idle)(void *data);
     void *idle_data;
@@ -58,6 +59,7 @@ struct sandboxes *sandboxes_create(struct loop *loop, void (*on_idle)(void *data
         return NULL;
     *sandboxes = (struct sandboxes){.loop = loop, .on_idle = on_idle, .idle_data = data};
     list_init(&sandboxes->all);
+    accounts_init(&sandboxes->accounts, geteuid());
     return sandboxes;
 }
 
@@ -221,6 +223,11 @@ static void sandbox_give_up_routes(struct sandbox *sandbox)
     routes_unref(take_ptr(&sandbox->routes));
 }
 
+struct account *sandbox_open_account(const struct sandbox *sandbox, uid_t uid)
+{
+    return account_open(&sandbox->sandboxes->accounts, uid);
+}
+
 bool sandbox_confines(const struct sandbox *sandbox)
 {
     const struct mode *mode = mode_of(sandbox->config->mode);
@@ -288,9 +295,9 @@ static int sandbox_check_request(const struct sandbox *sandbox, const struct req
 // Makes the job of REQUEST, which is taken over, and an entry in the queue; *MAY_START:
 // the job need not wait.
 static struct entry *entry_make(struct sandbox *sandbox, struct request *request,
-                                const struct caller *caller, const char *slot,
-                                enum job_keeping keeping, const struct job_owner *owner,
-                                bool *may_start, struct error *err)
+                                const struct caller *caller, struct account *account,
+                                const char *slot, enum job_keeping keeping,
+                                const struct job_owner *owner, bool *may_start, struct error *err)
 {
     struct entry *entry = calloc(1, sizeof *entry);
     struct job_spec spec = {
@@ -298,6 +305,7 @@ static struct entry *entry_make(struct sandbox *sandbox, struct request *request
         .config = sandbox->config,
         .routes = sandbox->routes,
         .caller = caller,
+        .account = account,
         .keeping = keeping,
         .owner = *owner,
         .on_done = on_done,
@@ -330,8 +338,9 @@ static struct entry *entry_make(struct sandbox *sandbox, struct request *request
 }
 
 struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
-                           const struct caller *caller, const char *slot, enum job_keeping keeping,
-                           const struct job_owner *owner, struct error *err)
+                           const struct caller *caller, struct account *account, const char *slot,
+                           enum job_keeping keeping, const struct job_owner *owner,
+                           struct error *err)
 {
     AUTO(request_finish) struct request taken = *request;
     struct entry *entry = NULL;
@@ -341,7 +350,7 @@ struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
     *request = (struct request){0};
     if (sandbox_check_request(sandbox, &taken, caller, err) == 0 &&
         sandbox_check_routes(sandbox, err) == 0)
-        entry = entry_make(sandbox, &taken, caller, slot, keeping, owner, &may_start, err);
+        entry = entry_make(sandbox, &taken, caller, account, slot, keeping, owner, &may_start, err);
     if (!entry)
         return NULL;
     job = entry->job;

@@ -40,6 +40,10 @@ void sandbox_unref(struct sandbox *sandbox);
 void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config);
 const struct sandbox_config *sandbox_config(const struct sandbox *sandbox);
 
+// The account of UID, which all sandboxes share. The caller gets a reference. NULL when there
+// is no memory.
+struct account *sandbox_open_account(const struct sandbox *sandbox, uid_t uid);
+
 // Does a command there run with no more than its caller has? Then the caller of a request
 // has to say what confines it.
 bool sandbox_confines(const struct sandbox *sandbox);
@@ -49,13 +53,14 @@ bool sandbox_confines(const struct sandbox *sandbox);
 void sandbox_retire(struct sandbox *sandbox);
 
 // Accepts REQUEST, which is taken over and empty afterwards, whatever happens.
-// SLOT is the slot's name for the log. Returns the job, which the caller gives
-// back with job_release, or NULL with ERR set: EINVAL (the mode cannot run such a
-// command line), EACCES (not allowed), EAGAIN (the queue is full), EMFILE, ENFILE,
-// ENOMEM.
+// ACCOUNT counts what is kept of the output, and may be NULL. SLOT is the slot's name for the log.
+// Returns the job, which the caller gives back with job_release, or NULL with ERR set: EINVAL (the
+// mode cannot run such a command line), EACCES (not allowed), EAGAIN (the queue is full), EMFILE,
+// ENFILE, ENOMEM.
 struct job *sandbox_submit(struct sandbox *sandbox, struct request *request,
-                           const struct caller *caller, const char *slot, enum job_keeping keeping,
-                           const struct job_owner *owner, struct error *err);
+                           const struct caller *caller, struct account *account, const char *slot,
+                           enum job_keeping keeping, const struct job_owner *owner,
+                           struct error *err);
 
 // Logs that a request was refused with ERR.
 void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *caller,

@@ -79,6 +79,7 @@ static void opened(struct file *file, unsigned kind)
     else {
         dir->generation++;
         dir->has_writer = true;
+        file->generation = dir->generation;
         model_call_begin(&dir->call, sandbox, false, file->uid, kind);
     }
 }
@@ -96,7 +97,7 @@ static void closed(struct file *file)
         file->inode->is_handed_out = false;
     if (file->is_conversation)
         model_call_clear(&file->call);
-    if (file->is_writer) {
+    if (file->is_writer && file->generation == dir->generation) {
         dir->has_writer = false;
         model_call_end(&dir->call);
     }
@@ -268,7 +269,7 @@ static void write_ctl(struct file *file, unsigned choice)
     bytes = reply.bytes;
     WORLD_CHECK(reply.error == (is_right ? 0 : EINVAL), "error %d", reply.error);
     if (is_right)
-        model_call_cancel(&file->dir->call);
+        model_cancel(file->dir);
 }
 
 static bool has_earlier_write(const struct file *file, const struct pending *before)
@@ -345,6 +346,8 @@ static void write_request(struct file *file, unsigned choice, size_t size)
         bytes[i] = i < line ? call->line[call->position + i] : files_byte(pending, i);
     if (file->has_read)
         pending->error = EPIPE;
+    if (file->is_writer && file->generation != file->dir->generation)
+        pending->error = ECANCELED;
     result = pending->error || has_earlier_write(file, pending) ? 0 : model_call_write(call, size);
     if (result < 0)
         pending->error = (int)-result;

@@ -12,6 +12,66 @@ unsigned model_job_count;
 
 static uint64_t now_ms;
 
+// --- Shares of a sandbox
+
+static unsigned count_jobs(const struct model_dir *sandbox, uid_t uid, enum model_state state)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < model_job_count; i++)
+        count += model_jobs[i].sandbox == sandbox && model_jobs[i].uid == uid &&
+                 model_jobs[i].state == state;
+    return count;
+}
+
+static bool has_room(uid_t uid, unsigned held, unsigned taken, unsigned maximum)
+{
+    if (taken >= maximum)
+        return false;
+    return uid == 0 || uid == geteuid() || held == 0 || held < 3 * (maximum - taken);
+}
+
+bool model_may_run(const struct model_dir *sandbox, uid_t uid)
+{
+    return has_room(uid, count_jobs(sandbox, uid, MODEL_RUNNING), sandbox->running,
+                    sandbox->max_running);
+}
+
+bool model_has_waiting(const struct model_dir *sandbox, uid_t uid)
+{
+    for (unsigned i = 0; i < sandbox->queued; i++)
+        if (sandbox->queue[i]->uid == uid)
+            return true;
+    return false;
+}
+
+bool model_may_wait(const struct model_dir *sandbox, uid_t uid)
+{
+    unsigned held = 0;
+
+    for (unsigned i = 0; i < sandbox->queued; i++)
+        held += sandbox->queue[i]->uid == uid;
+    return has_room(uid, held, sandbox->queued, sandbox->max_queued);
+}
+
+void model_add_user(struct model_dir *sandbox, uid_t uid)
+{
+    for (unsigned i = 0; i < sandbox->user_count; i++)
+        if (sandbox->users[i] == uid)
+            return;
+    sandbox->users[sandbox->user_count++] = uid;
+}
+
+static void remove_user(struct model_dir *sandbox, uid_t uid)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < sandbox->user_count; i++)
+        if (sandbox->users[i] != uid)
+            sandbox->users[kept++] = sandbox->users[i];
+    sandbox->user_count = kept;
+}
+
 static void finish(struct model_job *job)
 {
     struct model_dir *sandbox = job->sandbox;
@@ -24,6 +84,8 @@ static void finish(struct model_job *job)
             sandbox->queue[kept++] = sandbox->queue[i];
     sandbox->queued = kept;
     job->state = MODEL_DONE;
+    if (!model_has_waiting(sandbox, job->uid) && !count_jobs(sandbox, job->uid, MODEL_RUNNING))
+        remove_user(sandbox, job->uid);
     job->timeout_at = job->kill_at = job->drain_at = 0;
     if (!*job->outcome && job->is_signaled) {
         snprintf(job->outcome, MODEL_LINE, "%d signaled %s\n", 128 + job->number,
@@ -36,14 +98,32 @@ static void finish(struct model_job *job)
     model_start_queued(sandbox);
 }
 
+// The job of the first user who may have one, in the order of their turns. NULL: none.
+static struct model_job *take_next(struct model_dir *sandbox)
+{
+    for (unsigned turn = 0; turn < sandbox->user_count; turn++) {
+        uid_t uid = sandbox->users[turn];
+        for (unsigned i = 0; i < sandbox->queued; i++) {
+            struct model_job *job = sandbox->queue[i];
+            if (job->uid != uid || !model_may_run(sandbox, uid))
+                continue;
+            sandbox->queued--;
+            memmove(sandbox->queue + i, sandbox->queue + i + 1,
+                    (sandbox->queued - i) * sizeof sandbox->queue[0]);
+            remove_user(sandbox, uid);
+            model_add_user(sandbox, uid);
+            return job;
+        }
+    }
+    return NULL;
+}
+
 void model_start_queued(struct model_dir *sandbox)
 {
-    while (sandbox->queued > 0 && sandbox->running < sandbox->max_running) {
-        struct model_job *next = sandbox->queue[0];
-        sandbox->queued--;
-        memmove(sandbox->queue, sandbox->queue + 1, sandbox->queued * sizeof sandbox->queue[0]);
+    struct model_job *next;
+
+    while ((next = take_next(sandbox)))
         model_job_start(next);
-    }
 }
 
 static bool is_called(const struct model_job *job, const char *command)

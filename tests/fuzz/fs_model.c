@@ -76,7 +76,8 @@ static int submit(struct model_call *call, const char *words, uint64_t timeout_m
         return refuse(call, "2 refused ", EACCES);
     if (sandbox->is_strict && has_timeout && (timeout_ms == 0 || timeout_ms > 5000))
         return refuse(call, "2 refused ", EINVAL);
-    if (sandbox->running >= sandbox->max_running && sandbox->queued >= sandbox->max_queued)
+    bool may_run = model_may_run(sandbox, call->uid) && !model_has_waiting(sandbox, call->uid);
+    if (!model_may_run(sandbox, call->uid) && !model_may_wait(sandbox, call->uid))
         return refuse(call, "2 refused ", EAGAIN);
     WORLD_CHECK(model_job_count < MODEL_JOBS, "too many jobs");
     model_job_count++;
@@ -90,7 +91,8 @@ static int submit(struct model_call *call, const char *words, uint64_t timeout_m
     strcpy(job->words, words);
     call->job = job;
     call->phase = MODEL_JOB;
-    if (sandbox->running < sandbox->max_running)
+    model_add_user(sandbox, job->uid);
+    if (may_run)
         model_job_start(job);
     else
         sandbox->queue[sandbox->queued++] = job;
@@ -159,6 +161,12 @@ void model_call_cancel(struct model_call *call)
         refuse(call, cancelled, ECANCELED);
 }
 
+void model_cancel(struct model_dir *dir)
+{
+    dir->has_writer = false;
+    model_call_cancel(&dir->call);
+}
+
 bool model_call_is_running(const struct model_call *call)
 {
     return call->phase == MODEL_JOB && call->job->state != MODEL_DONE;
@@ -205,7 +213,7 @@ struct model_dir *model_child(const struct model_dir *parent, const char *name)
 void model_remove(struct model_dir *dir, bool cancels)
 {
     if (cancels)
-        model_call_cancel(&dir->call);
+        model_cancel(dir);
     dir->is_removed = true;
     dir->removed_ms = world_now_ms;
     for (unsigned i = 0; i < model_dir_count; i++)
@@ -219,6 +227,16 @@ unsigned model_slots(const struct model_dir *sandbox)
 
     for (unsigned i = 0; i < model_dir_count; i++)
         count += model_dirs[i].parent == sandbox && !model_dirs[i].is_removed;
+    return count;
+}
+
+unsigned model_slots_of(uid_t uid)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < model_dir_count; i++)
+        count += model_dirs[i].parent && model_dirs[i].owner == uid &&
+                 (!model_dirs[i].is_removed || model_dirs[i].handles > 0);
     return count;
 }
 

@@ -86,6 +86,8 @@ struct model_dir {
     unsigned running;
     struct model_job *queue[16];
     unsigned queued;
+    uid_t users[2]; // that have a job, in their turn
+    unsigned user_count;
 };
 
 extern struct model_dir model_dirs[MODEL_DIRS];
@@ -106,6 +108,17 @@ struct model_dir *model_child(const struct model_dir *parent, const char *name);
 void model_remove(struct model_dir *dir, bool cancels);
 unsigned model_slots(const struct model_dir *sandbox);
 
+// May a job of UID run now, or wait? Users have shares, and root has not.
+bool model_may_run(const struct model_dir *sandbox, uid_t uid);
+bool model_may_wait(const struct model_dir *sandbox, uid_t uid);
+bool model_has_waiting(const struct model_dir *sandbox, uid_t uid);
+
+// UID has a job now.
+void model_add_user(struct model_dir *sandbox, uid_t uid);
+
+// How many slots UID has in all sandboxes, with removed ones that are open.
+unsigned model_slots_of(uid_t uid);
+
 // The limits have become others: jobs that wait may start.
 void model_start_queued(struct model_dir *sandbox);
 
@@ -122,6 +135,9 @@ void model_call_clear(struct model_call *call);
 ssize_t model_call_write(struct model_call *call, size_t size);
 void model_call_end(struct model_call *call);
 void model_call_cancel(struct model_call *call);
+
+// The same for a slot, which does not wait for a writer any more.
+void model_cancel(struct model_dir *dir);
 bool model_call_is_running(const struct model_call *call);
 
 // The status, or how it begins; NULL: not known.

@@ -218,7 +218,7 @@ static bool is_written_to(const struct model_dir *dir)
 {
     for (unsigned i = 0; i < kernel_file_count; i++)
         if (kernel_files[i].is_open && kernel_files[i].is_writer && kernel_files[i].dir == dir &&
-            files_written(&kernel_files[i]) > 0)
+            kernel_files[i].generation == dir->generation && files_written(&kernel_files[i]) > 0)
             return true;
     return false;
 }
@@ -307,8 +307,9 @@ void names_readdir(struct fuzz_input *input)
 
 // --- Slots
 
-static int expect_mkdir(const struct inode *parent, const char *name)
+static int expect_mkdir(const struct inode *parent, const char *name, uid_t uid)
 {
+    unsigned left;
     const struct model_dir *dir = parent->dir;
 
     if (kernel_is_ending)
@@ -319,7 +320,10 @@ static int expect_mkdir(const struct inode *parent, const char *name)
         return ESTALE;
     if (node_file_by_name(name) != SLOT_DIRECTORY || model_child(dir, name))
         return EEXIST;
-    return model_slots(dir) >= dir->max_slots ? ENOSPC : 0;
+    if (model_slots(dir) >= dir->max_slots)
+        return ENOSPC;
+    left = dir->max_slots - model_slots(dir);
+    return uid == 0 || uid == geteuid() || model_slots_of(uid) + 1 <= 3 * left ? 0 : EDQUOT;
 }
 
 void names_mkdir(struct fuzz_input *input)
@@ -330,7 +334,7 @@ void names_mkdir(struct fuzz_input *input)
     unsigned choice = fuzz_byte(input);
     struct fuse_mkdir_in arg = {.mode = choice & 0777};
     bool is_gone = choice % 16 == 15;
-    int expected = expect_mkdir(parent, name);
+    int expected = expect_mkdir(parent, name, uid);
     AUTO_FREE char *bytes = NULL;
     struct fuse_entry_out entry;
     struct inode made = {.file = SLOT_DIRECTORY};

@@ -15,6 +15,14 @@ max_running = 16
 max_queued = 20
 [one]
 max_running = 1
+[tight]
+max_user_bytes = 16M
+max_slots = 40
+max_user_slots = 35
+max_user_calls = 300
+max_running = 8
+write_timeout = 1s
+[slow]
 CONF
 
 # A conversation of as many jobs as are taken; prints how many, and ends them with stdin.
@@ -68,6 +76,176 @@ test_turns() {
     is "$(cat "$M/one/m3/status" & sleep 0.1; kill $! 2>/dev/null)" "" "m3 has not been before"
     mallory rmdir "$M/one/"m?
     honest rmdir "$M/one/h"
+}
+
+
+# attack WHO: the Python program on stdin, as WHO, in the sandbox tight; then the daemon's
+# memory has grown by less than three times what one user may have, and somebody else is
+# served while the attack lasts.
+attack() {
+    local who=$1 before after
+    before=$(daemon_kib)
+    cat >"$T/attack.py"
+    printf '%s\n' 'import errno, os, sys
+T = sys.argv[1]
+def refused(errors, call, *args):
+    try:
+        return call(*args)
+    except OSError as e:
+        assert errno.errorcode[e.errno] in errors, e
+        return None' | cat - "$T/attack.py" >"$T/whole.py"
+    printf '%s\n' 'print("ready", flush=True)' 'sys.stdin.read()' >>"$T/whole.py"
+    coproc ATTACK { "$who" /usr/bin/python3 "$T/whole.py" "$M/tight" 2>&1; }
+    local in=${ATTACK[1]} line
+    read -r -t 60 line <&"${ATTACK[0]}" || line="nothing"
+    [[ $line == ready ]] || fail "the attack says: $line $(timeout 5 cat <&"${ATTACK[0]}")"
+    after=$(daemon_kib)
+    is_sanitized || ((after - before < 3 * 16384)) || fail "the daemon has had $before KiB, now $after"
+    honest /usr/bin/python3 - "$M/tight" <<'PYTHON'
+import os, sys
+fd = os.open(sys.argv[1] + "/call", os.O_RDWR)
+os.write(fd, b"cat\n" + 100000 * b"x")
+os.fsync(fd)
+got = b""
+while data := os.read(fd, 1 << 20):
+    got += data
+assert got == 100000 * b"x", len(got)
+PYTHON
+    exec {in}>&-
+    wait "$ATTACK_PID" || :
+}
+
+test_half_written_requests() {
+    attack mallory <<'PYTHON'
+fds = []
+for i in range(290):
+    fds.append(os.open(T + "/call", os.O_RDWR))
+    if refused(["EDQUOT"], os.write, fds[-1], b"x" * 130000) is None:
+        break
+else:
+    sys.exit("all were taken")
+PYTHON
+}
+
+# Many words take much more memory than their bytes.
+test_many_words() {
+    attack mallory <<'PYTHON'
+fds = []
+for i in range(290):
+    fds.append(os.open(T + "/call", os.O_RDWR))
+    if refused(["EDQUOT"], os.write, fds[-1], b"a " * 60000) is None:
+        break
+else:
+    sys.exit("all were taken")
+PYTHON
+}
+
+test_too_many_calls() {
+    attack mallory <<'PYTHON'
+fds = []
+while fd := refused(["EDQUOT"], os.open, T + "/call", os.O_RDWR):
+    fds.append(fd)
+assert 297 <= len(fds) <= 300, len(fds)
+PYTHON
+}
+
+test_answers_that_nobody_reads() {
+    attack eve <<'PYTHON'
+import time
+fds = []
+for i in range(100):
+    fd = refused(["EDQUOT", "EAGAIN"], os.open, T + "/call", os.O_RDWR)
+    if fd is None:
+        break
+    fds.append(fd)
+    if refused(["EDQUOT", "EAGAIN"], os.write, fd, b"head -c 2000000 /dev/zero\n") is None:
+        break
+    time.sleep(0.03)
+PYTHON
+}
+
+test_removed_slots_that_are_held() {
+    attack mallory <<'PYTHON'
+fds = []
+for i in range(100):
+    name = f"{T}/m{i}"
+    if refused(["EDQUOT"], os.mkdir, name, 0o700) is None and not os.path.exists(name):
+        break
+    fds.append(os.open(name + "/stdout", os.O_RDONLY))
+    fd = os.open(name + "/request", os.O_WRONLY)
+    refused(["EDQUOT"], os.write, fd, b"head -c 8000000 /dev/zero\n")
+    os.close(fd)
+    with open(name + "/status") as f:
+        f.read()
+    os.rmdir(name)
+else:
+    sys.exit("100 slots at a time, of 40")
+PYTHON
+}
+
+test_writes_of_jobs_that_wait() {
+    attack eve <<'PYTHON'
+import threading, time
+threads = []
+def write(fd):
+    try:
+        os.write(fd, b"sleep 3\n")
+        while True:
+            os.write(fd, b"x" * 1000000)
+    except OSError:
+        pass
+for i in range(60):
+    fd = os.open(T + "/call", os.O_RDWR)
+    threads.append(threading.Thread(target=write, args=(fd,), daemon=True))
+    threads[-1].start()
+time.sleep(1)
+PYTHON
+}
+
+test_slots() {
+    local count
+    count=$(mallory sh -c "n=0; while mkdir -m 700 $M/tight/m\$n 2>/dev/null; do n=\$((n + 1)); done; echo \$n")
+    is "$count" 30 "of 40"
+    honest mkdir "$M/tight/h"
+    honest rmdir "$M/tight/h"
+    mallory sh -c "rmdir $M/tight/m*"
+}
+
+# Somebody opens the request of the slot that all share, and does no more.
+test_the_shared_slot_that_is_held() {
+    local pid
+    mallory sh -c "exec 3>$M/slow/request; echo open >$T/opened; sleep 30" &
+    pid=$!
+    wait_until 10 test -s "$T/opened" 2>/dev/null || wait_until 10 sh -c "cat $M/slow/request 2>&1 | grep -q x" || :
+    sleep 0.3
+    is "$(write_error "$M/slow/request" $'true\n')" "open EBUSY"
+    echo cancel >"$M/slow/ctl"
+    honest sh -c "echo true >$M/slow/request"
+    is "$(get "$M/slow/status")" "0 exited"
+    pkill -P "$pid"
+    wait "$pid" 2>/dev/null || :
+    is "$(get "$M/slow/status")" "0 exited" "after the close"
+}
+
+test_a_command_line_that_takes_too_long() {
+    mallory /usr/bin/python3 - "$M/tight" <<'PYTHON'
+import errno, os, sys, time
+fd = os.open(sys.argv[1] + "/request", os.O_WRONLY)
+os.write(fd, b"echo half")
+with open(sys.argv[1] + "/status") as f:
+    assert f.read() == "2 refused there was no whole command line after 1s\n"
+other = os.open(sys.argv[1] + "/request", os.O_WRONLY)
+os.write(other, b"echo whole\n")
+os.close(other)
+try:
+    os.write(fd, b" and half\n")
+    sys.exit("a write went on")
+except OSError as e:
+    assert e.errno == errno.ECANCELED, e
+os.close(fd)
+with open(sys.argv[1] + "/stdout") as f:
+    assert f.read() == "whole\n"
+PYTHON
 }
 
 run_tests

@@ -44,7 +44,7 @@ test_exposure() {
     grep -q "Overall exposure level" "$T/exposure" || fail "$(cat "$T/exposure")"
 }
 
-# What ends the service for one job's memory, or never lets it start again.
+# Settings that end the service for one job's memory, or never let it start again.
 test_the_traps() {
     ! grep -E '^(RuntimeDirectory|Protect(System|Home|KernelTunables|KernelModules|KernelLogs|ControlGroups|Proc)|Private(Tmp|Devices|Mounts)|ReadOnlyPaths|MountFlags)=' "$UNIT" ||
         fail "these"

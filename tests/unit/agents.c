@@ -94,7 +94,8 @@ static struct job *submit(const char *line, enum job_keeping keeping)
     struct request request = world_request(line);
     struct caller caller = world_caller();
     struct error err = {0};
-    struct job *job = sandbox_submit(sandbox, &request, &caller, "slot", keeping, &owner, &err);
+    struct job *job =
+        sandbox_submit(sandbox, &request, &caller, NULL, "slot", keeping, &owner, &err);
 
     ck_assert_msg(job != NULL, "%s", err.code ? error_message(&err) : "");
     return job;

@@ -31,6 +31,7 @@ static void setup(const char *settings)
 {
     struct caller caller = world_caller();
     struct buffer text = {0};
+    int errnum;
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, SIG_DFL);
@@ -41,7 +42,8 @@ static void setup(const char *settings)
     loop = loop_create(NULL);
     sandboxes = sandboxes_create(loop, on_idle, NULL);
     sandbox = sandbox_create(sandboxes, config->sandboxes[0]);
-    conversation = conversation_create(loop, sandbox, "x", &caller, on_change, &conversation);
+    conversation =
+        conversation_create(loop, sandbox, "x", &caller, on_change, &conversation, &errnum);
     ck_assert_ptr_nonnull(conversation);
 }
 

@@ -53,12 +53,13 @@ START_TEST(says_it_all)
         .kind = "exited",
         .detail = texts[_i].detail,
         .bytes = {texts[_i].out, "e"},
-        .sizes = {size, 1},
+        .sizes = {size,          1  },
         .ms = 12,
     };
     struct buffer wanted = {0};
 
-    buffer_printf(&wanted, "{\"code\":7,\"kind\":\"exited\",\"detail\":%s,\"stderr\":\"e\",\"ms\":12}\n",
+    buffer_printf(&wanted,
+                  "{\"code\":7,\"kind\":\"exited\",\"detail\":%s,\"stderr\":\"e\",\"ms\":12}\n",
                   texts[_i].text);
     for (size_t i = 0; i < COUNT(rooms); i++) {
         struct buffer text = {0};
@@ -74,7 +75,9 @@ END_TEST
 START_TEST(knows_what_each_stream_is)
 {
     struct json_source source = {
-        .kind = "exited", .detail = "", .bytes = {"x", "\xff"}, .sizes = {1, 1}};
+        .kind = "exited", .detail = "", .bytes = {"x", "\xff"},
+                .sizes = {1,   1     }
+    };
     static const char wanted[] = "{\"code\":0,\"kind\":\"exited\",\"detail\":\"\",\"stdout\":\"x\","
                                  "\"stderr_base64\":\"/w==\",\"ms\":0}\n";
     struct buffer text = {0};

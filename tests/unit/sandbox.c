@@ -49,7 +49,8 @@ static struct job *submit(const char *line, struct error *err)
 {
     struct request request = world_request(line);
     struct caller caller = world_caller();
-    struct job *job = sandbox_submit(sandbox, &request, &caller, "slot", JOB_KEEPS, &owner, err);
+    struct job *job =
+        sandbox_submit(sandbox, &request, &caller, NULL, "slot", JOB_KEEPS, &owner, err);
 
     ck_assert_ptr_null(request.argv.items);
     ck_assert_ptr_null(request.env.items);
