@@ -153,13 +153,18 @@ long bounds_end(const struct bounds *bounds)
 
 // --- In the daemon
 
+static int own_oom_score_adj_fd = -1;
+
+void bounds_set_up(void)
+{
+    own_oom_score_adj_fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+}
+
 static int own_oom_score_adj(void)
 {
-    static int fd = -1;
+    int fd = own_oom_score_adj_fd;
     char text[32] = "";
 
-    if (fd < 0)
-        fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
     return fd >= 0 && pread(fd, text, sizeof text - 1, 0) > 0 ? (int)strtol(text, NULL, 10) : 0;
 }
 

@@ -14,6 +14,10 @@ struct bounds {
     bool is_freer;                  // from the OOM killer than the caller, as we are
 };
 
+// Opens the file that says how soon the OOM killer takes the daemon: once, at the start of
+// the daemon, so that no call needs a descriptor for it. Without it the daemon counts as 0.
+void bounds_set_up(void);
+
 // Prepares BOUNDS for SPEC, which is needed only during the call.
 void bounds_prepare(struct bounds *bounds, const struct process_spec *spec);
 

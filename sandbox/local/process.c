@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process.h"
 
+#include "bounds.h"
 #include "child.h"
 #include "cleanup.h"
 #include "pipes.h"
@@ -56,6 +57,7 @@ int process_raise_descriptor_limit(void)
 {
     struct rlimit limit;
 
+    bounds_set_up();
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return -errno;
     given_limit = limit;

@@ -78,6 +78,6 @@ void process_destroy(struct process *process);
 // the end of the daemon, when the loop runs no more.
 void process_finish_all(void);
 
-// Raises the daemon's limit of descriptors as far as the system allows. Children start with
-// the limit that the daemon was given. Returns 0 or -errno.
+// For the start of the daemon. Raises the daemon's limit of descriptors as far as the system
+// allows. Children start with the limit that the daemon was given. Returns 0 or -errno.
 int process_raise_descriptor_limit(void);
