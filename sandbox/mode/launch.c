@@ -92,9 +92,30 @@ static bool is_same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+// Is WORD the option that names the container of LAUNCH?
+static bool is_container_name(const struct launch *launch, const char *word)
+{
+    static const char option[] = "--name=";
+
+    return launch->container && strncmp(word, option, sizeof option - 1) == 0 &&
+           strcmp(word + sizeof option - 1, launch->container) == 0;
+}
+
+// Each container has a name of its own, which makes no difference to the command.
+static bool is_same_argv(const struct launch *a, const struct launch *b)
+{
+    if (a->argv.count != b->argv.count)
+        return false;
+    for (size_t i = 0; i < a->argv.count; i++)
+        if (strcmp(a->argv.items[i], b->argv.items[i]) != 0 &&
+            !(is_container_name(a, a->argv.items[i]) && is_container_name(b, b->argv.items[i])))
+            return false;
+    return true;
+}
+
 bool launch_equal(const struct launch *a, const struct launch *b)
 {
-    return words_equal(&a->argv, &b->argv) && words_equal(&a->env, &b->env) &&
+    return is_same_argv(a, b) && words_equal(&a->env, &b->env) &&
            is_same_text(a->workdir, b->workdir) && a->client == b->client &&
            a->has_env == b->has_env && a->has_identity == b->has_identity &&
            identity_equal(&a->identity, &b->identity) && !a->identity.confinement &&

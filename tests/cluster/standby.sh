@@ -177,18 +177,30 @@ test_a_daemon_that_is_killed_leaves_nothing() {
     local place other
     ready pod && ready agent && ready box
     mkdir "$T/other"
+    wait_until 30 has_containers 4 || fail "too few containers: $(containers)"
     "$HOOKSFS" -f "$T/conf" "$T/other" 2>"$T/other.log" &
     other=$!
     for place in pod agent box; do
         wait_until 30 has "$place" 2 || fail "no second standby in $place"
     done
+    wait_until 30 has_containers 8 || fail "too few containers: $(containers)"
     kill -KILL "$other"
     wait "$other" || true
     umount -l "$T/other"
     for place in pod agent box; do
         wait_until 20 has "$place" 1 || fail "left in $place: $(waiting_in "$place")"
     done
+    wait_until 20 has_containers 4 || fail "containers are left: $(containers)"
     nothing_ran
+}
+
+# Those of modes docker_run, two commands for each of two sandboxes.
+containers() {
+    podman ps --format '{{.Names}}' | grep -cvE '^(hooks|bare|nobody)$' || true
+}
+
+has_containers() {
+    (($(containers) == $1))
 }
 
 has() {

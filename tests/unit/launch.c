@@ -308,10 +308,51 @@ START_TEST(knows_a_place_again)
 }
 END_TEST
 
+// What a standby was started with, and what a request asks for, and whether that is the same.
+// clang-format off
+static const struct {
+    const char *settings;
+    const char *standby;
+    const char *request;
+    bool is_equal;
+} pairs[] = {
+    {RUN, "cat", "cat", true}, // each container has a name of its own
+    {RUN, "A=1 cat x", "A=1 cat x", true},
+    {RUN, "A=1 cat", "A=2 cat", false},
+    {RUN, "A=1 cat", "cat", false},
+    {RUN, "cat", "cat ''", false},
+    {RUN, "cat --name=a", "cat --name=b", false},
+    {KUBECTL, "A=1 cat", "--timeout=1s A=1 cat", true},
+    {KUBECTL, "A=1 cat", "B=1 cat", false},
+    {DOCKER, "cat", "cat", true},
+    {DOCKER, "--workdir=/a cat", "cat", false},
+};
+// clang-format on
+
+START_TEST(knows_the_same_process_again)
+{
+    const struct sandbox_config *sandbox = configure(pairs[_i].settings);
+    struct request standby = world_request(pairs[_i].standby);
+    struct request request = world_request(pairs[_i].request);
+    struct caller caller = world_caller();
+    struct launch other = {0};
+
+    ck_assert_int_eq(launch_prepare(&launch, sandbox, &standby, &caller, NULL), 0);
+    ck_assert_int_eq(launch_prepare(&other, sandbox, &request, &caller, NULL), 0);
+    ck_assert_int_eq(launch_equal(&launch, &other), pairs[_i].is_equal);
+    ck_assert_int_eq(launch_equal(&other, &launch), pairs[_i].is_equal);
+    launch_finish(&other);
+    request_finish(&standby);
+    request_finish(&request);
+    finish();
+}
+END_TEST
+
 int main(void)
 {
     UNIT_RUN("launch", EACH(has_settings, settings), EACH(has_no_agent, without),
              EACH(refuses_what_is_wrong, wrong), EACH(starts_this_client, clients),
              ONCE(starts_a_container_for_one_job), EACH(tunes_the_client, clients),
-             EACH(tells_the_agent, jobs), EACH(knows_a_place_again, places));
+             EACH(tells_the_agent, jobs), EACH(knows_a_place_again, places),
+             EACH(knows_the_same_process_again, pairs));
 }
