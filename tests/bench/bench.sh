@@ -20,6 +20,7 @@ CONF
 callers=("$programs/bench-calls conversation $M/local $payload"
     "$programs/bench-calls slot $M/local $payload"
     "$programs/bench-calls spawn $payload"
+    "$programs/bench-calls spawn $payload $programs/bench-once-static $M/local"
     "$here/caller.py subprocess $payload"
     "$here/caller.sh $payload")
 size=3000000

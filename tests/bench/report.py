@@ -36,6 +36,10 @@ AGENT_GOALS = [("times faster", "≥", 50), ("times faster at p99", "≥", 50),
 ROWS = [
     Row("direct", "one call, direct: a static `cat`, 1 KiB", "call",
         "C: pipes, fork, exec", CALL_GOALS),
+    Row("hook", "a process for each call: `hook local cat`, 1 KiB", "call", "C: pipes, fork, exec",
+        {"hook": [("ms more", "≤", 1.0), ("of a client that speaks call", "≤", 1.3)]}),
+    Row("hook far", "a process for each call, in a pod: `head -c 1024`, 1 KiB", "call", "kubectl exec -i",
+        {"hook, agent": [("times faster", "≥", 40)]}),
     Row("kubectl", "one call, kubectl_exec: `head -c 1024`, 1 KiB", "call", "kubectl exec -i",
         {"conversation": [("ratio", "≤", 1.03)], "slot": [("ratio", "≤", 1.03)],
          "conversation, agent": AGENT_GOALS}),
@@ -120,6 +124,9 @@ def looked_at(name: str, row: Row, contender: str, results: Results) -> float | 
     if name.startswith("of "):
         other = results.get(name.removeprefix("of "))
         return other and statistics.median(result["ns"]) / statistics.median(other["ns"])
+    if name == "ms more":
+        ours, theirs = (statistics.median(results[other]["ns"]) for other in (contender, row.peer))
+        return (ours - theirs) / 1e6
     if name == "ratio":
         return ratio_to(results[row.peer], result, row.kind)[0]
     if name == "times faster at p99":
