@@ -6,7 +6,11 @@ _hook_mount() {
     local i
     for ((i = 1; i < ${#COMP_WORDS[@]}; i++)); do
         case ${COMP_WORDS[i]} in
-        -m | --mount) echo "${COMP_WORDS[i + 1]}"; return ;;
+        -m | --mount)
+            [[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
+            echo "${COMP_WORDS[i + 1]}"
+            return
+            ;;
         --mount=*) echo "${COMP_WORDS[i]#*=}"; return ;;
         esac
     done
