@@ -4,7 +4,6 @@
 #include "cleanup.h"
 #include "log.h"
 #include "mode.h"
-#include "removal.h"
 #include "units.h"
 
 #include <errno.h>
@@ -242,43 +241,6 @@ static void job_spawn(struct job *job)
         loop_arm(job->loop, &job->timeout, job->timeout_ms) < 0)
         job_stop(job, OUTCOME_CANCELLED, CODE_CANCELLED, "no memory for its timeout");
     job_announce(job);
-}
-
-static void job_judge(struct job *job)
-{
-    const struct output *out = &job->intake.outputs[JOB_STDOUT];
-    const struct buffer *err = &job->intake.outputs[JOB_STDERR].bytes;
-    struct ending ending = {
-        .is_signaled = job->is_signaled,
-        .number = job->exit_number,
-        .err = err->data ? err->data : "",
-        .err_length = err->length,
-        .out = output_bytes(out),
-        .out_length = output_visible(out) + out->held,
-        .has_env = job->launch.has_env,
-    };
-    size_t stripped[JOB_STREAMS] = {0};
-
-    if (job->outcome.kind == OUTCOME_NONE && job_has_client(job)) {
-        stripped[JOB_STDERR] = job->launch.client->judge(&ending, &job->outcome);
-        // It is the engine's message then, and not the command's.
-        if (job->outcome.kind == OUTCOME_UNSTARTED || job->outcome.kind == OUTCOME_UNREACHABLE)
-            stripped[JOB_STDOUT] = out->held;
-    } else if (job->outcome.kind == OUTCOME_NONE)
-        outcome_set_ending(&job->outcome, job->is_signaled, job->exit_number);
-    for (int i = 0; i < JOB_STREAMS; i++)
-        if (!job->intake.outputs[i].is_ended)
-            output_end(&job->intake.outputs[i], stripped[i]);
-}
-
-// Of a job whose client was stopped, or lost the container: it may run on.
-static void job_remove_container(const struct job *job)
-{
-    enum outcome_kind kind = job->outcome.kind;
-
-    if (job->launch.container && job->start_ns > 0 && kind != OUTCOME_EXITED &&
-        kind != OUTCOME_UNSTARTED)
-        removal_start(job->loop, job->config, job->launch.container);
 }
 
 static void job_finish(struct job *job)

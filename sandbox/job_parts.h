@@ -81,3 +81,10 @@ void job_drop_output(struct job *job);
 
 // Is a client's stderr read, whose last bytes may be the client's own message?
 bool job_has_client(const struct job *job);
+
+// Sets the outcome, unless it is known, by how the process ended, and ends both streams.
+void job_judge(struct job *job);
+
+// Removes the container of a job whose client was stopped, or has lost the container, which
+// may run on.
+void job_remove_container(const struct job *job);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes that pass through a job: stdin to the channel, output from it.
+// The bytes that pass through a job: stdin to the channel, output from it; and the outcome,
+// which may be in these bytes.
 #include "job_parts.h"
 
 #include "cleanup.h"
 #include "mode.h"
+#include "removal.h"
 #include "units.h"
 
 #include <errno.h>
@@ -204,4 +206,42 @@ void job_consume(struct job *job, enum job_stream stream, size_t size)
 const struct output *job_output(const struct job *job, enum job_stream stream)
 {
     return &job->intake.outputs[stream];
+}
+
+// --- The end of both
+
+void job_judge(struct job *job)
+{
+    const struct output *out = &job->intake.outputs[JOB_STDOUT];
+    const struct buffer *err = &job->intake.outputs[JOB_STDERR].bytes;
+    struct ending ending = {
+        .is_signaled = job->is_signaled,
+        .number = job->exit_number,
+        .err = err->data ? err->data : "",
+        .err_length = err->length,
+        .out = output_bytes(out),
+        .out_length = output_visible(out) + out->held,
+        .has_env = job->launch.has_env,
+    };
+    size_t stripped[JOB_STREAMS] = {0};
+
+    if (job->outcome.kind == OUTCOME_NONE && job_has_client(job)) {
+        stripped[JOB_STDERR] = job->launch.client->judge(&ending, &job->outcome);
+        // It is the engine's message then, and not the command's.
+        if (job->outcome.kind == OUTCOME_UNSTARTED || job->outcome.kind == OUTCOME_UNREACHABLE)
+            stripped[JOB_STDOUT] = out->held;
+    } else if (job->outcome.kind == OUTCOME_NONE)
+        outcome_set_ending(&job->outcome, job->is_signaled, job->exit_number);
+    for (int i = 0; i < JOB_STREAMS; i++)
+        if (!job->intake.outputs[i].is_ended)
+            output_end(&job->intake.outputs[i], stripped[i]);
+}
+
+void job_remove_container(const struct job *job)
+{
+    enum outcome_kind kind = job->outcome.kind;
+
+    if (job->launch.container && job->start_ns > 0 && kind != OUTCOME_EXITED &&
+        kind != OUTCOME_UNSTARTED)
+        removal_start(job->loop, job->config, job->launch.container);
 }

@@ -137,7 +137,7 @@ static bool contains_one(const char *text, size_t size, const char *const *words
 }
 
 #define CONTAINS_ONE(text, size, words)                                                            \
-    contains_one(text, size, words, sizeof words / sizeof *words)
+    contains_one(text, size, words, sizeof(words) / sizeof *(words))
 
 int judge_runtime(const char *text, size_t size)
 {
