@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Common functions of the tests of many callers: conversations, slots, daemons, and
-checks that nothing is left of them. For `python3 -` with the programs of the scripts."""
+"""Common functions of the tests with many callers: conversations, slots, daemons, and
+checks that nothing is left of them. The test scripts' programs for `python3 -` import them."""
 
 import contextlib
 import ctypes
@@ -22,7 +22,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def eventually(predicate, what, seconds=30):
-    """Waits until predicate() is true, and returns what it said."""
+    """Waits until predicate() is true, and returns its result."""
     deadline = time.monotonic() + seconds
     while True:
         result = predicate()
@@ -46,7 +46,7 @@ def write_all(fd, data):
 
 
 def start(directory, request, flags=0):
-    """A conversation whose request has been written."""
+    """Begins a conversation and writes its request. Returns the descriptor."""
     fd = open_call(directory, flags)
     try:
         write_all(fd, request)
@@ -57,7 +57,7 @@ def start(directory, request, flags=0):
 
 
 def read_all(fd, size=1 << 17):
-    """The bytes up to the end, and its error's name, or "none"."""
+    """The bytes up to the end, and the name of the error there, or "none"."""
     parts = []
     while True:
         try:
@@ -70,7 +70,7 @@ def read_all(fd, size=1 << 17):
 
 
 def converse(directory, request):
-    """One whole conversation, as read_all says it."""
+    """One whole conversation; returns the same as read_all."""
     fd = start(directory, request)
     try:
         return read_all(fd)
@@ -92,7 +92,7 @@ def frames(fd, size=1 << 17):
 
 
 def by_kind(pairs):
-    """stdout, stderr and the status, of which there is one at the end."""
+    """stdout, stderr and the status. Exactly one status has to be there, at the end."""
     pairs = list(pairs)
     assert [kind for kind, _ in pairs].count(3) == 1 and pairs[-1][0] == 3, pairs[-3:]
     return tuple(b"".join(body for kind, body in pairs if kind == wanted) for wanted in (1, 2, 3))
@@ -120,7 +120,8 @@ def ask(directory, request):
 
 
 def start_slot(directory, request):
-    """A slot's request that has been written, and can go on."""
+    """Begins a request of a slot and writes REQUEST; the caller can write on. Returns the
+    descriptor."""
     fd = os.open(f"{directory}/request", os.O_WRONLY)
     write_all(fd, request)
     return fd
@@ -177,14 +178,14 @@ def there(mark, count=1):
 
 @contextlib.contextmanager
 def child(function, *args):
-    """A process that runs function, and is killed at the end if it is still there."""
+    """A process that runs function; it is killed at the end of the block if it still runs."""
     pid = os.fork()
     if pid == 0:
         code = 70
         try:
             function(*args)
             code = 0
-        except BaseException:  # whatever it is, it must not get back into the parent
+        except BaseException:  # no exception may get back into the parent's code
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(code)
@@ -201,7 +202,7 @@ def wait_for(pid):
 
 
 def side_by_side(*functions):
-    """Runs each in a thread of its own; what one of them raises is raised."""
+    """Runs each function in a thread of its own, and raises the first exception of them."""
     failures = []
 
     def run(function):
@@ -226,7 +227,7 @@ def kib(daemon, name):
 
 
 def is_sanitized(daemon):
-    """Then its memory says nothing."""
+    """Does the daemon run with a sanitizer or valgrind? Then its memory use means nothing."""
     with open(f"/proc/{daemon}/maps") as maps:
         text = maps.read()
     return "libasan" in text or "vgpreload" in text
@@ -238,13 +239,13 @@ def forget_peak(daemon):
 
 
 def used(daemon):
-    """Descriptors and children of the daemon."""
+    """The numbers of the daemon's descriptors and children."""
     with open(f"/proc/{daemon}/task/{daemon}/children") as children:
         return len(os.listdir(f"/proc/{daemon}/fd")), len(children.read().split())
 
 
 def settled(daemon):
-    """The same, once it does not change any more."""
+    """The same numbers, when they do not change any more."""
     last = None
     while last != used(daemon):
         last = used(daemon)
@@ -253,7 +254,8 @@ def settled(daemon):
 
 
 def check_used(daemon, before):
-    """The last close and the last child's end take the daemon a moment."""
+    """The daemon must get back to the numbers BEFORE; the last close and the last child's end
+    take a moment."""
     deadline = time.monotonic() + 20
     while used(daemon) != before:
         assert time.monotonic() < deadline, (
@@ -264,14 +266,14 @@ def check_used(daemon, before):
 
 
 class Daemon:
-    """One more daemon, in FOLDER; as a context manager it is ended, and well. FAULTS
-    is for one that can fail on purpose."""
+    """One more daemon, in FOLDER. As a context manager, it ends the daemon and checks that
+    the daemon ended well. With FAULTS the daemon can fail on purpose."""
 
     def __init__(self, folder, config, faults=None):
         self.folder, self.faults = folder, faults
         environment = {**os.environ, "HOOKSFS_FAULTS": faults.path} if faults else None
         self.mount = f"{folder}/mnt"
-        with contextlib.suppress(FileExistsError):  # perhaps as a dead mount
+        with contextlib.suppress(FileExistsError):  # perhaps there is a dead mount
             os.mkdir(self.mount)
         self.configure(config)
         self.log = open(f"{folder}/log", "w+")

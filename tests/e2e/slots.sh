@@ -34,7 +34,7 @@ error_of() {
     "$@" 2>&1 >/dev/null | sed 's/.*: //'
 }
 
-# Removes the slots and processes that a failed test has left.
+# Removes the slots that a failed test has left.
 before_each() {
     local slot
     for slot in "$M"/{local,few}/*/; do

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The FUSE operations: any sequence of raw messages, as a kernel sends them, and
-// of what commands do, against a model of what hooksfs(5) promises. Every request
-// is answered once, with what the model says, and not before; what is wrong ends
-// the program with the whole sequence.
+// The FUSE operations: any sequence of raw messages, as a kernel sends them, and of acts of
+// commands, compared with a model of the promises of hooksfs(5). Every request must be answered
+// once, as the model says, and not earlier; otherwise the program ends, and prints the whole
+// sequence.
 //
-// Real are fs/, sandbox/, conf/, base/ and libfuse, from the bytes of a message to
-// those of its reply. fs_world.c stands for time and for the commands, fs_wire.c
-// for /dev/fuse. The first byte of the input says how it ends; each of the others
-// chooses an operation, or something about it.
+// fs/, sandbox/, conf/, base/ and libfuse are real, from the bytes of a message to the bytes of
+// its reply. fs_world.c stands for time and for the commands, fs_wire.c for /dev/fuse. The first
+// byte of the input says how the input ends; each of the other bytes chooses an operation, or a
+// part of one.
 #include "cleanup.h"
 #include "fs_kernel.h"
 #include "handle.h"
@@ -47,12 +47,12 @@ bool kernel_is_ending;
 static struct fs fs;
 static struct sandboxes *sandboxes;
 static struct session *session;
-static struct pending now; // what is to be answered at once
+static struct pending now; // the request that must be answered at once
 static bool is_initialized;
 static bool is_unmounted;
 static unsigned stale_interrupts;
 
-// --- Slots that there are
+// --- The number of slots
 
 static unsigned slot_count;
 
@@ -85,7 +85,7 @@ static bool on_reply(uint64_t unique, int error, const char *bytes, size_t size)
         if (kernel_pending[i].unique == unique)
             pending = &kernel_pending[i];
     if (!pending && size == sizeof(struct fuse_statfs_out))
-        return true; // one that was sent for its number
+        return true; // the answer to a request that was sent only for its number
     WORLD_CHECK(pending, "a reply to %llu, which is nobody's", (unsigned long long)unique);
     WORLD_CHECK(!pending->reply.is_there, "%llu is answered twice", (unsigned long long)unique);
     WORLD_CHECK(error >= 0 && (error == 0 || size == 0), "error %d", error);
@@ -152,9 +152,9 @@ void kernel_interrupt(struct pending *pending)
 {
     world_trace("interrupt of %llu", (unsigned long long)pending->unique);
     if (pending->is_interrupted)
-        return; // a kernel sends one
+        return; // a kernel sends only one
     pending->is_interrupted = true;
-    stale_interrupts++; // if it has been answered
+    stale_interrupts++; // the request may have been answered already
     wire_interrupt(pending->unique);
 }
 
@@ -247,7 +247,7 @@ static void configure(unsigned which)
     }
 }
 
-// A standby of the daemon's ends: by itself, or killed.
+// A standby ends by itself, or is killed.
 static void end_standby(unsigned choice)
 {
     for (unsigned i = 0; i < world_child_count; i++) {
@@ -313,8 +313,8 @@ static void begin(void)
     names_find(&kernel_inodes[0], "strict", 0, false);
 }
 
-// Everything is closed: the kernel forgets what it knows, and then the daemon
-// knows only what has a name.
+// After everything is closed, the kernel forgets all inodes. Then the daemon may know only
+// directories that have a name.
 static void check_end(void)
 {
     unsigned expected = 0;
@@ -334,11 +334,10 @@ static void check_end(void)
     }
 }
 
-// As main does when it is told to end: everything is cancelled, and whoever
-// waits gets an answer.
+// Ends as main does: every job is cancelled, and every request that waits gets an answer.
 static void end_in_order(void)
 {
-    // A slot in a sandbox; its request, and a conversation.
+    // The input that makes a slot in a sandbox, and opens its request and a conversation.
     static const uint8_t late[] = {1, 5, 0x91};
 
     world_trace("the end");
@@ -352,7 +351,7 @@ static void end_in_order(void)
     for (unsigned i = 0; i < model_job_count; i++)
         model_job_stop(&model_jobs[i], "130 cancelled\n", ECANCELED);
     kernel_settle(0);
-    // It is too late for anything new.
+    // The daemon must refuse anything new.
     names_mkdir(&(struct fuzz_input){late, 2});
     files_open(&(struct fuzz_input){late, 2});
     files_open(&(struct fuzz_input){late + 1, 2});
@@ -370,12 +369,12 @@ static void end_in_order(void)
 
 static void finish(void)
 {
-    // libfuse keeps an interrupt that comes too late until another request, and
-    // does not free what it has of them at the end.
+    // libfuse keeps an interrupt that comes too late until the next request, and would not free
+    // its memory at the end.
     for (; stale_interrupts > 0; stale_interrupts--)
         wire_send(FUSE_STATFS, FUSE_ROOT_ID, 0, NULL, 0, NULL, 0);
     kernel_settle(0);
-    // Nobody waits any longer than this.
+    // No request waits after this.
     tree_finish(ENOTCONN);
     for (unsigned i = 0; i < kernel_pending_count; i++) {
         WORLD_CHECK(kernel_pending[i].reply.is_there, "%llu gets no answer at the end",
@@ -386,7 +385,7 @@ static void finish(void)
     WORLD_CHECK(slot_count == 0, "%u slots are left", slot_count);
     session_destroy(session);
     wire_end();
-    world_settle(2000); // what ran is cancelled, and ends
+    world_settle(2000); // running jobs are cancelled, and end
     loop_run_tasks(fs.loop);
     WORLD_CHECK(sandboxes_busy_count(sandboxes) == 0, "%u jobs are left",
                 sandboxes_busy_count(sandboxes));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What reads, writes and polls are to be answered, and when.
+// The answers that reads, writes and polls must get, and when.
 #include "cleanup.h"
 #include "fs_kernel.h"
 
@@ -71,12 +71,12 @@ struct expected {
     enum wish wish;
     int error;
     size_t size;
-    // Where the bytes come from: a text, or a stream.
+    // The source of the bytes: a text, or a stream.
     const char *text;
     const struct model_job *job;
     enum job_stream stream;
     uint64_t offset;
-    bool is_beginning; // of the text, which goes on
+    bool is_beginning; // the text is only the beginning of the file
 };
 
 static void expect_text(struct expected *expected, const char *text, uint64_t offset, size_t size)
@@ -174,7 +174,7 @@ static void check_bytes(const struct expected *expected, const struct pending *p
     }
 }
 
-// Returns whether it has been answered.
+// Returns true if the read has been answered.
 static bool check_read(const struct pending *pending)
 {
     struct expected expected;
@@ -202,7 +202,7 @@ static bool check_read(const struct pending *pending)
     if (expected.error == EAGAIN || expected.error == EINTR || pending->error)
         return true;
     pending->file->read_to = expected.error ? 0 : pending->offset + pending->reply.size;
-    // Where the next read will be is another place now: nobody is told of that.
+    // The place of the next read is another one now, and no poll is told of that.
     if (!pending->file->is_conversation)
         pending->file->seen_events |= POLLIN | POLLRDNORM;
     if (pending->file->is_conversation && !pending->is_gone && !expected.error && expected.job)
@@ -212,8 +212,8 @@ static bool check_read(const struct pending *pending)
 
 // --- Answers of writes
 
-// Gives the bytes that the daemon has passed to the command since the last call to the writes
-// that wait, in order.
+// Shares out the bytes that the daemon has passed to the command since the last call of this
+// function: the writes that wait get them, in order.
 static void share_out(struct model_job *job)
 {
     int left = 0;
@@ -252,7 +252,7 @@ static bool check_write(struct pending *pending)
         pending->hole_left = pending->left = 0; // dropped
     taken = error ? 0 : pending->size - pending->left;
     if (!error && pending->hole_left + pending->left > 0) {
-        // A read has ended stdin, or somebody does not want to wait.
+        // A read has ended stdin, or the caller does not want to wait.
         if (pending->file->has_read)
             error = EPIPE;
         else if (pending->is_nonblocking)
@@ -281,7 +281,7 @@ static bool check_write(struct pending *pending)
     return true;
 }
 
-// Checks what IS_WANTED says, or everything when it is NULL, in order.
+// Checks, in order, the requests for which IS_WANTED is true, or all of them if it is NULL.
 static void check_pending(bool (*is_wanted)(const struct pending *pending))
 {
     unsigned kept = 0;
@@ -297,7 +297,7 @@ static void check_pending(bool (*is_wanted)(const struct pending *pending))
     kernel_pending_count = kept;
 }
 
-// It makes room for more, so that a job may end, and another begin.
+// Has a reader taken bytes? That makes room for more output: a job may end, and another begin.
 static bool has_consumed(const struct pending *pending)
 {
     return !pending->is_write && pending->file->is_conversation && pending->reply.size > 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What commands do: to their pipes, and to the model.
+// The acts of commands, on their pipes and on the model.
 #include "cleanup.h"
 #include "fs_kernel.h"
 
@@ -12,7 +12,7 @@ static struct model_job *pick_job(struct fuzz_input *input)
 
     for (unsigned i = 0; i < model_job_count; i++) {
         struct model_job *job = &model_jobs[(start + i) % model_job_count];
-        // One that has ended may have left somebody who holds its streams.
+        // A command that has ended may have left a process that holds its streams.
         if (job->child && job->state == MODEL_RUNNING)
             return job;
     }
@@ -25,7 +25,7 @@ static void command_writes(struct model_job *job, enum job_stream stream, size_t
     AUTO_FREE char *bytes = malloc(size);
     ssize_t count;
 
-    // Bytes that are written after the exit, and not read for lack of room, are lost.
+    // Bytes that are written after the exit are lost when the daemon has no room to read them.
     if (fd < 0 || (job->is_ended && job->streams))
         return;
     for (size_t i = 0; i < size; i++)
@@ -36,7 +36,7 @@ static void command_writes(struct model_job *job, enum job_stream stream, size_t
         model_job_wrote(job, stream, (size_t)count);
 }
 
-// More than may wait for its reader.
+// Writes more bytes than may wait for a reader.
 static void command_floods(struct model_job *job)
 {
     for (int i = 0; i < 20 && job->state == MODEL_RUNNING; i++) {
@@ -94,7 +94,7 @@ static void command_ends(struct model_job *job, unsigned choice)
     model_job_ended(job, is_signaled, number);
 }
 
-// A late one is executed now, or cannot be.
+// A command that is late is executed now, or its execution fails.
 static void command_begins(struct model_job *job, bool succeeds)
 {
     if (!job->child->is_late || job->is_ended)
@@ -129,7 +129,7 @@ void commands_do(struct fuzz_input *input)
         command_reads(job, size);
     else if (what % 8 == 5)
         command_closes(job, choice % 3);
-    // Often at once with what it did before.
+    // The command often ends at once after its last act.
     if (what % 8 == 6 || what & 0x40)
         command_ends(job, choice);
 }

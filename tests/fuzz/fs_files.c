@@ -53,7 +53,8 @@ static int expect_open(const struct inode *inode, int access, uid_t uid)
     return inode->file == SLOT_REQUEST && model_is_busy(inode->dir) ? EBUSY : 0;
 }
 
-// The next look-up gives another inode; who cannot look up is told the second time.
+// After ESTALE the caller looks the name up again, and gets another inode. A caller that cannot
+// look it up gets EBUSY the second time.
 static void refused(struct inode *inode, uid_t uid, int error)
 {
     if (error != ESTALE || !names_is_single(inode) || inode->opens == 0)
@@ -140,7 +141,7 @@ void files_open(struct fuzz_input *input)
 
     if (kernel_file_count == KERNEL_FILES)
         return;
-    // The kernel opens directories in another way: one of its files.
+    // The kernel opens directories in another way, so a file in the directory is opened.
     if (inode->file == SLOT_DIRECTORY && inode->dir)
         inode = names_find(inode, node_file_name(choice % 2 ? SLOT_REQUEST : file_in), uid, false);
     if (!inode || !inode->dir)
@@ -178,7 +179,7 @@ void files_close(struct file *file)
 void files_release(struct fuzz_input *input)
 {
     struct file *file = pick(input);
-    // While somebody is in a read or a write, a file is not closed.
+    // The kernel does not close a file during a read or a write.
     if (file && !kernel_is_waiting(file))
         files_close(file);
 }
@@ -227,7 +228,7 @@ void files_read(struct fuzz_input *input)
         pending->offset = pending->is_later_part ? 1 << 20 : 0;
     }
     if (choice % 32 == 9)
-        pending->error = EINVAL; // what the kernel reads for itself
+        pending->error = EINVAL; // the kernel reads for itself
     if (file->file == SLOT_REQUEST)
         pending->error = EBADF;
     pending->ends_stdin =
@@ -293,7 +294,8 @@ uint64_t files_written(const struct file *file)
     return written;
 }
 
-// Where a write of a request is: at the end, further on or back, or anywhere with O_APPEND.
+// Chooses the offset of a write of a request: at the end, further on or back, or anywhere with
+// O_APPEND.
 static void place_write(struct pending *pending, struct fuse_write_in *arg, unsigned choice)
 {
     struct file *file = pending->file;
@@ -323,7 +325,7 @@ static void write_request(struct file *file, unsigned choice, size_t size)
     struct fuse_write_in arg;
     ssize_t result;
 
-    // Without a newline nothing can follow.
+    // Nothing can follow a command line without a newline.
     if (line < size && call->phase == MODEL_WRITING && call->line[call->length - 1] != '\n')
         size = line;
     if (size == 0)
@@ -341,7 +343,8 @@ static void write_request(struct file *file, unsigned choice, size_t size)
                 (unsigned long long)file->inode->id,
                 pending->is_nonblocking ? ", nonblocking" : "");
     bytes = malloc(size);
-    pending->unique = wire_send(FUSE_STATFS, 1, 0, NULL, 0, NULL, 0) + 2; // its number is needed
+    pending->unique =
+        wire_send(FUSE_STATFS, 1, 0, NULL, 0, NULL, 0) + 2; // for the number of the next request
     for (size_t i = 0; i < size; i++)
         bytes[i] = i < line ? call->line[call->position + i] : files_byte(pending, i);
     if (file->has_read)

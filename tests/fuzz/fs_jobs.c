@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The model's jobs, and what time does to them.
+// The model's jobs, and the effects of time on them.
 #include "cleanup.h"
 #include "fs_model.h"
 
@@ -203,14 +203,14 @@ static void stop(struct model_job *job, const char *outcome, int error)
         finish(job);
         return;
     }
-    // That it ends of this is seen later: others may be stopped before.
+    // The command ends of SIGTERM a little later: other jobs may be stopped before.
     job->has_term = true;
     job->kill_at = now_ms + MODEL_GRACE_MS;
 }
 
 void model_job_stop(struct model_job *job, const char *outcome, int error)
 {
-    // Once it has exited, it is too late.
+    // A command that has exited keeps its outcome.
     if (job->state != MODEL_DONE && !*job->outcome && !job->is_ended)
         stop(job, outcome, error);
 }
@@ -264,7 +264,7 @@ int model_has_ended(const struct model_job *job, enum job_stream stream)
         return 1;
     if (job->is_open[stream])
         return 0;
-    // 100 ms after it was closed, or after the other was.
+    // The daemon reports the end 100 ms after this stream or the other one was closed.
     return now_ms > job->closed_at[stream] + 200 ? 1 : -1;
 }
 
@@ -326,7 +326,7 @@ static void find_child(struct model_job *job)
     WORLD_CHECK(job->child, "%s was not started", job->words);
 }
 
-// Of what runs for no job nobody reads an end of stdin, or anything.
+// A standby runs for no job, and must find neither bytes nor the end in its stdin.
 static void check_standby(const struct world_child *child)
 {
     struct pollfd in = {.fd = child->in, .events = POLLIN};

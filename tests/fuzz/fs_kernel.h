@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a kernel knows of the mount: inodes, open files and requests that have not
-// been answered. With the model it says what each answer has to be.
+// The knowledge that a kernel has of the mount: inodes, open files and requests that have not
+// been answered. Together with the model it says which answer each request must get.
 #pragma once
 
 #include "fs_model.h"
@@ -15,12 +15,12 @@ struct inode {
     uint64_t count; // look-ups that were not forgotten
     // Of request and call:
     uid_t owner;
-    bool is_claimed;    // by its owner, who has opened it
+    bool is_claimed;    // its owner has opened it
     bool is_handed_out; // looked up, and not closed since
-    bool is_refused[2]; // once: to root, to KERNEL_USER
+    bool is_refused[2]; // an open was refused once: to root, to KERNEL_USER
     unsigned opens;
     bool is_retired;  // its id must never come again
-    mode_t seen_mode; // of a directory: remembered; 0: nothing
+    mode_t seen_mode; // that the kernel remembers of a directory; 0: none
 };
 
 // An open file.
@@ -39,7 +39,7 @@ struct file {
     uint64_t generation;
     uint64_t read_to;
     uint64_t written; // of request: by writes that have been answered
-    bool is_polled;   // and nobody was told of a change
+    bool is_polled;   // and the poller has not been told of a change since
     unsigned seen_events;
 };
 
@@ -58,14 +58,14 @@ struct pending {
     bool is_interrupted;
     bool is_nonblocking;
     bool is_later_part; // of a large read of a conversation
-    bool ends_stdin;    // and so can bring about what it does not see yet
-    int error;          // that has to come; 0: none known
+    bool ends_stdin;    // so it can cause a change that its own answer does not show yet
+    int error;          // that must come; 0: none is known
     struct file *file;
     uint64_t offset;
     size_t size;
-    size_t left; // of a write: what the command has not been given
-    size_t hole; // before a write, of which the command has not been given
-    size_t hole_left;
+    size_t left;      // of a write: bytes that the command has not got
+    size_t hole;      // zeros before a write
+    size_t hole_left; // zeros that the command has not got
     struct reply reply;
 };
 
@@ -80,29 +80,29 @@ extern const struct wire_events kernel_events;
 
 void kernel_begin(void);
 
-// Lets MS pass and checks everything that can be seen.
+// Lets MS pass and checks everything that a kernel can see.
 void kernel_settle(uint64_t ms);
 
-// Sends a request that has to be answered at once. IS_GONE: nobody takes the
-// answer. The caller frees its bytes.
+// Sends a request that must be answered at once. IS_GONE: nobody takes the answer. The caller
+// frees the bytes of the reply.
 struct reply kernel_call(uint32_t opcode, uint64_t node, uid_t uid, const void *arg, size_t size,
                          const void *more, size_t more_size, bool is_gone);
 
-// The same for one whose answer is an error, or 0.
+// The same for a request whose answer is an error, or 0. Returns this answer.
 int kernel_ask(uint32_t opcode, uint64_t node, uid_t uid, const void *arg, size_t size,
                const void *more, size_t more_size);
 
 struct inode *kernel_inode(uint64_t id);
 struct model_call *kernel_call_of(struct file *file);
-bool kernel_is_waiting(const struct file *file); // for an answer
+bool kernel_is_waiting(const struct file *file); // does a read or write of it wait?
 void kernel_interrupt(struct pending *pending);
 
-// fs_names.c: what is asked of names and inodes
+// fs_names.c: requests about names and inodes
 bool names_has_permission(const struct inode *inode, uid_t uid, mode_t want);
 void names_lookup(struct fuzz_input *input);
 // Looks NAME in PARENT up for UID. NULL: it is not there, or the caller is gone.
 struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool is_gone);
-// Is it one of which each opening has its own?
+// Does each opening have an inode of its own, as those of request and call have?
 bool names_is_single(const struct inode *inode);
 void names_getattr(struct fuzz_input *input);
 void names_setattr(struct fuzz_input *input);
@@ -116,13 +116,13 @@ void names_forget_all(void);
 void names_check_memory(const struct inode *inode);
 struct inode *names_pick(struct fuzz_input *input);
 
-// How many bytes FILE, of request, has passed on.
+// How many bytes of the request have been passed on through FILE.
 uint64_t files_written(const struct file *file);
 
 // fs_commands.c
 void commands_do(struct fuzz_input *input);
 
-// fs_files.c: what is asked of open files
+// fs_files.c: requests about open files
 void files_open(struct fuzz_input *input);
 void files_read(struct fuzz_input *input);
 void files_write(struct fuzz_input *input);
@@ -130,12 +130,12 @@ void files_poll(struct fuzz_input *input);
 void files_release(struct fuzz_input *input);
 void files_interrupt(struct fuzz_input *input);
 void files_close(struct file *file);
-// The byte of a write that is at INDEX, after what is left of the command line:
-// like no other's.
+// The byte at INDEX of a write, counted from the end of the command line. Each write has other
+// bytes.
 char files_byte(const struct pending *pending, size_t index);
 
 // fs_answers.c
 // The poll(2) events that FILE has to have, and those that it may have, too.
 unsigned answers_events(struct file *file, unsigned *perhaps);
-// Checks every answer that has come, and that none is owed.
+// Checks every answer that has come, and that none is missing.
 void answers_check(void);

@@ -14,7 +14,8 @@ static const char cancelled[] = "130 cancelled\n";
 
 // --- Calls
 
-// A command line is BEFORE, a number that no other has, and AFTER, or just BEFORE.
+// A command line is BEFORE, a number that no other line has, and AFTER; without AFTER it is just
+// BEFORE.
 static const struct {
     const char *before;
     const char *after;
@@ -40,7 +41,7 @@ void model_call_begin(struct model_call *call, struct model_dir *sandbox, bool s
     kind %= sizeof lines / sizeof lines[0];
     *call = (struct model_call){
         .phase = MODEL_WRITING, .streams = streams, .uid = uid, .sandbox = sandbox};
-    // Numbers of one length: no whole line is the beginning of another.
+    // All numbers have one length, so that no whole line is the beginning of another one.
     if (lines[kind].after)
         snprintf(call->line, MODEL_LINE, "%s%u%s", lines[kind].before, 1000 + next_id++,
                  lines[kind].after);
@@ -99,7 +100,7 @@ static int submit(struct model_call *call, const char *words, uint64_t timeout_m
     return 0;
 }
 
-// The first LENGTH bytes of the line are the whole of it.
+// The first LENGTH bytes of the line are the whole command line.
 static int complete(struct model_call *call, size_t length)
 {
     AUTO_FREE char *text = strndup(call->line, length);

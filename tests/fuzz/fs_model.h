@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What hooksfs(5) promises, as a model: sandboxes, slots, calls and jobs, without
-// a line of the daemon's. It knows nothing of FUSE.
+// A model of the promises of hooksfs(5): sandboxes, slots, calls and jobs. It has no line of the
+// daemon's code, and knows nothing of FUSE.
 #pragma once
 
 #include "fs_world.h"
@@ -43,9 +43,9 @@ struct model_job {
     bool is_stdin_ended;           // by the caller
     bool is_stdin_closed;          // by the command
     struct buffer taken;           // bytes of stdin that the daemon has taken
-    size_t read;                   // of which the command has read so many
-    char outcome[MODEL_LINE];      // status, or how it begins; "": none yet
-    int error;                     // what a conversation ends with
+    size_t read;                   // bytes of `taken` that the command has read
+    char outcome[MODEL_LINE];      // the status or its beginning; "": none yet
+    int error;                     // the error at the end of a conversation
 };
 
 struct model_call {
@@ -53,7 +53,7 @@ struct model_call {
     bool streams;
     uid_t uid;
     struct model_dir *sandbox;
-    char line[MODEL_LINE]; // what is going to be written as its command line
+    char line[MODEL_LINE]; // its command line, which is going to be written
     size_t length;         // with the newline, if it has one
     size_t bad_at;         // the byte that is refused; 0: none
     size_t position;       // bytes that have been written
@@ -67,7 +67,7 @@ struct model_dir {
     bool is_removed;
     uint64_t removed_ms;
     char name[16];
-    struct model_dir *parent; // a slot's sandbox; NULL: of a sandbox
+    struct model_dir *parent; // the sandbox of a slot; NULL for a sandbox
     unsigned hidden;
     uid_t owner;
     mode_t permissions;
@@ -76,10 +76,10 @@ struct model_dir {
     bool has_writer;
     unsigned handles;
     uint64_t generation;
-    uint64_t last_use_ms;   // at least then it was used
-    uint64_t last_event_ms; // and perhaps then
-    // Of a sandbox
-    bool is_strict; // allow, and max_timeout
+    uint64_t last_use_ms;   // of the last certain use
+    uint64_t last_event_ms; // of the last event that may be a use
+    // For a sandbox:
+    bool is_strict; // it has `allow` and `max_timeout`
     unsigned max_running;
     unsigned max_queued;
     unsigned max_slots;
@@ -96,7 +96,7 @@ extern struct model_job model_jobs[MODEL_JOBS];
 extern unsigned model_job_count;
 
 void model_begin(void);
-void model_begin_jobs(void); // which does this, too
+void model_begin_jobs(void); // model_begin calls it
 void model_finish_jobs(void);
 
 // Brings the model to the world's time, and finds the child of each job.
@@ -119,19 +119,19 @@ void model_add_user(struct model_dir *sandbox, uid_t uid);
 // How many slots UID has in all sandboxes, with removed ones that are open.
 unsigned model_slots_of(uid_t uid);
 
-// The limits have become others: jobs that wait may start.
+// The limits have changed, so jobs that wait may start.
 void model_start_queued(struct model_dir *sandbox);
 
 // Does a job run, or is the request being written?
 bool model_is_busy(const struct model_dir *dir);
 
-// Begins a call whose command line is the KINDth of those that there are.
+// Begins a call with the command line number KIND of the table in fs_model.c.
 void model_call_begin(struct model_call *call, struct model_dir *sandbox, bool streams, uid_t uid,
                       unsigned kind);
 void model_call_clear(struct model_call *call);
 
-// The next SIZE bytes of the call are written. Returns how many of them belong
-// to the command line, or -errno.
+// Writes the next SIZE bytes of the call. Returns how many of them belong to the command line,
+// or -errno.
 ssize_t model_call_write(struct model_call *call, size_t size);
 void model_call_end(struct model_call *call);
 void model_call_cancel(struct model_call *call);
@@ -140,10 +140,10 @@ void model_call_cancel(struct model_call *call);
 void model_cancel(struct model_dir *dir);
 bool model_call_is_running(const struct model_call *call);
 
-// The status, or how it begins; NULL: not known.
+// The status or its beginning; NULL: not known.
 const char *model_call_outcome(const struct model_call *call);
 
-// How much of STREAM there is to read, from its start.
+// The number of bytes of STREAM that can be read, from its start.
 uint64_t model_visible(const struct model_job *job, enum job_stream stream);
 // Is the end of STREAM known? 1, 0, or -1: perhaps.
 int model_has_ended(const struct model_job *job, enum job_stream stream);
@@ -151,10 +151,10 @@ char model_output_byte(const struct model_job *job, enum job_stream stream, uint
 
 void model_job_start(struct model_job *job);
 
-// The reader of a conversation has got SIZE bytes more.
+// The reader of a conversation has got SIZE more bytes.
 void model_job_consumed(struct model_job *job, size_t size);
 
-// The command does something.
+// An act of the command.
 void model_job_wrote(struct model_job *job, enum job_stream stream, size_t size);
 void model_job_closed(struct model_job *job, enum job_stream stream);
 void model_job_ended(struct model_job *job, bool is_signaled, int number);

@@ -13,7 +13,7 @@ static const char *pick_name(struct fuzz_input *input)
     return names[fuzz_byte(input) % (sizeof names / sizeof names[0])];
 }
 
-// The kernel asks only of what it knows.
+// The kernel asks only about inodes that it knows.
 struct inode *names_pick(struct fuzz_input *input)
 {
     unsigned start = fuzz_byte(input);
@@ -90,7 +90,7 @@ static uint64_t size_of(const struct inode *inode)
     if (!outcome)
         return 0;
     if (inode->file == SLOT_STATUS)
-        return strlen(outcome); // at least: see below
+        return strlen(outcome); // at least: it may be only the beginning of the status
     if (call->phase != MODEL_JOB || (inode->file != SLOT_STDOUT && inode->file != SLOT_STDERR))
         return 0;
     return model_visible(call->job, inode->file == SLOT_STDOUT ? JOB_STDOUT : JOB_STDERR);
@@ -112,8 +112,8 @@ static void check_attr(const struct fuse_attr *attr, const struct inode *inode, 
                 (unsigned long long)attr->size, (unsigned long long)size);
 }
 
-// An inode that was told of: WHAT it is has to be what it was, and UID, who opens request
-// or call, must not share it with another process or user.
+// The daemon has named an inode to the kernel. WHAT must be the same as before, and UID must not
+// share an inode of request or call with another process or user.
 static struct inode *told(uint64_t id, const struct inode *what, uid_t uid, bool is_gone)
 {
     struct inode *inode = kernel_inode(id);
@@ -156,7 +156,7 @@ struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool
         kernel_call(FUSE_LOOKUP, parent->id, uid, name, strlen(name) + 1, NULL, 0, is_gone);
     bytes = reply.bytes;
     if (!find(parent, name, &found)) {
-        // The kernel may have come here by a name that leads elsewhere by now.
+        // The kernel may have used a name that it remembers, and that is removed by now.
         bool is_late = parent->dir && parent->dir->is_removed &&
                        world_now_ms - parent->dir->removed_ms <= NODE_NAME_TIMEOUT_MS;
         WORLD_CHECK(reply.error == ENOENT || (is_late && reply.error == ESTALE), "%s: %d", name,
@@ -213,7 +213,7 @@ void names_getattr(struct fuzz_input *input)
         inode->seen_mode = out.attr.mode;
 }
 
-// Has a request been begun that is not closed?
+// Has a request been begun that has not been closed?
 static bool is_written_to(const struct model_dir *dir)
 {
     for (unsigned i = 0; i < kernel_file_count; i++)
@@ -266,7 +266,7 @@ static void expect_listing(const struct model_dir *dir, struct buffer *expected)
             buffer_printf(expected, "%s/", model_dirs[i].name);
 }
 
-// As much as fits into SIZE bytes, from *OFFSET on. False at the end.
+// Lists the entries that fit into SIZE bytes, from *OFFSET on. False at the end.
 static bool list_some(const struct inode *inode, uint32_t size, uint64_t *offset,
                       struct buffer *found)
 {
@@ -447,7 +447,7 @@ void names_forget_all(void)
     }
 }
 
-// Operations that nobody can do.
+// Operations that must always fail.
 void names_cannot(struct fuzz_input *input)
 {
     struct inode *parent = pick_dir(input);

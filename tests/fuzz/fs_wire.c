@@ -18,9 +18,9 @@ struct message {
 
 static struct {
     struct list messages; // not read by libfuse yet
-    int event_fd;         // counts them
+    int event_fd;         // counts the messages
     uint64_t last_unique;
-    uint64_t interrupts; // that were sent, and may be answered
+    uint64_t interrupts; // sent ones that may be answered
     const struct wire_events *events;
 } wire;
 
@@ -72,7 +72,7 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
     size_t size = reply.length - sizeof header;
     if (header.unique == 0)
         take_notification(header.error, rest, size);
-    else if (header.unique & 1) { // of an interrupt: its request was not there (yet)
+    else if (header.unique & 1) { // the answer to an interrupt without a request, or before it
         WORLD_CHECK(wire.interrupts > 0 && header.error == -EAGAIN, "an interrupt's reply");
         wire.interrupts--;
     } else
@@ -152,7 +152,7 @@ void wire_interrupt(uint64_t unique)
     struct fuse_in_header header = {
         .len = sizeof header + sizeof arg,
         .opcode = FUSE_INTERRUPT,
-        .unique = unique | 1, // as Linux numbers them
+        .unique = unique | 1, // Linux numbers interrupts so
     };
 
     wire.interrupts++;

@@ -21,7 +21,7 @@ uint64_t world_now_ms;
 
 enum {
     FIRST_PID = 1 << 28, // above any real one
-    STDIN_ROOM = 4096,   // a small pipe is full soon
+    STDIN_ROOM = 4096,   // a small pipe, which is full soon
     MOST_TURNS = 20000,  // of the loop, while no time passes
     NS_PER_MS = 1000000,
 };
@@ -118,7 +118,7 @@ void world_fail_child(struct world_child *child)
 
 static struct world_child *child_of(const struct child *made)
 {
-    // The latest: an address may come again.
+    // The latest one: an address may be used again.
     for (unsigned i = world_child_count; i-- > 0;)
         if (world_children[i].made == made)
             return &world_children[i];
@@ -180,7 +180,7 @@ int __wrap_child_failure(const struct child *made, enum channel_stage *stage)
     return child_of(made)->failure;
 }
 
-// The kernel would have to know the process.
+// The real function needs a process that the kernel knows.
 int __wrap_pipes_guard(int fd, pid_t pid);
 int __wrap_pipes_guard(int fd, pid_t pid)
 {
