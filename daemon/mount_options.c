@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/mount.h>
 
-// What each mount of a hooksfs has, whatever is asked for.
+// Options of each mount of a hooksfs, whatever -o says.
 static const unsigned long always = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 static bool is_any(const char *word, size_t length, const char *const *words)

@@ -4,11 +4,11 @@
 
 usage: deny-dangerous.py < EVENT
 
-The event is an agent's JSON, of any agent that hook(1) knows. Every string in what the tool is
-to be called with is looked at. The answer is {"allow":true} or {"allow":false,"reason":...}, which
-hook(1) says in the agent's own form. What is no JSON is no verdict: exit code 1.
+The event is the JSON of any agent that hook(1) knows. The hook looks at every string of the
+tool's input. The answer is {"allow":true} or {"allow":false,"reason":...}, and hook(1) gives it to
+the agent in the agent's own form. For an event that is no JSON there is no verdict: exit code 1.
 
-It is an example of a policy, and a list of patterns: whoever means harm gets around it.
+This is an example of a policy, made of patterns: a hostile author of commands gets around it.
 """
 
 import json
@@ -28,7 +28,7 @@ DENIED = [
     (r"\b(shutdown|reboot|halt|poweroff)\b", "stops the machine"),
 ]
 
-# Where agents put what a tool is called with.
+# The members in which agents put the input of a tool.
 INPUTS = ("tool_input", "toolInput", "toolArgs", "tool_args", "args", "input", "command")
 
 

@@ -4,9 +4,9 @@
 //
 // usage: client DIR slot|conversation N
 //
-// DIR is the directory of a sandbox, /run/hooks/local for one. N calls of `cat`
-// run at once, each with a payload of its own; the exit code is 0 when each got
-// its own back.
+// DIR is the directory of a sandbox, for example /run/hooks/local. N calls of `cat`
+// run at once, each with a payload of its own. The exit code is 0 if each call got
+// its own payload back.
 //
 //     cc -pthread -o client client.c
 #define _GNU_SOURCE
@@ -41,7 +41,7 @@ static int open_file(const char *dir, const char *name, int flags)
     return fd;
 }
 
-// To the last byte: a write may take less than was asked for.
+// Writes to the last byte: one write(2) may take fewer bytes than it was asked for.
 static int write_all(int fd, const char *data, size_t size)
 {
     while (size > 0) {
@@ -63,7 +63,7 @@ static int write_request(int fd, const char *command, const struct bytes *payloa
     return write_all(fd, payload->data, payload->size);
 }
 
-// To the end of the file, into OUT, which the caller frees, also after a failure.
+// Reads to the end of the file, into OUT, which the caller frees, also after a failure.
 static int read_all(int fd, struct bytes *out)
 {
     size_t room = 0;
@@ -98,10 +98,10 @@ static int read_file(const char *dir, const char *name, struct bytes *out)
     return result;
 }
 
-// Each of the two takes the directory of a sandbox, a command line without its
-// newline, and a payload. What the command wrote comes into ANSWER, which the
-// caller frees, whatever happens. Returns 0, or -1 with errno set: then what is in
-// ANSWER is no answer.
+// Each of the two ways takes the directory of a sandbox, a command line without its
+// newline, and a payload. The stdout of the command comes into ANSWER, which the caller
+// frees, also after a failure. Returns 0, or -1 with errno set: then the bytes in ANSWER
+// are no answer.
 
 // EPROTO: the command did not end with 0; standard error says how it ended.
 static int use_slot(const char *slot, const char *command, const struct bytes *payload,
@@ -130,7 +130,7 @@ static int use_slot(const char *slot, const char *command, const struct bytes *p
     return result;
 }
 
-// By a slot of one's own, which keeps the answer, stderr and how it ended.
+// By a slot of one's own, which keeps stdout, stderr and the status.
 int call_by_slot(const char *sandbox, const char *command, const struct bytes *payload,
                  struct bytes *answer)
 {
@@ -151,8 +151,8 @@ int call_by_slot(const char *sandbox, const char *command, const struct bytes *p
     return result;
 }
 
-// By a conversation: one descriptor. Reading fails unless the command ended with
-// 0, and when this process dies, so does the command.
+// By a conversation: one descriptor. Reading fails unless the command ended with 0.
+// When this process dies, the daemon cancels the command.
 int call_by_conversation(const char *sandbox, const char *command, const struct bytes *payload,
                          struct bytes *answer)
 {

@@ -5,23 +5,23 @@
 //
 // usage: client.js DIR slot|conversation N
 //
-// DIR is the directory of a sandbox, /run/hooks/local for one. N calls of `cat`
-// run at once, each with a payload of its own; the exit code is 0 when each got
-// its own back.
+// DIR is the directory of a sandbox, for example /run/hooks/local. N calls of `cat`
+// run at once, each with a payload of its own. The exit code is 0 if each call got
+// its own payload back.
 "use strict";
 
 const fs = require("node:fs/promises");
 const path = require("node:path");
 
-// A file operation that waits for a command keeps a thread of Node's pool, which
-// has 4 of them, or UV_THREADPOOL_SIZE. If each waited for a job whose request can
-// only be closed by a fifth, none would go on. So no more calls run at once than
-// there are threads (a call has one operation at a time), less one, which is left
-// to the rest of the program. The others wait here, and keep nothing. For more at
-// once: UV_THREADPOOL_SIZE=64 node client.js ...
+// A file operation that waits for a command keeps a thread of Node's pool, which has 4
+// threads, or UV_THREADPOOL_SIZE. If all 4 waited for jobs whose requests only a fifth
+// thread could close, none would go on. So fewer calls run at once than there are threads
+// (a call has one operation at a time), and one thread is left for the rest of the
+// program. The other calls wait here, and use no thread. For more calls at once:
+// UV_THREADPOOL_SIZE=64 node client.js ...
 function poolSize(text = process.env.UV_THREADPOOL_SIZE) {
   if (text === undefined) return 4;
-  return Math.min(Math.max(parseInt(text, 10) || 1, 1), 1024); // as libuv has it
+  return Math.min(Math.max(parseInt(text, 10) || 1, 1), 1024); // the limits of libuv
 }
 
 let free = Math.max(poolSize() - 1, 1);
@@ -38,17 +38,17 @@ async function withThread(call) {
   }
 }
 
-// Each of the two takes the directory of a sandbox, a command line and a Buffer,
-// and returns what the command wrote, as a Buffer, or throws. writeFile goes on
-// after a part; signals do not reach the pool's threads.
+// Each of the two ways takes the directory of a sandbox, a command line and a Buffer. It
+// returns the stdout of the command as a Buffer, or throws. writeFile goes on after a part
+// of a write; signals do not reach the pool's threads.
 //
-// readFile of fs/promises is for files whose size is known: that of Node 18 takes
-// a part for the whole, and does not see the error that follows it, when the size
-// is 0. A slot's files have their size once status has been read.
+// readFile of fs/promises is right only for files whose size is known. With the size 0, the
+// readFile of Node 18 takes a part for the whole, and does not see the error that follows.
+// A slot's files have their size after status has been read.
 
 const requestOf = (command, payload) => Buffer.concat([Buffer.from(command + "\n"), payload]);
 
-// By a slot of one's own, which keeps the answer, stderr and how it ended.
+// By a slot of one's own, which keeps stdout, stderr and the status.
 function callBySlot(sandbox, command, payload) {
   return withThread(async () => {
     const slot = await fs.mkdtemp(path.join(sandbox, "node-"));
@@ -65,8 +65,8 @@ function callBySlot(sandbox, command, payload) {
   });
 }
 
-// By a conversation: one descriptor. Reading fails unless the command ended with
-// 0, and when this process dies, so does the command.
+// By a conversation: one descriptor. Reading fails unless the command ended with 0.
+// When this process dies, the daemon cancels the command.
 function callByConversation(sandbox, command, payload) {
   return withThread(async () => {
     const file = await fs.open(path.join(sandbox, "call"), "r+");

@@ -5,9 +5,9 @@
 #
 # usage: client.pl DIR slot|conversation N
 #
-# DIR is the directory of a sandbox, /run/hooks/local for one. N calls of `cat`
-# run at once, each with a payload of its own; the exit code is 0 when each got
-# its own back.
+# DIR is the directory of a sandbox, for example /run/hooks/local. N calls of `cat`
+# run at once, each with a payload of its own. The exit code is 0 if each call got
+# its own payload back.
 use strict;
 use warnings;
 
@@ -24,7 +24,8 @@ sub open_file {
     return $file;
 }
 
-# To the last byte: a system call may take, or give, less than was asked for.
+# Each of these two goes on to the last byte: a system call may take, or give, fewer
+# bytes than it was asked for.
 sub write_all {
     my ($file, $bytes) = @_;
     my $done = 0;
@@ -45,10 +46,10 @@ sub read_all {
     }
 }
 
-# Each of the two takes the directory of a sandbox, a command line and bytes, and
-# returns what the command wrote, or dies.
+# Each of the two ways takes the directory of a sandbox, a command line and bytes. It
+# returns the stdout of the command, or dies.
 
-# By a slot of one's own, which keeps the answer, stderr and how it ended.
+# By a slot of one's own, which keeps stdout, stderr and the status.
 sub call_by_slot {
     my ($sandbox, $command, $payload) = @_;
     my $slot = tempdir(DIR => $sandbox);
@@ -68,8 +69,8 @@ sub call_by_slot {
     return $answer;
 }
 
-# By a conversation: one descriptor. Reading fails unless the command ended with
-# 0, and when this process dies, so does the command.
+# By a conversation: one descriptor. Reading fails unless the command ended with 0.
+# When this process dies, the daemon cancels the command.
 sub call_by_conversation {
     my ($sandbox, $command, $payload) = @_;
     my $file = open_file("$sandbox/call", O_RDWR);

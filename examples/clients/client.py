@@ -5,9 +5,9 @@ once as wanted.
 
 usage: client.py DIR slot|conversation N
 
-DIR is the directory of a sandbox, /run/hooks/local for one. N calls of `cat`
-run at once, each with a payload of its own; the exit code is 0 when each got its
-own back.
+DIR is the directory of a sandbox, for example /run/hooks/local. N calls of `cat`
+run at once, each with a payload of its own. The exit code is 0 if each call got
+its own payload back.
 """
 
 import sys
@@ -20,13 +20,13 @@ class HookError(Exception):
     """The command did not end with 0: there is no answer."""
 
 
-# Each of the two takes the directory of a sandbox, a command line and bytes, and
-# returns what the command wrote, or raises OSError or HookError. Python itself
-# goes on after a signal, so that no EINTR is seen.
+# Each of the two ways takes the directory of a sandbox, a command line and bytes. It
+# returns the stdout of the command, or raises OSError or HookError. Python itself
+# goes on after a signal, so that a caller never gets EINTR.
 
 
 def call_by_slot(sandbox, command, payload):
-    """By a slot of one's own, which keeps the answer, stderr and how it ended."""
+    """By a slot of one's own, which keeps stdout, stderr and the status."""
     slot = Path(tempfile.mkdtemp(dir=sandbox))
     try:
         (slot / "request").write_bytes(command.encode() + b"\n" + payload)
@@ -40,8 +40,8 @@ def call_by_slot(sandbox, command, payload):
 
 
 def call_by_conversation(sandbox, command, payload):
-    """By one descriptor. Reading fails unless the command ended with 0, and when
-    this process dies, so does the command."""
+    """By a conversation: one descriptor. Reading fails unless the command ended with 0.
+    When this process dies, the daemon cancels the command."""
     request = memoryview(command.encode() + b"\n" + payload)
     with open(Path(sandbox, "call"), "r+b", buffering=0) as file:
         while request:

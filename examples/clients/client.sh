@@ -5,20 +5,20 @@
 #
 # usage: client.sh DIR slot|conversation N
 #
-# DIR is the directory of a sandbox, /run/hooks/local for one. N calls of `cat`
-# run at once, each with a payload of its own; the exit code is 0 when each got
-# its own back. Needs mktemp -d, which busybox has, too.
+# DIR is the directory of a sandbox, for example /run/hooks/local. N calls of `cat`
+# run at once, each with a payload of its own. The exit code is 0 if each call got
+# its own payload back. Needs mktemp -d, which busybox has, too.
 
-# Each of the two is a function that is used as a command is:
+# Each of the two ways is a function that is used like a command:
 #
 #   call_by_... DIR COMMAND-LINE <PAYLOAD >ANSWER
 #
-# It succeeds only when the command ended with 0.
+# The function succeeds only if the command ended with 0.
 
-# By a slot of one's own, which keeps the answer, stderr and how it ended. status
-# is read first, and waits for the end: so nothing is written after a failure, and
-# stdout has its size, without which busybox's cat finds nothing in it (hooksfs(5),
-# "Programs that look at the size first").
+# By a slot of one's own, which keeps stdout, stderr and the status. A read of status
+# waits until the job has ended. So status is read first: then nothing is written after
+# a failure, and stdout has its size. Without the size busybox's cat finds no bytes
+# (hooksfs(5), "Programs that look at the size first").
 call_by_slot() (
     slot=$(mktemp -d "$1/XXXXXXXXXX") || exit 1
     trap 'rmdir "$slot"' EXIT # cancels what still runs
@@ -33,8 +33,8 @@ call_by_slot() (
     cat "$slot/stdout"
 )
 
-# By a conversation: one descriptor. Reading fails unless the command ended
-# with 0; what was written until then is no answer.
+# By a conversation: one descriptor. Reading fails unless the command ended with 0; the
+# bytes that were read until then are no answer.
 call_by_conversation() (
     exec 3<>"$1/call" || exit 1
     { printf '%s\n' "$2" && cat; } >&3 && cat <&3 && exit 0

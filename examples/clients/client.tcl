@@ -5,11 +5,11 @@
 #
 # usage: client.tcl DIR slot|conversation N
 #
-# DIR is the directory of a sandbox, /run/hooks/local for one. N calls of `cat`
-# run at once, each with a payload of its own; the exit code is 0 when each got
-# its own back.
+# DIR is the directory of a sandbox, for example /run/hooks/local. N calls of `cat`
+# run at once, each with a payload of its own. The exit code is 0 if each call got
+# its own payload back.
 
-# Opens a file without making it, and without translation of what goes through.
+# Opens a file, does not make it, and does not translate its bytes.
 proc open_file {path access} {
     set file [open $path $access]
     chan configure $file -translation binary
@@ -34,11 +34,11 @@ proc write_file {path bytes} {
     }
 }
 
-# Each of the two takes the directory of a sandbox, a command line and bytes, and
-# returns what the command wrote, or throws. Tcl itself goes on after a part and
-# after a signal.
+# Each of the two ways takes the directory of a sandbox, a command line and bytes. It
+# returns the stdout of the command, or throws. Tcl itself goes on after a part of a
+# write or read, and after a signal.
 
-# By a slot of one's own, which keeps the answer, stderr and how it ended.
+# By a slot of one's own, which keeps stdout, stderr and the status.
 proc call_by_slot {sandbox command payload} {
     set slot [exec mktemp -d $sandbox/XXXXXXXXXX]
     try {
@@ -54,8 +54,8 @@ proc call_by_slot {sandbox command payload} {
     }
 }
 
-# By a conversation: one descriptor. Reading fails unless the command ended with
-# 0, and when this process dies, so does the command.
+# By a conversation: one descriptor. Reading fails unless the command ended with 0.
+# When this process dies, the daemon cancels the command.
 proc call_by_conversation {sandbox command payload} {
     set file [open_file $sandbox/call RDWR]
     try {

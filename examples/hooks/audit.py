@@ -4,14 +4,14 @@
 
 usage: audit --log FILE < PAYLOAD
 
-Appends one line of JSON to FILE, which is made with mode 0600 when it is not
-there: the time (UTC), the payload's "hook" and "phase" when it is a JSON object
-that has them, its SHA-256 and its size in bytes. The payload itself is not
-kept. Any bytes are a payload.
+Appends one line of JSON to FILE: the time (UTC), the payload's "hook" and "phase"
+if the payload is a JSON object that has them, its SHA-256 and its size in bytes.
+A FILE that does not exist is made with mode 0600. The payload itself is not kept.
+A payload can be any bytes.
 
-Then the answer is {"allow":true}. Exit code 1: the line could not be written,
-stderr says why, and there is no answer: what is not on record is not allowed.
-2: the command line is wrong.
+Then the answer is {"allow":true}. Exit code 1: the line could not be written, and
+stderr says why. There is no answer then, because a payload without a record is
+not allowed. Exit code 2: the command line is wrong.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import json
 import os
 import sys
 
-MAX_NAME = 200  # characters of hook and phase, so that a line stays a line
+MAX_NAME = 200  # characters of hook and phase, so that the line stays short
 
 
 def name_of(payload, key):
@@ -44,7 +44,7 @@ def record_of(data):
 
 
 def append(path, line):
-    """One write with O_APPEND: lines of several hooks do not mix."""
+    """Appends LINE in one write with O_APPEND, so that lines of several hooks do not mix."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.write(fd, line) != len(line):

@@ -7,13 +7,13 @@ usage: pii [--strict] [--ipv4] < PAYLOAD
 Every string value of the payload is searched for e-mail addresses, telephone
 numbers, IBANs, payment card numbers and, with --ipv4, IPv4 addresses.
 
-  --strict   a payload with any of them is denied, and the answer says where
-             they are: {"allow":false,"reason":...,"found":[...]}
-  otherwise  the answer carries a copy without them:
+  --strict   a payload with personal data is denied, and the answer says where
+             the data are: {"allow":false,"reason":...,"found":[...]}
+  otherwise  the answer has a copy of the payload without personal data:
              {"allow":true,"payload":...}
 
-Exit code 0: there is an answer. 2: there is none, and stderr says why; the
-payload is no JSON, or the command line is wrong. Whoever calls must treat
+Exit code 0: there is an answer. Exit code 2: there is no answer, and stderr says
+why; the payload is no JSON, or the command line is wrong. A caller must treat
 everything but a whole answer with "allow":true as a denial.
 """
 
@@ -46,10 +46,9 @@ def is_ipv4(text):
     return all(int(part) <= 255 for part in text.split("."))
 
 
-# In the order in which they are tried: where one has found something, a later
-# one does not look. No expression can match more than about 700 characters, so that the time
-# is linear in the length of the text. (?a): a number may follow any letter but
-# the Latin ones.
+# The kinds are tried in this order: a later kind does not look at text that an earlier one has
+# found. No expression can match more than about 700 characters, so that the time is linear in the
+# length of the text. (?a): a number may follow any letter but the Latin ones.
 KINDS = {
     "email": (
         r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])",
@@ -79,8 +78,8 @@ KINDS = {
 
 
 def find(text, expression, is_one):
-    """Yields (begin, end) of each place in TEXT that is one. An expression may
-    take in a word too many, in front or behind: "BE68 5390 0754 7034 ok"."""
+    """Yields (begin, end) of each part of TEXT for which IS_ONE is true. EXPRESSION may
+    match a word too many, in front or behind: "BE68 5390 0754 7034 ok"."""
     position = 0
     while match := expression.search(text, position):
         begin = match.start()
@@ -93,7 +92,7 @@ def find(text, expression, is_one):
 
 
 def search(text, kinds):
-    """The pieces of TEXT as (kind, piece); kind is None for what is left."""
+    """The pieces of TEXT as (kind, piece); kind is None for text without personal data."""
     pieces = [(None, text)]
     for kind in kinds:
         expression, is_one = re.compile(KINDS[kind][0]), KINDS[kind][1]
@@ -116,7 +115,7 @@ def step(path, key):
 
 
 def redact(value, path, kinds, found):
-    """A copy of VALUE without personal data; what there was goes to FOUND."""
+    """A copy of VALUE without personal data; the path and kind of each find go to FOUND."""
     if isinstance(value, dict):
         return {key: redact(item, step(path, key), kinds, found) for key, item in value.items()}
     if isinstance(value, list):
@@ -129,7 +128,7 @@ def redact(value, path, kinds, found):
 
 
 def object_of(pairs):
-    """Of a name that is given twice one value would go unseen."""
+    """An object; a name that is given twice is an error, because one value would go unseen."""
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("an object has a name twice")
@@ -157,7 +156,7 @@ def main():
         answer = {"allow": False, "reason": "personal data: " + ", ".join(names), "found": found}
     else:
         answer = {"allow": True}
-    # One line, written at once: an answer is whole or is none.
+    # One line, written at once: an answer is whole, or there is none.
     sys.stdout.write(json.dumps(answer, separators=(",", ":")) + "\n")
     sys.stdout.flush()
     return 0

@@ -14,7 +14,7 @@ enum {
 // The bytes that open the gate of a command that standby_line_gate has wrapped.
 #define STANDBY_GATE_KEY "go\n"
 
-// What stdout begins with before there is a byte of the command's.
+// The beginning of stdout, before the first byte of the command.
 #define STANDBY_GATE_GREETING "hooksfs standby\n"
 
 // Fills in REQUEST, which is all zero, for LINE. Returns 0, or -EINVAL, -E2BIG or -ENOMEM with

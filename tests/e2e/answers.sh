@@ -483,7 +483,7 @@ test_io_uring() {
     same_file "$T/got" "$T/wanted"
 }
 
-# What the kernel remembers of a file, without asking.
+# The attributes of a file that the kernel remembers, without a question to the daemon.
 test_stat_without_asking() {
     ask "$L" "echo hello"
     ends "$L" "0 exited"

@@ -18,7 +18,7 @@ L=$M/local
 programs=$TESTS/e2e/languages
 text=$(seq -s ' ' 1 4000)
 
-# What has to be compiled is begun now, and waited for when it is its turn.
+# Compilers start now; each test waits until its program has been compiled.
 compile() {
     local name=$1
     shift

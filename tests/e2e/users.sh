@@ -280,7 +280,7 @@ for name, flags in (("request", os.O_WRONLY), ("call", os.O_RDWR)):
 PYTHON
 }
 
-# Whoever keeps a handle of a file, or opens it again and again, keeps nothing of another
+# A user who keeps a handle of a file, or opens the file again and again, gets nothing of another
 # user's call.
 test_a_handle_is_of_no_use_for_the_calls_of_others() {
     with_calls "$E" "$ALICE" "$BOB" <<'PYTHON'
