@@ -148,6 +148,11 @@ static int read_file(const char *path, struct buffer *content, struct error *err
         return error_set(err, errno, "%s: cannot open it: %s", path, strerror(errno));
     if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
         return error_set(err, EISDIR, "%s: is a directory, not a configuration file", path);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IWOTH)
+        return error_set(err, EPERM,
+                         "%s: every user can write to this file, and so choose what the daemon "
+                         "starts; chmod o-w first",
+                         path);
     do {
         if (buffer_reserve(content, READ_SIZE) < 0)
             return error_set(err, ENOMEM, "%s: no memory to read it", path);

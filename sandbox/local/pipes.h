@@ -22,6 +22,10 @@ enum {
 // -EMFILE, -ENFILE or -ENOMEM; pipes_close is needed in each case.
 int pipes_open(struct pipes *pipes);
 
+// Lets a child of another user open its ends once more, as /dev/stdin and so on: the pipes
+// are the daemon's. Only the user of a process comes to its descriptors by name.
+void pipes_open_by_name(const struct pipes *pipes);
+
 // Closes the ends that are still there.
 void pipes_close(struct pipes *pipes);
 

@@ -190,6 +190,8 @@ static int process_start_child(struct process *process, const struct process_spe
 
     if (result < 0)
         return result;
+    if (spec->identity && spec->identity->uid != geteuid())
+        pipes_open_by_name(pipes);
     process->child = child_create(spec, &gift);
     process->pid = process->child ? child_start(process->child, &process->pid_fd) : -ENOMEM;
     if (process->pid < 0)

@@ -115,4 +115,51 @@ test_files_of_path_in_order() {
     ends "$M/direct" "127 unstarted *No such file*"
 }
 
+# The pipes are root's, and the command is not.
+test_standard_files_by_their_names() {
+    local line='sh -c "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr"'
+    mallory sh -c "mkdir -m 700 $M/direct/m; printf '%s\nin\n' '$line' >$M/direct/m/request"
+    is "$(mallory cat "$M/direct/m/stdout")" $'in\nout'
+    is "$(mallory cat "$M/direct/m/stderr")" err
+    is "$(mallory cat "$M/direct/m/status")" "0 exited"
+    mallory rmdir "$M/direct/m"
+}
+
+# Lines of refusals must not push the others out of the log.
+test_refusals_do_not_flood_the_log() {
+    local before after
+    before=$(grep -c '^hooksfs: refused' "$T/log" || :)
+    mallory /usr/bin/python3 - "$M/direct" <<'PYTHON'
+import os, sys
+for i in range(1000):
+    fd = os.open(sys.argv[1] + "/call", os.O_RDWR)
+    try:
+        os.write(fd, b"|\n")
+        sys.exit("it was taken")
+    except OSError:
+        os.close(fd)
+PYTHON
+    sleep 1.1
+    mallory sh -c "echo '|' >$M/direct/request" 2>/dev/null || :
+    after=$(grep -c '^hooksfs: refused' "$T/log")
+    ((after - before < 300)) || fail "$((after - before)) lines"
+    grep -q '[0-9]* more refused requests were not logged' "$T/log" || fail "nothing says how many"
+}
+
+# Control characters, those beyond ASCII too, neither in the log nor in a status.
+test_control_characters() {
+    local name=$'a\u009bb\x1bc'
+    mallory sh -c "printf '%s\n' \"\$1\" >$M/direct/request" sh "'$name'"
+    ! grep -qP '\xc2\x9b|\x1b' "$T/log" || fail "in the log"
+    ! get "$M/direct/status" | grep -qP '\xc2\x9b|\x1b' || fail "in the status"
+}
+
+test_a_configuration_that_everybody_can_write() {
+    cp "$T/conf" "$T/open"
+    chmod 666 "$T/open"
+    like "$("$HOOKSFS" --check "$T/open" 2>&1 || :)" "*every user can write*"
+    chmod 644 "$T/open"
+    "$HOOKSFS" --check "$T/open" || fail "$?"
+}
+
 run_tests
