@@ -30,6 +30,16 @@ void standby_free(struct standby *standby)
 
 // --- A fresh start
 
+// The job removes the container of its launch, where that has to be: this is the one that
+// runs. The name comes back when it does not any more.
+static void standby_swap_container(struct standby *standby)
+{
+    char *name = standby->launch.container;
+
+    standby->launch.container = standby->start.launch->container;
+    standby->start.launch->container = name;
+}
+
 // The command has got nothing of the request, and never will: the same command is started as
 // if there had been no standby. Last of all.
 static void standby_start_afresh(struct standby *standby)
@@ -40,6 +50,7 @@ static void standby_start_afresh(struct standby *standby)
     struct error err = {0};
 
     log_debug(DEBUG_JOB, "a standby has died: its job starts afresh");
+    standby_swap_container(standby);
     loop_disarm(standby->loop, &standby->refusal);
     loop_disarm(standby->loop, &standby->stderr_hold);
     standby->inner.ops->signal(standby->inner.self, SIGKILL); // what it has left behind
@@ -290,6 +301,7 @@ int standby_hand_over(struct standby *standby, struct route *route, struct chann
     standby->data = data;
     standby->route = route;
     standby->start = *start;
+    standby_swap_container(standby);
     *channel = (struct channel){.ops = &standby_ops, .self = standby};
     return 0;
 }

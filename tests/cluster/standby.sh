@@ -31,6 +31,12 @@ mode = docker_run
 docker_path = podman
 image = localhost/hooksfs:busybox
 network = none
+[slow]
+mode = docker_run
+docker_path = podman
+image = localhost/hooksfs:busybox
+network = none
+standby = sh -c 'cat; sleep 60'
 [single]
 mode = docker_run
 docker_path = podman
@@ -172,29 +178,39 @@ test_no_zombies_of_the_shell() {
     is "$after" "$before" "zombies"
 }
 
+# The container is the standby's, and not the one that the request would have had.
+test_a_job_that_runs_too_long_leaves_no_container() {
+    wait_until 30 has_containers 5 || fail "too few containers: $(containers)"
+    ask "$M/slow" "--timeout=1s sh -c 'cat; sleep 60'"
+    like "$(get "$M/slow/status")" '124 timeout*'
+    (($(hits slow) == 1)) || fail "it was no standby"
+    sleep 5
+    wait_until 30 has_containers 5 || fail "containers: $(containers)"
+}
+
 # Another daemon beside the first one, whose standbys stay.
 test_a_daemon_that_is_killed_leaves_nothing() {
     local place other
     ready pod && ready agent && ready box
     mkdir "$T/other"
-    wait_until 30 has_containers 4 || fail "too few containers: $(containers)"
+    wait_until 30 has_containers 5 || fail "too few containers: $(containers)"
     "$HOOKSFS" -f "$T/conf" "$T/other" 2>"$T/other.log" &
     other=$!
     for place in pod agent box; do
         wait_until 30 has "$place" 2 || fail "no second standby in $place"
     done
-    wait_until 30 has_containers 8 || fail "too few containers: $(containers)"
+    wait_until 30 has_containers 10 || fail "too few containers: $(containers)"
     kill -KILL "$other"
     wait "$other" || true
     umount -l "$T/other"
     for place in pod agent box; do
         wait_until 20 has "$place" 1 || fail "left in $place: $(waiting_in "$place")"
     done
-    wait_until 20 has_containers 4 || fail "containers are left: $(containers)"
+    wait_until 20 has_containers 5 || fail "containers are left: $(containers)"
     nothing_ran
 }
 
-# Those of modes docker_run, two commands for each of two sandboxes.
+# Those of mode docker_run: five commands are on standby.
 containers() {
     podman ps --format '{{.Names}}' | grep -cvE '^(hooks|bare|nobody)$' || true
 }
