@@ -210,7 +210,7 @@ test_a_daemon_that_is_killed_leaves_nothing() {
     nothing_ran
 }
 
-# Those of mode docker_run: five commands are on standby.
+# The containers of mode docker_run: five commands are on standby.
 containers() {
     podman ps --format '{{.Names}}' | grep -cvE '^(hooks|bare|nobody)$' || true
 }

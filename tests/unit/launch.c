@@ -308,7 +308,7 @@ START_TEST(knows_a_place_again)
 }
 END_TEST
 
-// What a standby was started with, and what a request asks for, and whether that is the same.
+// The launch of a standby, the launch that a request asks for, and whether they are the same.
 // clang-format off
 static const struct {
     const char *settings;
