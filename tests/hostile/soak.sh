@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Two hostile users at full speed, reloads, and a third user who only works: each of whose
+# answers is right. HOSTILE_SECONDS is how long (20); from 300 on the third user's 99th
+# percentile must be at most 5 times that of the time before.
+# shellcheck source=tests/hostile/lib.sh disable=SC2119
+. "$(dirname "$0")/lib.sh"
+
+: "${HOSTILE_SECONDS:=20}"
+
+mount_with <<CONF || exit 1
+mode = direct
+permissions = 0777
+timeout = 5s
+kill_grace = 100ms
+max_user_bytes = 16M
+max_user_calls = 500
+write_timeout = 3s
+slot_ttl = 1s
+[d]
+[other]
+CONF
+
+test_two_hostile_users() {
+    local before after descriptors end attackers=() results idle busy ratio uid
+    idle=$(honest /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" $((HOSTILE_SECONDS / 10 + 2)))
+    before=$(daemon_kib)
+    descriptors=$(daemon_descriptors)
+    # Each has as many processes as a user of a small machine may have, and no more.
+    mallory bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/mallory" 2>&1 &
+    attackers+=($!)
+    eve bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/eve" 2>&1 &
+    attackers+=($!)
+    honest /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" "$HOSTILE_SECONDS" >"$T/honest" 2>&1 &
+    results=$!
+    end=$((SECONDS + HOSTILE_SECONDS - 1))
+    while ((SECONDS < end)); do
+        sed -i "s/^\[other\].*/[other] ; $RANDOM/; s/^timeout = .*/timeout = $((RANDOM % 3 + 3))s/" "$T/conf"
+        kill -HUP "$daemon_pid"
+        sleep 0.5
+        kill -0 "$daemon_pid" || fail "the daemon is gone"
+    done
+    wait "$results" || fail "$(cat "$T/honest")"
+    after=$(daemon_kib VmHWM)
+    pkill -TERM -u "$MALLORY,$EVE" python3 || :
+    wait "${attackers[@]}" || :
+    busy=$(cat "$T/honest")
+    {
+        echo "# idle:     $idle (calls, median and p99 in ms)"
+        echo "# attacked: $busy"
+        echo "# mallory:  $(cat "$T/mallory")"
+        echo "# eve:      $(cat "$T/eve")"
+        echo "# memory of the daemon: $before KiB, at most $after"
+    } >&3
+    # What the keys allow two users, twice for the allocator, and the daemon's own.
+    is_sanitized || ((after < before + 2 * 2 * 16384 + 20000)) || fail "the daemon has had $after KiB"
+    ratio=$(awk -v a="${idle##* }" -v b="${busy##* }" 'BEGIN { printf "%.1f", b / a }')
+    echo "# p99 is $ratio times that of the time before" >&3
+    ((HOSTILE_SECONDS < 300)) || awk -v r="$ratio" 'BEGIN { exit r > 5 }' || fail "p99 is $ratio times as long"
+    # Nothing is left: jobs end with their callers, or with their time limit.
+    for uid in $MALLORY $EVE; do
+        pkill -KILL -u "$uid" || :
+        wait_until 30 sh -c "! pgrep -u $uid >/dev/null" || fail "processes of $uid: $(ps -u "$uid" -o args=)"
+    done
+    wait_until 30 eval "((\$(daemon_descriptors) <= $descriptors))" || fail "$(daemon_descriptors) descriptors, not $descriptors"
+    wait_until 30 sh -c "[ -z \"\$(find $M/d -mindepth 1 -type d)\" ]" || fail "slots are left"
+}
+
+run_tests
