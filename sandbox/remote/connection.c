@@ -224,6 +224,7 @@ static void connection_beat(struct connection *connection)
 {
     uint64_t left_ms = WIRE_SILENCE_MS - connection_silence_ms(connection);
 
+    connection->pings++;
     outlet_send(&connection->out, 0, FRAME_PING, 0);
     loop_arm(connection->loop, &connection->timer, left_ms < WIRE_BEAT_MS ? left_ms : WIRE_BEAT_MS);
 }

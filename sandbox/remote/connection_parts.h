@@ -35,6 +35,7 @@ struct connection {
     struct buffer err;                       // the last bytes of the client's stderr
     struct list buckets[CONNECTION_BUCKETS]; // of remotes
     unsigned load;
+    unsigned pings;     // that the agent has not answered
     uint64_t heard_ns;  // the time of the last bytes from the agent
     struct timer timer; // until the greeting; then of the beat; then until the client ends
     struct timer break_timer;

@@ -58,8 +58,9 @@ static int take_frame(void *data, const struct frame *frame)
 
     if (connection->state == CONNECTION_GREETS)
         return take_greeting(connection, frame);
+    // One answer for each question: otherwise an agent could keep the daemon busy with them.
     if (frame->type == FRAME_PONG)
-        return 0;
+        return connection->pings > 0 && connection->pings-- ? 0 : -EBADMSG;
     remote = frame->type == FRAME_HELLO ? NULL : find_remote(connection, frame->job);
     if (remote)
         return remote_receive(remote, frame);

@@ -223,7 +223,6 @@ static const struct {
     {STARTED "f=6,1 f=7,1 raw=02000000010000000a00 ms=30 raw=00 f=12,1 eof", "0 exited", ""},
     {STARTED "f=9,1 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
     {STARTED "f=8,1,05000000 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
-    {STARTED "f=13,0 f=6,1 f=7,1 f=10,1,0000 f=12,1 eof", "0 exited", ""},
     {"hello wait=32 f=3,1,0302000000 f=12,1 eof", "127 unstarted cannot execute cat: No such file", ""},
     {"hello wait=32 f=3,1,030d000000 f=12,1 eof", "126 unstarted cannot execute cat: Permission denied", ""},
     {"hello wait=32 f=3,1,0202000000 f=12,1 eof", "126 unstarted cannot enter the working directory: No such", ""},
@@ -265,6 +264,7 @@ static const struct {
     {"hello wait=32 hello eof", HOSTILE, ""},
     {STARTED "f=2,0 eof", HOSTILE, ""},
     {STARTED "f=13,1 eof", HOSTILE, ""},
+    {STARTED "f=13,0 eof", HOSTILE, ""}, // nobody asked
     {STARTED "f=0,1 eof", HOSTILE, ""},
     {STARTED "f=14,1 eof", HOSTILE, ""},
     {STARTED "f=32,1,00 eof", HOSTILE, ""},
