@@ -146,7 +146,7 @@ int call_by_slot(const char *sandbox, const char *command, const struct bytes *p
         return -1;
     result = use_slot(slot, command, payload, answer);
     errnum = errno;
-    rmdir(slot); // cancels what still runs; there is no need to empty it
+    rmdir(slot); // cancels the job if it still runs; there is no need to empty it
     errno = errnum;
     return result;
 }

@@ -60,7 +60,7 @@ function callBySlot(sandbox, command, payload) {
         throw new Error(`${command}: ${status}\n${await text("stderr")}`);
       return await fs.readFile(path.join(slot, "stdout"));
     } finally {
-      await fs.rmdir(slot); // cancels what still runs; there is no need to empty it
+      await fs.rmdir(slot); // cancels the job if it still runs; there is no need to empty it
     }
   });
 }

@@ -64,7 +64,7 @@ sub call_by_slot {
         $stdout;
     };
     my $error = $@;
-    rmdir $slot or warn "$slot: $!\n";    # cancels what still runs
+    rmdir $slot or warn "$slot: $!\n";    # cancels the job if it still runs
     die $error unless defined $answer;
     return $answer;
 }

@@ -36,7 +36,7 @@ def call_by_slot(sandbox, command, payload):
             raise HookError(f"{command}: {status}\n{(slot / 'stderr').read_text(errors='replace')}")
         return answer
     finally:
-        slot.rmdir()  # cancels what still runs; there is no need to empty it
+        slot.rmdir()  # cancels the job if it still runs; there is no need to empty it
 
 
 def call_by_conversation(sandbox, command, payload):

@@ -21,7 +21,7 @@
 # (hooksfs(5), "Programs that look at the size first").
 call_by_slot() (
     slot=$(mktemp -d "$1/XXXXXXXXXX") || exit 1
-    trap 'rmdir "$slot"' EXIT # cancels what still runs
+    trap 'rmdir "$slot"' EXIT # cancels the job if it still runs
     trap 'exit 1' HUP INT TERM
     { printf '%s\n' "$2" && cat; } >"$slot/request" &&
         read -r status <"$slot/status" || exit 1

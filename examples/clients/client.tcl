@@ -50,7 +50,7 @@ proc call_by_slot {sandbox command payload} {
         }
         return $answer
     } finally {
-        file delete $slot ;# cancels what still runs
+        file delete $slot ;# cancels the job if it still runs
     }
 }
 
