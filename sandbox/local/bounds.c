@@ -8,8 +8,8 @@
 
 // --- In the process
 
-// Each limit as low as the caller's, and as ours.
-static long take_limits(const struct bounds *bounds)
+// Makes each limit as low as the lower one of the caller's and the daemon's.
+static long bounds_take_limits(const struct bounds *bounds)
 {
     for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
         struct rlimit limit = bounds->confinement.limits[resource];
@@ -39,8 +39,8 @@ enum {
     IO_REALTIME = 1,
 };
 
-// As the caller is scheduled, and never better than is usual.
-static void take_scheduling(const struct bounds *bounds)
+// Gives the process the scheduling of the caller, but never better than usual.
+static void bounds_take_scheduling(const struct bounds *bounds)
 {
     const struct confinement *from = &bounds->confinement;
     struct scheduling own = {.size = sizeof own};
@@ -53,8 +53,8 @@ static void take_scheduling(const struct bounds *bounds)
         io_priority = 0;
     wanted.policy = is_lower ? from->policy : 0;
     wanted.nice = bounds->is_confined && from->nice > 0 ? from->nice : 0;
-    // A daemon that is not root cannot go back from a nice value, nor has it a better one
-    // to give away.
+    // A daemon that is not root cannot lower its nice value again, and has no value better than
+    // usual that a command could inherit.
     if (raw_get_scheduling(&own) < 0 || own.policy != wanted.policy || own.nice != wanted.nice)
         raw_set_scheduling(&wanted);
     if (raw_get_io_priority() != io_priority)
@@ -64,7 +64,7 @@ static void take_scheduling(const struct bounds *bounds)
 // Sets the capabilities that programs of the command can still gain: no more than the caller's
 // programs can. A root user gains all of them with each exec, so for root these are the
 // caller's own.
-static long take_bounding_set(const struct bounds *bounds)
+static long bounds_take_bounding_set(const struct bounds *bounds)
 {
     const struct confinement *from = &bounds->confinement;
     uint64_t kept = from->is_elsewhere ? 0 : from->bounding_set;
@@ -79,17 +79,19 @@ static long take_bounding_set(const struct bounds *bounds)
             continue;
         result = raw_prctl(PR_CAPBSET_DROP, capability);
         if (result == -EINVAL)
-            break; // the kernel has no more
-        // We have not the right to drop one. But there is a way to gain none at all.
+            break; // the kernel knows no further capability
+        // The daemon may not be allowed to drop a capability. Then no_new_privs helps: with it
+        // programs gain no capability at all.
         if (result < 0 && raw_prctl(PR_CAPBSET_READ, capability) != 0)
             can_gain = false;
     }
     return can_gain ? 0 : raw_prctl(PR_SET_NO_NEW_PRIVS, 1);
 }
 
-// The capabilities of ours that the command keeps: none for another user, and for root
-// those that the caller has as well. None is inheritable, and so none ambient.
-static long take_capabilities(const struct bounds *bounds)
+// Drops capabilities of the daemon. The command of another user keeps none; a command of root
+// keeps the capabilities that its caller has, too. No capability is inheritable, and so none is
+// ambient.
+static long bounds_take_capabilities(const struct bounds *bounds)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}, {0}};
@@ -104,9 +106,9 @@ static long take_capabilities(const struct bounds *bounds)
     return result < 0 ? result : raw_set_capabilities(&header, sets);
 }
 
-// How soon the OOM killer takes the command. Only in memory of our own: a process that
-// shares its memory changes this for all that do.
-static long take_oom_score_adj(const struct bounds *bounds)
+// Sets how soon the OOM killer takes the command. Only for a process with memory of its own:
+// otherwise the value changes for the daemon, too.
+static long bounds_take_oom_score_adj(const struct bounds *bounds)
 {
     char text[sizeof "-1000"];
     size_t at = sizeof text;
@@ -132,46 +134,47 @@ long bounds_begin(const struct bounds *bounds)
     long result = 0;
 
     if (bounds->is_confined)
-        result = take_limits(bounds);
+        result = bounds_take_limits(bounds);
     if (bounds->is_command)
-        take_scheduling(bounds);
+        bounds_take_scheduling(bounds);
     if (result >= 0 && bounds->is_freer)
-        result = take_oom_score_adj(bounds);
-    // One keyring for all users' commands would give each the keys of the others.
+        result = bounds_take_oom_score_adj(bounds);
+    // Otherwise the commands of all users would share one keyring, and see each other's keys.
     if (result >= 0 && bounds->has_own_keyring)
         result = raw_join_session_keyring();
-    // A container may allow keys to nobody.
+    // A container may forbid keyrings.
     if (bounds->has_own_keyring && (result == -EPERM || result == -ENOSYS))
         result = 0;
-    return result >= 0 && bounds->is_confined ? take_bounding_set(bounds) : result;
+    return result >= 0 && bounds->is_confined ? bounds_take_bounding_set(bounds) : result;
 }
 
 long bounds_end(const struct bounds *bounds)
 {
-    return bounds->is_command ? take_capabilities(bounds) : 0;
+    return bounds->is_command ? bounds_take_capabilities(bounds) : 0;
 }
 
 // --- In the daemon
 
-static int own_oom_score_adj_fd = -1;
+static int daemon_oom_score_adj_fd = -1;
 
 void bounds_set_up(void)
 {
-    own_oom_score_adj_fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+    daemon_oom_score_adj_fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
 }
 
-static int own_oom_score_adj(void)
+static int daemon_oom_score_adj(void)
 {
-    int fd = own_oom_score_adj_fd;
+    int fd = daemon_oom_score_adj_fd;
     char text[32] = "";
 
     return fd >= 0 && pread(fd, text, sizeof text - 1, 0) > 0 ? (int)strtol(text, NULL, 10) : 0;
 }
 
-// Have we a session keyring, which a command would have too? A process without one has
-// that of its user; but to ask for it is to take it, so that a child has to ask. And a
-// command of our own user can give us one (KEYCTL_SESSION_TO_PARENT).
-static bool is_keyring_shared(bool is_ours)
+// Has the daemon a session keyring, which its commands would inherit? A process without a
+// session keyring has the keyring of its user. But the question itself would give the daemon
+// this keyring, so a child asks. A command of the daemon's own user (IS_DAEMON_USER) can give the
+// daemon a keyring later (KEYCTL_SESSION_TO_PARENT).
+static bool daemon_shares_keyring(bool is_daemon_user)
 {
     static enum { UNKNOWN, NO, YES } answer;
     int status = 0;
@@ -189,7 +192,7 @@ static bool is_keyring_shared(bool is_ours)
                      ? NO
                      : YES;
     }
-    if (is_ours)
+    if (is_daemon_user)
         answer = YES;
     return answer == YES;
 }
@@ -202,12 +205,12 @@ void bounds_prepare(struct bounds *bounds, const struct process_spec *spec)
     *bounds = (struct bounds){.is_command = spec->is_command, .is_root = uid == 0};
     if (!spec->is_command)
         return;
-    bounds->has_own_keyring = is_keyring_shared(uid == geteuid()) && uid != geteuid();
+    bounds->has_own_keyring = daemon_shares_keyring(uid == geteuid()) && uid != geteuid();
     if (!from)
         return;
     bounds->is_confined = true;
     bounds->confinement = *from;
-    bounds->is_freer = from->oom_score_adj > own_oom_score_adj();
+    bounds->is_freer = from->oom_score_adj > daemon_oom_score_adj();
 }
 
 bool bounds_need_memory(const struct bounds *bounds)

@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a new process gives up so that it has no more than the process that asks for it: by
-// system calls alone, as all that a child does (child.h).
+// Takes rights from a new process, so that it has no more than the caller of its request. In
+// the process this uses system calls only, as all code of a child does (child.h).
 #pragma once
 
 #include "process.h"
 
 struct bounds {
-    bool is_command;                // of a caller's, and not a client, which is as we are
+    bool is_command;                // of a caller; false: a client, with the daemon's rights
     bool is_root;                   // after its change of identity
-    bool has_own_keyring;           // or else that of its user
-    bool is_confined;               // as its caller is, by:
-    struct confinement confinement; //
-    bool is_freer;                  // from the OOM killer than the caller, as we are
+    bool has_own_keyring;           // false: it has the keyring of its user
+    bool is_confined;               // as its caller is
+    struct confinement confinement; // of the caller, if is_confined
+    bool is_freer;                  // the daemon is safer from the OOM killer than the caller
 };
 
-// Opens the file that says how soon the OOM killer takes the daemon: once, at the start of
-// the daemon, so that no call needs a descriptor for it. Without it the daemon counts as 0.
+// Opens the file that says how soon the OOM killer takes the daemon. Called once, at the start
+// of the daemon, so that no call needs a descriptor for the file. Without this call the
+// daemon's value counts as 0.
 void bounds_set_up(void);
 
 // Prepares BOUNDS for SPEC, which is needed only during the call.

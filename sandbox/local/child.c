@@ -29,46 +29,46 @@
 #endif
 
 enum {
-    STACK_SIZE = 16 * 1024, // far more than run needs: no libc, no signal handlers
+    STACK_SIZE = 16 * 1024, // far more than the child needs: no libc, no signal handlers
     GIFT_FILENO = STDERR_FILENO + 1,
 };
 
 // The child's message when it cannot execute its command.
 struct report {
     enum channel_stage stage;
-    int errnum; // 0: nothing
+    int errnum; // 0: no failure
 };
 
 struct child {
     struct words argv;
     struct words env;
-    const char *path; // to be searched for the command, in env; NULL: it is a path itself
+    const char *path; // PATH of env, searched for the command; NULL: the command is a path
     char *workdir;
     struct identity identity;
     bool has_identity;
-    bool is_other; // user than we are
+    bool is_other; // the command's user is not the daemon's
     struct bounds bounds;
-    uint64_t signals; // that are not handled as they are by default
+    uint64_t signals; // signals that have not their default handling
     struct child_gift gift;
     struct rlimit descriptors;
     pid_t parent;
     char *stack;
     pid_t is_here; // not 0 as long as the child uses this memory; the kernel clears it
     struct report own_report;
-    struct report *report; // own_report, or one that is shared when the memory is not
-    char file[PATH_MAX];   // that the child tries to execute
+    struct report *report; // own_report, or shared memory if the child has memory of its own
+    char file[PATH_MAX];   // the file that the child tries to execute
 };
 
 // --- In the child
 
-static _Noreturn void fail(const struct child *child, enum channel_stage stage, long result)
+static _Noreturn void child_fail(const struct child *child, enum channel_stage stage, long result)
 {
     child->report->stage = stage;
     child->report->errnum = (int)-result;
     raw_exit(CHAR_MAX);
 }
 
-static void take_gift(const struct child *child)
+static void child_take_gift(const struct child *child)
 {
     const struct child_gift *gift = &child->gift;
     long result = raw_dup2(gift->in, STDIN_FILENO);
@@ -81,16 +81,15 @@ static void take_gift(const struct child *child)
         result = gift->file == GIFT_FILENO ? raw_keep_over_exec(GIFT_FILENO)
                                            : raw_dup2(gift->file, GIFT_FILENO);
     if (result < 0)
-        fail(child, STAGE_EXEC, result);
-    // Everything is close-on-exec. But the exec may have to wait, for a file
-    // system that does not answer, and a copy of a pipe's end would keep another
-    // job waiting with it.
+        child_fail(child, STAGE_EXEC, result);
+    // Every descriptor is close-on-exec. But the exec may wait for a file system that does not
+    // answer. Meanwhile a copy of the end of another job's pipe would keep that job waiting, too.
     raw_close_from(gift->file >= 0 ? GIFT_FILENO + 1 : GIFT_FILENO);
     if (gift->descriptors)
         raw_limit(RLIMIT_NOFILE, &child->descriptors, NULL);
 }
 
-static void take_identity(const struct child *child)
+static void child_take_identity(const struct child *child)
 {
     const struct identity *who = &child->identity;
     long result = bounds_begin(&child->bounds);
@@ -101,20 +100,21 @@ static void take_identity(const struct child *child)
         result = raw_setgid(who->gid);
     if (result >= 0 && child->has_identity)
         result = raw_setuid(who->uid);
-    // Another user may send signals to the process now. A core dump would have our memory
-    // in it; until here no signal has come through.
+    // From here on, another user may send signals to the process. A core dump would contain the
+    // daemon's memory; all signals have been blocked until here.
     if (result >= 0 && child->is_other)
         result = raw_prctl(PR_SET_DUMPABLE, 0);
     if (result >= 0)
         result = bounds_end(&child->bounds);
     if (result < 0)
-        fail(child, STAGE_IDENTITY, result);
+        child_fail(child, STAGE_IDENTITY, result);
 }
 
-// Writes what the command is in the first directory of PATH, which ends with a colon, into
-// child->file. Returns what follows the colon, or NULL. One at a time: together they are as
-// long as the caller's PATH has colons, times the caller's command.
-static const char *name_file(struct child *child, const char *path, bool *is_too_long)
+// Writes the path of the command in the first directory of PATH, which ends with a colon, into
+// child->file. Returns the rest of PATH after the colon, or NULL. There is one path at a time:
+// all paths together would take the length of the command for each colon of PATH, and the
+// caller chooses both.
+static const char *child_name_file(struct child *child, const char *path, bool *is_too_long)
 {
     size_t length = 0;
     const char *end = path;
@@ -136,9 +136,9 @@ static const char *name_file(struct child *child, const char *path, bool *is_too
     return *end ? end + 1 : NULL;
 }
 
-// As execvpe, but with the PATH of the new environment, and without handing a
-// file that has no known format to a shell. Returns only on failure, -errno.
-static long execute(struct child *child)
+// Works like execvpe, but with the PATH of the new environment. A file of unknown format is not
+// handed to a shell. Returns only on failure, -errno.
+static long child_execute(struct child *child)
 {
     long failure = -ENOENT;
     const char *path = child->path;
@@ -149,12 +149,12 @@ static long execute(struct child *child)
         bool is_too_long;
         long result;
 
-        path = name_file(child, path, &is_too_long);
+        path = child_name_file(child, path, &is_too_long);
         if (is_too_long)
             continue;
         result = raw_execve(child->file, child->argv.items, child->env.items);
-        // A file that is there and cannot be executed says more than one that
-        // is not there, but a later directory may have the right one.
+        // The error of a file that exists and cannot be executed says more than the error of a
+        // missing file. But a later directory may have the right file.
         if (result == -EACCES)
             failure = result;
         else if (result != -ENOENT && result != -ENOTDIR && result != -ENAMETOOLONG)
@@ -163,32 +163,32 @@ static long execute(struct child *child)
     return failure;
 }
 
-static int run(void *data)
+static int child_run(void *data)
 {
     struct child *child = data;
     long result;
 
     raw_block_signals(UINT64_MAX);
     raw_setsid();
-    take_gift(child);
-    take_identity(child);
-    // Not before the identity: changing that takes it back (prctl(2)).
+    child_take_gift(child);
+    child_take_identity(child);
+    // Not before the identity: a change of identity undoes this setting (prctl(2)).
     raw_prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (raw_getppid() != child->parent)
         raw_exit(CHAR_MAX);
     result = raw_chdir(child->workdir);
     if (result < 0)
-        fail(child, STAGE_WORKDIR, result);
-    // A signal that the daemon ignores, or was started with ignored, must not be ignored in the
+        child_fail(child, STAGE_WORKDIR, result);
+    // A signal that the daemon ignores, perhaps since its start, must not be ignored in the
     // command.
     raw_reset_signals(child->signals);
     raw_block_signals(0);
-    fail(child, STAGE_EXEC, execute(child));
+    child_fail(child, STAGE_EXEC, child_execute(child));
 }
 
 // --- Preparation
 
-static int copy_words(struct words *to, char *const *from)
+static int words_copy(struct words *to, char *const *from)
 {
     int result = 0;
 
@@ -197,7 +197,7 @@ static int copy_words(struct words *to, char *const *from)
     return result;
 }
 
-static const char *search_path(const struct words *env)
+static const char *env_search_path(const struct words *env)
 {
     for (size_t i = 0; i < env->count; i++)
         if (strncmp(env->items[i], "PATH=", 5) == 0)
@@ -205,8 +205,8 @@ static const char *search_path(const struct words *env)
     return "/usr/local/bin:/usr/bin:/bin";
 }
 
-// The signals that are ignored, or handled. That stays as it is from the start.
-static uint64_t unusual_signals(void)
+// Returns the signals that are ignored or handled. They stay the same after the daemon's start.
+static uint64_t signals_unusual(void)
 {
     static uint64_t mask;
     static bool is_known;
@@ -234,13 +234,13 @@ struct child *child_create(const struct process_spec *spec, const struct child_g
     child->report = &child->own_report;
     child->workdir = strdup(spec->workdir ? spec->workdir : "/");
     child->stack = malloc(STACK_SIZE);
-    result = child->workdir && child->stack ? copy_words(&child->argv, spec->argv) : -ENOMEM;
+    result = child->workdir && child->stack ? words_copy(&child->argv, spec->argv) : -ENOMEM;
     if (result == 0)
-        result = copy_words(&child->env, spec->env);
-    child->path = strchr(spec->argv[0], '/') ? NULL : search_path(&child->env);
+        result = words_copy(&child->env, spec->env);
+    child->path = strchr(spec->argv[0], '/') ? NULL : env_search_path(&child->env);
     child->has_identity = spec->identity != NULL;
     child->is_other = child->has_identity && spec->identity->uid != geteuid();
-    child->signals = unusual_signals();
+    child->signals = signals_unusual();
     bounds_prepare(&child->bounds, spec);
     if (result == 0 && child->has_identity)
         result = identity_copy(&child->identity, spec->identity);
@@ -266,7 +266,7 @@ void child_destroy(struct child *child)
 
 // --- Start
 
-// Until Linux 5.16 the core dump of a process ended all others with its memory.
+// Until Linux 5.16 a core dump of one process ended all processes that share its memory.
 static bool is_core_dump_alone(void)
 {
     struct utsname name;
@@ -281,9 +281,9 @@ static bool is_core_dump_alone(void)
     return major > 5 || (major == 5 && minor >= 16);
 }
 
-// With 1 in /proc/sys/fs/suid_dumpable a user may look into a process that has just
-// become theirs, and with it into what it shares.
-static bool is_memory_ours_alone(void)
+// With 1 in /proc/sys/fs/suid_dumpable a user may look into a process that has just changed to
+// this user, and so into memory that the process shares.
+static bool memory_is_daemon_alone(void)
 {
     char value = '1';
     AUTO_CLOSE int fd = open("/proc/sys/fs/suid_dumpable", O_RDONLY | O_CLOEXEC);
@@ -291,40 +291,40 @@ static bool is_memory_ours_alone(void)
     return fd >= 0 && read(fd, &value, 1) == 1 && value != '1';
 }
 
-// Could a child of another user's share our memory? Asked once.
-static bool is_safe_for_others(void)
+// May a child of another user share the daemon's memory? The answer is found once.
+static bool memory_is_safe_to_share(void)
 {
     static enum { UNKNOWN, SAFE, UNSAFE } answer;
 
     if (answer == UNKNOWN)
-        answer = is_core_dump_alone() && is_memory_ours_alone() ? SAFE : UNSAFE;
+        answer = is_core_dump_alone() && memory_is_daemon_alone() ? SAFE : UNSAFE;
     return answer == SAFE;
 }
 
-// AddressSanitizer and valgrind keep a record of each byte, which a child would
-// change; valgrind refuses to make one like that anyway.
-static bool can_share_memory(const struct child *child)
+// AddressSanitizer and valgrind keep a record of each byte, which a child that shares the memory
+// would change; valgrind also refuses to start such a child.
+static bool child_can_share_memory(const struct child *child)
 {
     if (!RAW_CALLS || IS_SANITIZED || RUNNING_ON_VALGRIND)
         return false;
     if (bounds_need_memory(&child->bounds))
         return false;
-    return !child->is_other || is_safe_for_others();
+    return !child->is_other || memory_is_safe_to_share();
 }
 
-static pid_t start_sharing(struct child *child, int *pid_fd)
+static pid_t child_start_sharing(struct child *child, int *pid_fd)
 {
-    pid_t pid = clone(run, child->stack + STACK_SIZE,
+    pid_t pid = clone(child_run, child->stack + STACK_SIZE,
                       CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | SIGCHLD, child, pid_fd, NULL,
                       &child->is_here);
     return pid < 0 ? -errno : pid;
 }
 
-// As fork and pidfd_open, in one call: valgrind 3.19 does not know the latter. And
-// not as clone(3): AddressSanitizer does not know a stack of our own.
+// Does the work of fork and pidfd_open in one call, because valgrind 3.19 does not know
+// pidfd_open. Does not use clone(3), because AddressSanitizer does not know the child's own stack.
 static pid_t fork_with_fd(int *pid_fd)
 {
-#ifdef __s390__ // clone(2): there the first two change places
+#ifdef __s390__ // clone(2): on s390 the first two arguments are exchanged
     return (pid_t)syscall(SYS_clone, NULL, CLONE_PIDFD | SIGCHLD, pid_fd, NULL, NULL);
 #else
     return (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pid_fd, NULL, NULL);
@@ -342,13 +342,14 @@ static pid_t start_copy(struct child *child, int *pid_fd)
     child->report = report;
     pid = fork_with_fd(pid_fd);
     if (pid == 0)
-        run(child);
+        child_run(child);
     return pid < 0 ? -errno : pid;
 }
 
 pid_t child_start(struct child *child, int *pid_fd)
 {
-    return can_share_memory(child) ? start_sharing(child, pid_fd) : start_copy(child, pid_fd);
+    return child_can_share_memory(child) ? child_start_sharing(child, pid_fd)
+                                         : start_copy(child, pid_fd);
 }
 
 bool child_has_left(const struct child *child)

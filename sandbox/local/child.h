@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a new process does between its making and its command. It is made without
-// a copy of our memory, which costs more than everything else, but runs in ours
-// until the exec: only with system calls (raw.h), on a stack and on data of its
-// own, which were prepared for it and stay as they are until it has left.
+// The code that a new process runs before its command. The process is made without a copy of
+// the daemon's memory, because a copy costs more than everything else. Until its exec the child
+// runs in the daemon's memory: it uses only system calls (raw.h), and a stack and data of its
+// own, which were prepared for it and stay unchanged until the child has left this memory.
 //
-// We do not wait for that, as vfork does: the exec may need an answer from us. When
-// the child leaves our memory the kernel clears a number in what was prepared.
+// The daemon does not wait for the exec, as vfork does: the exec may need an answer from the
+// daemon. When the child leaves the daemon's memory, the kernel clears a number in the prepared
+// data.
 //
-// A child with the identity of another user is as safe from that user as we are:
-// with the first change of uid the kernel makes the memory one that only root may
-// look into (prctl(2), PR_SET_DUMPABLE), and a signal ends the child alone. Where the system
-// is set up otherwise, such a child has a copy.
+// A child with the identity of another user is as safe from that user as the daemon is. With the
+// first change of uid the kernel lets only root look into the memory (prctl(2), PR_SET_DUMPABLE),
+// and a signal ends the child alone. Where the system is set up otherwise, such a child has a
+// copy of the memory.
 #pragma once
 
 #include "process.h"
@@ -19,30 +20,31 @@
 
 struct child;
 
-// Given to the child besides its process_spec; both are needed only during the
-// call. Its ends of the pipes have to stay open until child_start.
+// Input of the child besides its process_spec. Both are needed only during the call, but the
+// child's ends of the pipes must stay open until child_start.
 struct child_gift {
     int in;
     int out;
     int err;
     int file;                         // -1: none
-    const struct rlimit *descriptors; // NULL: as many as we may have
+    const struct rlimit *descriptors; // NULL: the daemon's limit
 };
 
-// Prepares one. NULL when there is no memory.
+// Prepares a child. Returns NULL when there is no memory.
 struct child *child_create(const struct process_spec *spec, const struct child_gift *gift);
 
 // Makes the process. Returns its id, with a descriptor of it in *PID_FD, or -errno.
 pid_t child_start(struct child *child, int *pid_fd);
 
-// Has it left our memory, for its command or dead? One that has a copy of it never
-// does.
+// Has the child left the daemon's memory, for its command or because it is dead? A child with a
+// copy of the memory never leaves it.
 bool child_has_left(const struct child *child);
 
-// Why the command was not executed, and in *STAGE at what point, once the process
-// has ended; 0: it was, or the process was killed before.
+// For a process that has ended. Returns the errno with which the command could not be executed,
+// with the point of the failure in *STAGE. Returns 0 if the command was executed, or if the
+// process was killed before.
 int child_failure(const struct child *child, enum channel_stage *stage);
 
-// Frees what was prepared, of a child that was not started, has left, or has
-// ended. May be NULL.
+// Frees the data of a child that was not started, has left the daemon's memory, or has ended.
+// CHILD may be NULL.
 void child_destroy(struct child *child);

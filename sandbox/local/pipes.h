@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The descriptors that a child process is given: three pipes, and a file in memory.
+// The descriptors for a child process: three pipes, and a file in memory.
 #pragma once
 
 #include <stdbool.h>
@@ -39,8 +39,8 @@ bool pipe_widen(int fd, bool *is_wide);
 // caller closes *FD in each case.
 int pipes_memory_file(const char *bytes, size_t size, int *fd);
 
-// Has the kernel kill the process group of PID before anybody can read the end of the pipe
-// with the read end FD, whoever closes the write end: pipes_guard. A write kills as well, so
-// it must be undone before: pipes_unguard. Returns 0 or -errno.
+// pipes_guard makes the kernel kill the process group of PID before any process can read the end
+// of the pipe with the read end FD, whichever process closes the write end. A write kills the
+// group, too, so pipes_unguard must undo this before the first write. Both return 0 or -errno.
 int pipes_guard(int fd, pid_t pid);
 void pipes_unguard(int fd);

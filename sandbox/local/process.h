@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A local child process with three pipes, in a session and process group of its
-// own. No function waits. The loop also reports whether the command could be executed,
-// because its exec may need an answer from the daemon itself.
+// A local child process with three pipes, in a session and process group of its own. No
+// function waits. The loop also reports whether the command could be executed, because the exec
+// may need an answer from the daemon itself.
 #pragma once
 
 #include "channel.h"
@@ -17,7 +17,7 @@ struct process_spec {
     const char *workdir;                   // NULL: "/"
     const struct identity *identity;       // NULL: the daemon's own
     bool is_command;                       // of a caller; false: a client of the daemon's
-    const struct confinement *confinement; // of the caller; NULL: none that counts
+    const struct confinement *confinement; // of the caller; NULL: the command is not confined
     const char *file;                      // bytes that the child can read from descriptor 3
     size_t file_size;                      // 0: the child has no such file
     bool is_standby;                       // waits for process_hand_over
@@ -26,13 +26,13 @@ struct process_spec {
 struct process;
 
 // Starts a child. SPEC is needed only during the call; EVENTS and LOOP outlive
-// the process. It never calls on_lost and on_declined. NULL with ERR set: EMFILE,
+// the process. on_lost and on_declined are never called. Returns NULL with ERR set: EMFILE,
 // ENFILE, EAGAIN, ENOMEM.
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
                               const struct channel_events *events, void *data, struct error *err);
 
-// Writes to the child's stdin. Returns how many bytes it took, -EPIPE when it has
-// closed it, or -ENOMEM when there is no memory for the bytes or for the wait. When the
+// Writes to the child's stdin. Returns how many bytes the pipe took, -EPIPE when the child has
+// closed its stdin, or -ENOMEM when there is no memory for the bytes or for the wait. When the
 // number is lower than SIZE, on_stdin follows.
 ssize_t process_write(struct process *process, const char *bytes, size_t size);
 
@@ -40,28 +40,29 @@ ssize_t process_write(struct process *process, const char *bytes, size_t size);
 // failed.
 uint64_t process_written(const struct process *process);
 
-// False from a process_write that took fewer bytes than it was given until
-// on_stdin.
+// Is there room for a write? Returns false after a process_write that took fewer than SIZE
+// bytes, until on_stdin.
 bool process_is_writable(const struct process *process);
 
-// The child reads the end of its stdin. A second call does nothing.
+// Ends the child's stdin: the child reads the end of the file. A second call does nothing.
 void process_end_stdin(struct process *process);
 
-// Has a standby ended, whether or not an event has told so?
+// Has a standby ended? The answer is true even before the event has been reported.
 bool process_is_over(const struct process *process);
 
-// A standby is a job's from now on. Until then the kernel kills it before it can read the end
-// of its stdin, whatever becomes of the daemon. Nothing may be written before.
+// From this call on a standby belongs to a job. Before it, the kernel kills the standby before
+// the standby can read the end of its stdin, even if the daemon dies. Nothing may be written to
+// stdin before this call.
 void process_hand_over(struct process *process);
 
 // Reads up to SIZE bytes that the child wrote. Returns 0 at the end of the
 // stream, -EAGAIN when there is nothing now.
 ssize_t process_read(struct process *process, enum job_stream which, char *bytes, size_t size);
 
-// Stops or resumes calls of on_output for a stream. 0 or -ENOMEM.
+// Stops or resumes calls of on_output for a stream. Returns 0 or -ENOMEM.
 int process_pause_output(struct process *process, enum job_stream which, bool is_paused);
 
-// How many bytes process_read would find now.
+// Returns how many bytes process_read would find now.
 size_t process_output_size(const struct process *process, enum job_stream which);
 
 // Has process_read returned the end of the stream?

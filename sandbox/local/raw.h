@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// System calls for a child that still runs in its parent's memory (child.h). Each
-// returns -errno on failure, as the kernel does, and touches no memory but what it
-// is given. libc's would not do: they set an errno that is the parent's as well,
-// and its setuid tells threads that the child does not have.
+// System calls for a child that still runs in its parent's memory (child.h). Each function
+// returns -errno on failure, as the kernel does, and touches only the memory of its arguments.
+// The functions of libc cannot be used: they set errno, which is the parent's as well, and the
+// setuid of libc signals threads that the child does not have.
 //
-// On processors that are not known here libc's are used, and RAW_CALLS is 0: a
-// child needs memory of its own then.
+// For processors that are not known here, libc's functions are used, and RAW_CALLS is 0. A child
+// then needs memory of its own.
 #pragma once
 
 #include "confinement.h"
@@ -27,8 +27,8 @@
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
 
 #define RAW_CALLS 1
-// The system call NUMBER, with four arguments, and 0 as the fifth; LIBC is the same of
-// libc's.
+// The system call NUMBER, with four arguments, and 0 as the fifth. LIBC is the same call by
+// libc.
 #define RAW(libc, number, a, b, c, d) raw_call(number, a, b, c, d)
 
 #ifdef __x86_64__
@@ -111,7 +111,7 @@ static inline long raw_prctl(int what, unsigned long value)
     return RAW(prctl(what, value, 0, 0, 0), SYS_prctl, what, (long)value, 0, 0);
 }
 
-// A new session keyring, which nobody else has.
+// Makes a new session keyring, which no other process has.
 static inline long raw_join_session_keyring(void)
 {
     return RAW(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL), SYS_keyctl,
@@ -143,7 +143,7 @@ static inline long raw_get_scheduling(struct scheduling *attr)
                (intptr_t)attr, sizeof *attr, 0);
 }
 
-// Of the calling process: IOPRIO_WHO_PROCESS is 1.
+// For the calling process: IOPRIO_WHO_PROCESS is 1.
 static inline long raw_get_io_priority(void)
 {
     return RAW(syscall(SYS_ioprio_get, 1, 0), SYS_ioprio_get, 1, 0, 0, 0);
@@ -154,7 +154,7 @@ static inline long raw_set_io_priority(int priority)
     return RAW(syscall(SYS_ioprio_set, 1, 0, priority), SYS_ioprio_set, 1, 0, priority, 0);
 }
 
-// Blocks every signal, or those of MASK alone.
+// Blocks every signal, or only the signals of MASK.
 static inline void raw_block_signals(uint64_t mask)
 {
 #if RAW_CALLS
@@ -208,7 +208,7 @@ static inline long raw_execve(const char *file, char *const *argv, char *const *
                0);
 }
 
-// Is the signal NUMBER not handled as it is by default?
+// Has the signal NUMBER another handling than the default?
 static inline bool raw_is_unusual(int number)
 {
 #if RAW_CALLS
@@ -227,7 +227,7 @@ static inline bool raw_is_unusual(int number)
 static inline void raw_reset_signals(uint64_t mask)
 {
 #if RAW_CALLS
-    // As much as the kernel's struct sigaction, and its set of signals.
+    // The size of the kernel's struct sigaction, and of its set of signals.
     static const uint64_t zero[8];
 
     for (int number = 1; mask; number++, mask >>= 1)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mode direct: the command itself, on this machine.
+// Mode direct: the process is the command itself, on this machine.
 #include "argv.h"
 #include "cleanup.h"
 #include "mode.h"
@@ -28,7 +28,7 @@ static const struct key keys[] = {
 };
 // clang-format on
 
-static int check(void *data, struct users *users, const char **key, struct error *err)
+static int direct_check(void *data, struct users *users, const char **key, struct error *err)
 {
     struct settings *settings = data;
     int result;
@@ -46,31 +46,32 @@ static int check(void *data, struct users *users, const char **key, struct error
 }
 
 // The user database may have got other groups for the same user.
-static bool is_same(const void *a, const void *b)
+static bool direct_is_same(const void *a, const void *b)
 {
     const struct settings *settings_a = a;
     const struct settings *settings_b = b;
     return identity_equal(&settings_a->identity, &settings_b->identity);
 }
 
-static void finish(void *data)
+static void direct_finish(void *data)
 {
     struct settings *settings = data;
     identity_finish(&settings->identity);
 }
 
 // Returns the identity that the command gets. NULL: the daemon's own.
-static const struct identity *choose_identity(const struct settings *settings,
-                                              const struct command *command)
+static const struct identity *direct_choose_identity(const struct settings *settings,
+                                                     const struct command *command)
 {
     if (geteuid() != 0)
         return NULL;
     return settings->user ? &settings->identity : &command->caller->identity;
 }
 
-// The entry of UID in /etc/passwd itself: the user database may be a server,
-// and nothing here may wait for one. NULL, with errno set, when it has none.
-static const struct passwd *local_user(FILE *file, uid_t uid)
+// Returns the entry of UID in /etc/passwd, or NULL with errno set when there is none. Reads the
+// file itself, because the user database may be a server, and the daemon must not wait for a
+// server here.
+static const struct passwd *passwd_find_user(FILE *file, uid_t uid)
 {
     const struct passwd *entry;
 
@@ -81,21 +82,21 @@ static const struct passwd *local_user(FILE *file, uid_t uid)
     return entry;
 }
 
-// A user without an entry, or a machine without the file, is one thing; that it
-// could not be read this time is another: the command would run as for somebody
-// else.
-static bool is_shortage(int errnum)
+// Could the file not be read this time? That is an error: otherwise the command would run with
+// another environment than usual. A user without an entry, or a machine without the file, is
+// no error.
+static bool errno_is_shortage(int errnum)
 {
     return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM;
 }
 
 // Makes the environment that a login would set, for a user who must not see the daemon's
 // variables.
-static int fresh_environment(uid_t uid, struct words *env)
+static int passwd_make_environment(uid_t uid, struct words *env)
 {
     FILE *file = fopen("/etc/passwd", "re");
-    const struct passwd *user = file ? local_user(file, uid) : NULL;
-    int result = user || !is_shortage(errno) ? 0 : -errno;
+    const struct passwd *user = file ? passwd_find_user(file, uid) : NULL;
+    int result = user || !errno_is_shortage(errno) ? 0 : -errno;
     struct argv words = {.words = env};
 
     argv_add(&words, uid == 0 ? "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -109,20 +110,21 @@ static int fresh_environment(uid_t uid, struct words *env)
     return result < 0 ? result : argv_end(&words, NULL);
 }
 
-// A command of another user than its caller is as free as that user: the configuration
-// says so, or the daemon cannot do otherwise.
-static bool confines(const void *data)
+// If the configuration names another user for the commands, they are not confined as the
+// caller is.
+static bool direct_confines(const void *data)
 {
     const struct settings *settings = data;
     return !settings->user && settings->confinement != CONFINE_NO;
 }
 
-static int check_common(const struct sandbox_config *config, const char **key, struct error *err)
+static int direct_check_common(const struct sandbox_config *config, const char **key,
+                               struct error *err)
 {
     const struct settings *settings = config->settings;
 
     if (config->standby.count > 0 && !settings->user &&
-        (geteuid() == 0 || confines(config->settings))) {
+        (geteuid() == 0 || direct_confines(config->settings))) {
         *key = "standby";
         return error_set(err, EINVAL,
                          "needs user: otherwise each command runs as its caller, or is confined "
@@ -131,15 +133,16 @@ static int check_common(const struct sandbox_config *config, const char **key, s
     return standby_line_check(config, key, err);
 }
 
-static int confine(const struct settings *settings, const struct caller *caller,
-                   struct launch *launch, struct error *err)
+static int direct_confine(const struct settings *settings, const struct caller *caller,
+                          struct launch *launch, struct error *err)
 {
     const struct confinement *from = caller->identity.confinement;
 
-    if (!from || !confines(settings) || (geteuid() != 0 && caller->identity.uid != geteuid()))
+    if (!from || !direct_confines(settings) ||
+        (geteuid() != 0 && caller->identity.uid != geteuid()))
         return 0;
     if (settings->confinement == CONFINE_REQUIRE && !from->is_known)
-        return error_set(err, EACCES, "it cannot be seen what confines the caller");
+        return error_set(err, EACCES, "the daemon cannot see how the caller is confined");
     if (settings->confinement == CONFINE_REQUIRE && from->is_elsewhere)
         return error_set(err, EACCES,
                          "the caller is in a user namespace of its own, and the "
@@ -157,16 +160,16 @@ static int confine(const struct settings *settings, const struct caller *caller,
     return 0;
 }
 
-static int prepare(const void *data, const struct command *command, struct launch *launch,
-                   struct error *err)
+static int direct_prepare(const void *data, const struct command *command, struct launch *launch,
+                          struct error *err)
 {
     const struct settings *settings = data;
-    const struct identity *identity = choose_identity(settings, command);
+    const struct identity *identity = direct_choose_identity(settings, command);
     const char *workdir = command->workdir ? command->workdir : settings->workdir;
     struct argv argv = {.words = &launch->argv};
     bool is_daemon = !identity || identity->uid == geteuid();
     int result = is_daemon ? environment_inherit(&launch->env)
-                           : fresh_environment(identity->uid, &launch->env);
+                           : passwd_make_environment(identity->uid, &launch->env);
 
     if (result < 0 && result != -ENOMEM)
         return error_set(err, -result, "cannot read /etc/passwd: %s", strerror(-result));
@@ -182,10 +185,10 @@ static int prepare(const void *data, const struct command *command, struct launc
         argv.has_failed |= !launch->has_identity;
     }
     result = argv_end(&argv, err);
-    return result < 0 ? result : confine(settings, command->caller, launch, err);
+    return result < 0 ? result : direct_confine(settings, command->caller, launch, err);
 }
 
-static size_t judge(const struct ending *ending, struct outcome *outcome)
+static size_t direct_judge(const struct ending *ending, struct outcome *outcome)
 {
     outcome_set_ending(outcome, ending->is_signaled, ending->number);
     return 0;
@@ -196,11 +199,11 @@ const struct mode direct_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
-             .check_common = check_common,
-             .check = check,
-             .is_same = is_same,
-             .finish = finish},
-    .confines = confines,
-    .prepare = prepare,
-    .judge = judge,
+             .check_common = direct_check_common,
+             .check = direct_check,
+             .is_same = direct_is_same,
+             .finish = direct_finish},
+    .confines = direct_confines,
+    .prepare = direct_prepare,
+    .judge = direct_judge,
 };

@@ -9,9 +9,8 @@
 // Lines of an --env-file are read with a buffer of 64 KiB by docker and podman.
 enum { LONGEST_LINE = 60 * 1000 };
 
-// Does every docker and podman read the line PAIR of an --env-file as it is? podman 4.7
-// takes a quote for the beginning of a value of several lines, and both drop a carriage
-// return at the end.
+// Does every version of docker and podman read the line PAIR of an --env-file unchanged? For
+// podman 4.7 a quote begins a value of several lines. Both drop a carriage return at the end.
 static bool is_plain_line(const char *pair)
 {
     size_t length = strlen(pair);
@@ -82,14 +81,15 @@ static const char *const ignored[] = {
 
 // clang-format off
 static const struct judge_row rows[] = {
-    // The engine's words for an exec that cannot be started come as if the command had
-    // written them to stdout, with 126 also for what is not found (docker/cli issue 2025;
-    // moby's daemon/exec.go and api/server/router/container/exec.go). 20.10, 24 and 28.
+    // When an exec cannot be started, the engine's message comes as if the command had
+    // written it to stdout. The code is 126 even if the command was not found (docker/cli
+    // issue 2025; moby's daemon/exec.go and api/server/router/container/exec.go). Seen with
+    // 20.10, 24 and 28.
     {JUDGE_STDOUT, JUDGE_OWN, "OCI runtime exec failed: ", JUDGE_RUNTIME},
     {JUDGE_STDOUT, JUDGE_OWN, "unable to find user ", JUDGE_UNREACHABLE},
     {JUDGE_STDOUT, JUDGE_OWN, "unable to find group ", JUDGE_UNREACHABLE},
     JUDGE_INIT_ROWS,
-    // Said with any code, and by nothing but the client.
+    // The client alone writes these messages, with any exit code.
     {JUDGE_MESSAGE, JUDGE_FAILURE, "docker: ", JUDGE_RUNTIME},                     // run.go
     {JUDGE_MESSAGE, JUDGE_FAILURE, "Error response from daemon: ", JUDGE_RUNTIME}, // moby's client/errors.go
     {JUDGE_MESSAGE, JUDGE_FAILURE, "OCI runtime exec failed: ", JUDGE_RUNTIME},
@@ -101,7 +101,7 @@ static const struct judge_row rows[] = {
     {JUDGE_MESSAGE, JUDGE_FAILURE, "unable to resolve docker endpoint: ", JUDGE_UNREACHABLE}, // cli/command/cli.go, to 24; contexts
     {JUDGE_MESSAGE, JUDGE_FAILURE, "Failed to initialize: ", JUDGE_UNREACHABLE},   // the same, from 25 on
     {JUDGE_MESSAGE, JUDGE_FAILURE, "Failed to obtain podman configuration: ", JUDGE_UNREACHABLE}, // podman 5, registry/config.go
-    // Said with 1.
+    // Messages with exit code 1.
     {JUDGE_MESSAGE, JUDGE_1, "the input device is not a TTY", JUDGE_UNREACHABLE},  // cli/streams/in.go, to 28
     {JUDGE_MESSAGE, JUDGE_1, "cannot attach stdin to a TTY-enabled container ", JUDGE_UNREACHABLE}, // from 29 on
     {JUDGE_MESSAGE, JUDGE_1, "unable to upgrade to ", JUDGE_UNREACHABLE},          // client/hijack.go
@@ -111,20 +111,20 @@ static const struct judge_row rows[] = {
     {JUDGE_MESSAGE, JUDGE_1, "write unix ", JUDGE_UNREACHABLE},
     {JUDGE_MESSAGE, JUDGE_1, "read tcp ", JUDGE_UNREACHABLE},
     {JUDGE_MESSAGE, JUDGE_1, "write tcp ", JUDGE_UNREACHABLE},
-    // podman's log is all that there is when it cannot read its own configuration.
+    // If podman cannot read its own configuration, it writes nothing but its log.
     {JUDGE_ALONE, JUDGE_1, "time=\"*\" level=error ", JUDGE_UNREACHABLE},
     {JUDGE_ALONE, JUDGE_1, "time=\"*\" level=fatal ", JUDGE_UNREACHABLE},
-    // Said with a code of the client's own.
+    // Messages with an exit code that the client keeps for itself.
     {JUDGE_MESSAGE, JUDGE_OWN | JUDGE_255, "Error: ", JUDGE_RUNTIME},              // podman's main.go
     {JUDGE_MESSAGE, JUDGE_OWN | JUDGE_255, "error: ", JUDGE_RUNTIME},
     {JUDGE_MESSAGE, JUDGE_OWN | JUDGE_255, "time=\"*\" level=error ", JUDGE_RUNTIME},
     {JUDGE_MESSAGE, JUDGE_OWN | JUDGE_255, "time=\"*\" level=fatal ", JUDGE_RUNTIME},
-    // Other errors in the options.
+    // Other errors in the client's options.
     {JUDGE_HINT, JUDGE_1 | JUDGE_OWN, "See 'docker ", JUDGE_UNREACHABLE},
     {JUDGE_HINT, JUDGE_1 | JUDGE_OWN, "Run 'docker ", JUDGE_UNREACHABLE},
     {JUDGE_HINT, JUDGE_1 | JUDGE_OWN, "See 'podman ", JUDGE_UNREACHABLE},
     {JUDGE_HINT, JUDGE_1 | JUDGE_OWN, "Try 'podman ", JUDGE_UNREACHABLE},
-    // The connection that the client learns the exit code by (run.go, utils.go).
+    // The connection over which the client learns the exit code was lost (run.go, utils.go).
     {JUDGE_LINE, JUDGE_OWN, "time=\"*\" level=error msg=\"*rror waiting for container: ", JUDGE_UNREACHABLE},
     JUDGE_GO_ROWS,
 };

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// What docker_exec and docker_run share: how the environment reaches the
-// container, and what the client's exit codes and messages mean.
+// The common part of docker_exec and docker_run: the way of the environment into the
+// container, and the meaning of the client's exit codes and messages.
 #pragma once
 
 #include "argv.h"
 #include "judge.h"
 
-// Adds to ARGV what gives the container the variables of the command. The client's own
-// environment in LAUNCH becomes ours and nothing else, whatever the variables are called:
-// the client, and each program that it starts, acts on names that nobody can list. They
-// go through a file that only the client can read, and as -e KEY=value if such a file
-// cannot say their value.
+// Adds the options to ARGV that give the container the variables of the command. The
+// variables go through a file that only the client can read, or as -e KEY=value if such a file
+// cannot hold the value. The client's own environment in LAUNCH is always the daemon's, and
+// never has a variable of the command: the client, and each program that it starts, acts on
+// names of variables that nobody can list.
 void docker_add_environment(struct argv *argv, const struct command *command,
                             struct launch *launch);
 
-// The clients hand arguments on as JSON, which puts U+FFFD in the place of bytes that are not
-// UTF-8. Returns 0, or -EINVAL with ERR set if COMMAND has such bytes.
+// The clients hand arguments on as JSON, which replaces bytes that are not UTF-8 by U+FFFD.
+// Returns 0, or -EINVAL with ERR set if COMMAND has such bytes.
 int docker_check_text(const struct command *command, struct error *err);
 
 // The messages of docker's and podman's clients.

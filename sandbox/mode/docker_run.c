@@ -50,7 +50,8 @@ static const char *why_unused(const void *data, const struct key *key)
     return mode_agent_why_unused(&settings->agent, key);
 }
 
-// The engine does not keep the frames, which have the job's input and output, as a log.
+// Without a log driver the engine does not keep the frames, which have the job's input and
+// output.
 static void add_entry(struct argv *argv, const struct container_entry *entry, const char *program)
 {
     argv_add(argv, "--log-driver=none");
@@ -88,8 +89,8 @@ static int prepare(const void *data, const struct command *command, struct launc
     return argv_end(&argv, err);
 }
 
-// The first try is a kill, which podman does not wait for, and --rm removes; the later ones
-// find a container that was made and never started.
+// The first attempt is a kill, because podman does not wait for it, and --rm then removes the
+// container. The later attempts remove a container that was made and never started.
 static int prepare_removal(const void *data, const char *name, bool is_first, struct launch *launch,
                            struct error *err)
 {

@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <signal.h>
 
-enum { LONGEST_HELD = 4096 }; // bytes of a line that may be an engine's message
+enum { LONGEST_HELD = 4096 }; // bytes of the longest line that may be an engine's message
 
 // --- Text
 
@@ -38,7 +38,7 @@ bool judge_matches(const char *text, size_t size, const char *pattern)
         return size == part - 1 && memcmp(text, pattern, size) == 0;
     if (size < part || memcmp(text, pattern, part) != 0)
         return false;
-    // The first place of each part is as good as any: what follows has the most room.
+    // The first match of each part is enough: it leaves the most bytes for the parts after it.
     for (;;) {
         text += part;
         size -= part;
@@ -53,7 +53,7 @@ bool judge_matches(const char *text, size_t size, const char *pattern)
     }
 }
 
-static bool is_ignored(const struct judge_table *table, const char *line, size_t length)
+static bool line_is_ignored(const struct judge_table *table, const char *line, size_t length)
 {
     for (size_t i = 0; table->ignored && table->ignored[i]; i++)
         if (judge_matches(line, length, table->ignored[i]))
@@ -61,21 +61,23 @@ static bool is_ignored(const struct judge_table *table, const char *line, size_t
     return false;
 }
 
-// The last line of TEXT that says something; *LENGTH is 0 when there is none.
-static const char *find_message(const struct judge_table *table, const char *text, size_t size,
-                                size_t *length)
+// Returns the last line of TEXT that is neither blank nor ignored; *LENGTH is 0 when there is
+// none.
+static const char *text_find_message(const struct judge_table *table, const char *text, size_t size,
+                                     size_t *length)
 {
     const char *line;
 
     do {
         line = judge_last_line(text, size, length);
         size = (size_t)(line - text);
-    } while (*length > 0 && is_ignored(table, line, *length));
+    } while (*length > 0 && line_is_ignored(table, line, *length));
     return line;
 }
 
-// The last line of TEXT that matches PATTERN; *LENGTH is 0 when there is none.
-static const char *find_line(const char *text, size_t size, const char *pattern, size_t *length)
+// Returns the last line of TEXT that matches PATTERN; *LENGTH is 0 when there is none.
+static const char *text_find_line(const char *text, size_t size, const char *pattern,
+                                  size_t *length)
 {
     const char *line;
 
@@ -86,15 +88,15 @@ static const char *find_line(const char *text, size_t size, const char *pattern,
     return line;
 }
 
-// Is there nothing in TEXT but ignored lines and such as match PATTERN?
-static bool is_noise(const struct judge_table *table, const char *text, size_t size,
-                     const char *pattern)
+// Has TEXT nothing but ignored lines and lines that match PATTERN?
+static bool text_is_noise(const struct judge_table *table, const char *text, size_t size,
+                          const char *pattern)
 {
     const char *line;
     size_t length;
 
     do {
-        line = find_message(table, text, size, &length);
+        line = text_find_message(table, text, size, &length);
         size = (size_t)(line - text);
     } while (length > 0 && judge_matches(line, length, pattern));
     return length == 0;
@@ -103,9 +105,9 @@ static bool is_noise(const struct judge_table *table, const char *text, size_t s
 // --- The container runtime
 
 struct runtime_words {
-    const char *places[6]; // one of these, NULL at the end
-    const char *not_found[4];
-    const char *not_executable[7];
+    const char *signs[6];          // a message of the runtime has one of these; NULL at the end
+    const char *not_found[4];      // and one of these
+    const char *not_executable[7]; // or one of these
 };
 
 static const struct runtime_words runtimes[] = {
@@ -128,7 +130,7 @@ static const struct runtime_words runtimes[] = {
       "Exec format error (os error 8)"}         },
 };
 
-static bool contains_one(const char *text, size_t size, const char *const *words, size_t count)
+static bool text_contains_one(const char *text, size_t size, const char *const *words, size_t count)
 {
     for (size_t i = 0; i < count && words[i]; i++)
         if (judge_contains(text, size, words[i]))
@@ -137,19 +139,18 @@ static bool contains_one(const char *text, size_t size, const char *const *words
 }
 
 #define CONTAINS_ONE(text, size, words)                                                            \
-    contains_one(text, size, words, sizeof(words) / sizeof *(words))
+    text_contains_one(text, size, words, sizeof(words) / sizeof *(words))
 
 int judge_runtime(const char *text, size_t size)
 {
-    // A program on the machine of the client or of the engine that is not there: Go's
-    // os/exec says so.
+    // Go's os/exec writes this for a program on the machine of the client or of the engine.
     if (judge_contains(text, size, "fork/exec "))
         return 0;
-    // runc: the directory that the command was to start in is not there.
+    // runc: the working directory of the command does not exist.
     if (judge_contains(text, size, "chdir to cwd"))
         return CODE_NOT_EXECUTABLE;
     for (size_t i = 0; i < sizeof runtimes / sizeof runtimes[0]; i++) {
-        if (!CONTAINS_ONE(text, size, runtimes[i].places))
+        if (!CONTAINS_ONE(text, size, runtimes[i].signs))
             continue;
         if (CONTAINS_ONE(text, size, runtimes[i].not_found))
             return CODE_NOT_FOUND;
@@ -159,7 +160,7 @@ int judge_runtime(const char *text, size_t size)
     return 0;
 }
 
-// moby's daemon/exec.go puts the error of an exec where the command's stdout goes.
+// moby's daemon/exec.go writes the error of an exec to the stream of the command's stdout.
 static const char *const engine_words[] = {"OCI runtime exec failed: ", "unable to find user ",
                                            "unable to find group "};
 
@@ -179,7 +180,7 @@ size_t judge_held_back_out(const char *out, size_t length)
 
 // --- The engine
 
-static unsigned class_of(int number)
+static unsigned code_class(int number)
 {
     switch (number) {
     case 1:
@@ -197,9 +198,10 @@ static unsigned class_of(int number)
     }
 }
 
-// The message, when the last line is the hint that ROW stands for.
-static const char *find_hinted(const struct judge_table *table, const struct judge_row *row,
-                               const struct ending *ending, size_t *length)
+// Returns the message if the last line is the hint of ROW, otherwise NULL. A hint alone is the
+// message itself.
+static const char *row_find_hinted(const struct judge_table *table, const struct judge_row *row,
+                                   const struct ending *ending, size_t *length)
 {
     const char *hint = judge_last_line(ending->err, ending->err_length, length);
     size_t hint_length = *length;
@@ -207,45 +209,46 @@ static const char *find_hinted(const struct judge_table *table, const struct jud
 
     if (hint_length == 0 || !judge_matches(hint, hint_length, row->text))
         return NULL;
-    message = find_message(table, ending->err, ending->err_length, length);
+    message = text_find_message(table, ending->err, ending->err_length, length);
     if (*length > 0)
         return message;
     *length = hint_length;
     return hint;
 }
 
-// The text that makes ROW count, its length in *LENGTH; NULL: it does not count.
-static const char *find_text(const struct judge_table *table, const struct judge_row *row,
-                             const struct ending *ending, size_t *length)
+// Returns the text that makes ROW count, with its length in *LENGTH; NULL: ROW does not count.
+static const char *row_find_text(const struct judge_table *table, const struct judge_row *row,
+                                 const struct ending *ending, size_t *length)
 {
     const char *err = ending->err;
     const char *text;
 
     switch (row->where) {
     case JUDGE_HINT:
-        return find_hinted(table, row, ending, length);
+        return row_find_hinted(table, row, ending, length);
     case JUDGE_STDOUT:
         text = judge_last_line(ending->out, ending->out_length, length);
         if (text != ending->out)
             return NULL;
         break;
     case JUDGE_LINE:
-        text = find_line(err, ending->err_length, row->text, length);
-        // The lines that follow belong to the message: the page of a proxy, an advice.
+        text = text_find_line(err, ending->err_length, row->text, length);
+        // The lines after it belong to the message: the page of a proxy, or advice.
         if (*length > 0)
             *length = ending->err_length - (size_t)(text - err);
         return *length > 0 ? text : NULL;
     default:
-        text = find_message(table, err, ending->err_length, length);
-        if (row->where == JUDGE_ALONE && !is_noise(table, err, (size_t)(text - err), row->text))
+        text = text_find_message(table, err, ending->err_length, length);
+        if (row->where == JUDGE_ALONE &&
+            !text_is_noise(table, err, (size_t)(text - err), row->text))
             return NULL;
     }
     return *length > 0 && judge_matches(text, *length, row->text) ? text : NULL;
 }
 
-static void set(struct outcome *outcome, const struct judge_table *table,
-                const struct ending *ending, enum judge_verdict verdict, const char *text,
-                size_t length)
+static void outcome_set_verdict(struct outcome *outcome, const struct judge_table *table,
+                                const struct ending *ending, enum judge_verdict verdict,
+                                const char *text, size_t length)
 {
     int code = verdict == JUDGE_NOT_EXECUTABLE ? CODE_NOT_EXECUTABLE
                : verdict == JUDGE_NOT_FOUND    ? CODE_NOT_FOUND
@@ -276,15 +279,15 @@ const struct judge_row *judge_by(const struct judge_table *table, const struct e
         return NULL;
     }
     for (size_t i = 0; i < table->count; i++) {
-        if (!(table->rows[i].codes & class_of(ending->number)))
+        if (!(table->rows[i].codes & code_class(ending->number)))
             continue;
-        text = find_text(table, &table->rows[i], ending, &length);
+        text = row_find_text(table, &table->rows[i], ending, &length);
         if (!text)
             continue;
-        set(outcome, table, ending, table->rows[i].verdict, text, length);
+        outcome_set_verdict(outcome, table, ending, table->rows[i].verdict, text, length);
         return &table->rows[i];
     }
-    text = find_message(table, ending->err, ending->err_length, &length);
-    set(outcome, table, ending, table->otherwise, text, length);
+    text = text_find_message(table, ending->err, ending->err_length, &length);
+    outcome_set_verdict(outcome, table, ending, table->otherwise, text, length);
     return NULL;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// kubectl ends with the command's exit code, and with 1 for failures of its
-// own. They are told apart by its last line on stderr, which it prints for
-// every exit code but 0 (kubectl's pkg/cmd/util/helpers.go, checkErr; the text
-// is in the kubelet's and the runtime's remotecommand code): "command terminated
-// with exit code N". It is not always a line of its own: what the command wrote
-// last need not end with a newline.
+// kubectl ends with the command's exit code, and with 1 when kubectl itself failed. Its last
+// line on stderr tells the two apart: for every exit code but 0 of the command, kubectl prints
+// "command terminated with exit code N" (kubectl's pkg/cmd/util/helpers.go, checkErr; the text
+// is in the kubelet's and the runtime's remotecommand code). The message need not begin a
+// line, because the last bytes of the command's stderr need not end with a newline.
 #include "kubectl.h"
 
 #include "cleanup.h"
@@ -19,8 +18,8 @@ enum {
     BROKEN_STREAM_WINDOW = 4096, // bytes at the end of stderr
 };
 
-// Could TEXT, up to LENGTH, be the beginning of the exit message, its digits and
-// newline included?
+// Could the LENGTH bytes of TEXT be the beginning of the exit message, or all of it with its
+// digits and its newline?
 static bool may_become_message(const char *text, size_t length)
 {
     size_t fixed = sizeof exit_message - 1;
@@ -46,7 +45,8 @@ size_t kubectl_held_back(const char *err, size_t length)
     return held;
 }
 
-// The length of the message of exit code CODE at the end of ERR; 0: not there.
+// Returns the length of the message for exit code CODE at the end of ERR, 0 if it is not
+// there.
 static size_t find_exit_message(const char *err, size_t length, int code)
 {
     char message[sizeof exit_message + EXIT_MESSAGE_DIGITS + 2];
@@ -57,8 +57,8 @@ static size_t find_exit_message(const char *err, size_t length, int code)
     return size;
 }
 
-// A command that could not be executed, though kubectl reports an exit code for it: by an
-// engine behind the kubelet that says so on stdout (docker).
+// kubectl reports an exit code also for a command that could not be executed, if the engine
+// behind the kubelet writes its message to stdout (docker).
 static const struct judge_row exit_rows[] = {
     JUDGE_INIT_ROWS,
     {JUDGE_STDOUT, JUDGE_OWN, "OCI runtime exec failed: ", JUDGE_RUNTIME},
@@ -71,7 +71,7 @@ const struct judge_table kubectl_exit_table = {
     .otherwise = JUDGE_COMMAND,
 };
 
-// Everything else is a failure of kubectl's own, or of what is behind it.
+// Without an exit code of the command, kubectl itself failed, or the cluster behind it.
 static const char *const ignored[] = {
     "Defaulted container ", // pkg/cmd/util/podcmd/podcmd.go
     NULL,
@@ -79,11 +79,11 @@ static const char *const ignored[] = {
 
 // clang-format off
 static const struct judge_row failure_rows[] = {
-    // client-go's plugin/pkg/client/auth/exec/exec.go: a credential plugin that is missing
-    // here is no command that is missing there; lines of advice follow.
+    // client-go's plugin/pkg/client/auth/exec/exec.go: a credential plugin is missing on this
+    // machine, and not the command in the container. Lines of advice follow.
     {JUDGE_LINE, JUDGE_FAILURE, "*getting credentials: ", JUDGE_UNREACHABLE},
     // apimachinery's pkg/util/httpstream/spdy/roundtripper.go: a body of any kind follows,
-    // such as the page of a proxy that says 414.
+    // such as the page of a proxy with the error 414.
     {JUDGE_LINE, JUDGE_FAILURE, "error: unable to upgrade connection: ", JUDGE_RUNTIME},
     JUDGE_GO_ROWS,
 };
@@ -97,10 +97,10 @@ const struct judge_table kubectl_table = {
     .otherwise = JUDGE_RUNTIME,
 };
 
-// kubectl also ends with 0 when its connection breaks while the command runs,
-// and at best logs what broke (client-go's tools/remotecommand, v2.go to v5.go,
-// with klog's header: "E1123 01:02:03.000004  56 v2.go:105] write tcp ..."). Finds
-// that in the last lines of ERR; *LENGTH is 0 when it is not there.
+// kubectl also ends with 0 when its connection breaks while the command runs. At best it logs
+// the error (client-go's tools/remotecommand, v2.go to v5.go, with klog's header: "E1123
+// 01:02:03.000004  56 v2.go:105] write tcp ..."). Finds such an error in the last lines of
+// ERR; *LENGTH is 0 when there is none.
 static const char *find_broken_stream(const char *err, size_t size, size_t *length)
 {
     static const char *const signs[] = {"connection reset", "broken pipe", "EOF",    "closed",
@@ -140,7 +140,8 @@ static void judge_zero(const struct ending *ending, struct outcome *outcome)
         outcome_set_unconfirmed(outcome);
 }
 
-// env(1) is in front of a command that is given an environment.
+// env(1) runs each command that is given an environment: its message tells that the command
+// could not be executed.
 static bool judge_env(const struct ending *ending, struct outcome *outcome)
 {
     size_t length;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What kubectl's exit codes and messages mean.
+// The meaning of kubectl's exit codes and messages.
 #pragma once
 
 #include "judge.h"
 
-// The messages of a kubectl that failed itself, and the text on the streams of a command
+// The messages of kubectl when kubectl itself failed, and the text on the streams of a command
 // for which kubectl reports an exit code.
 extern const struct judge_table kubectl_table;
 extern const struct judge_table kubectl_exit_table;

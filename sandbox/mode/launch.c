@@ -55,10 +55,10 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
     return argv_end(&argv, err);
 }
 
-// kubectl, docker and podman are written in Go. What one of them has to do for a
-// connection is copying: on one thread it does that with fewer wake-ups (a call takes a
-// tenth less), and when it lets more garbage pile up, for up to 20 MB, with less work (so
-// does 1 GiB). Whoever knows better has set these for the daemon.
+// kubectl, docker and podman are written in Go, and for a connection they only copy. With one
+// thread there are fewer wake-ups, and a call takes a tenth less time. With more garbage, up to
+// 20 MB, there is less work, and 1 GiB takes a tenth less time, too. Variables that the daemon
+// has already stay as they are.
 static int tune(struct words *env)
 {
     static const char *const variables[] = {"GOMAXPROCS=1", "GOGC=400"};

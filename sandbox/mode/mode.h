@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mode implements: a pure function from settings and a command to an
-// argv, and a judgement of how it ended. Spawning, feeding, capturing, timing
-// and killing are the same for all and are not here.
+// A mode is a pure function from settings and a command to an argv, and a judgement of the
+// end of the process. Processes, streams, time limits and signals are the same for all modes,
+// and are in other files.
 #pragma once
 
 #include "config.h"
@@ -13,24 +13,24 @@ struct command {
     const struct words *env;  // NAME=VALUE, each name once
     const struct words *argv; // at least one
     const struct caller *caller;
-    const char *workdir;                 // that the request asks for, absolute; NULL: none
-    const struct container_entry *entry; // NULL: the command is run as the mode does
+    const char *workdir;                 // of the request, absolute; NULL: none
+    const struct container_entry *entry; // NULL: the mode runs the command itself
     const char *container;               // the name of the new container; NULL: the engine's choice
 };
 
-// How an agent becomes the first process of a new container, whose command argv is.
+// For an agent that becomes the first process of a new container. argv is the agent's command.
 struct container_entry {
-    const char *copy; // the agent on this machine, to be mounted as ENTRY_AGENT; NULL: none
+    const char *copy; // the agent's file on this machine, mounted as ENTRY_AGENT; NULL: none
 };
 
 #define ENTRY_AGENT "/.hooksfs-agent"
 
-// How the process ended, for a mode's judgement.
+// The end of the process, which a mode judges.
 struct ending {
     bool is_signaled;
     int number; // exit code or signal
     const char *err;
-    size_t err_length; // what it wrote to stderr, as far as it was kept
+    size_t err_length; // the last bytes of stderr that were kept
     const char *out;
     size_t out_length; // the same of stdout
     bool has_env;      // the command was given an environment
@@ -42,16 +42,16 @@ enum agent_use { AGENT_NO, AGENT_AUTO, AGENT_REQUIRE };
 enum agent_connect { AGENT_AT_START, AGENT_AT_USE };
 enum agent_way { AGENT_SENT, AGENT_MOUNTED };
 
-// Whether the commands of a mode that reaches into a container go over connections to
-// an agent there, and which.
+// Settings of a mode that reaches into a container: do its commands go through an agent there,
+// and over which connections?
 struct agent_settings {
     unsigned use; // enum agent_use
     unsigned connections;
     unsigned connect;            // enum agent_connect
-    uint64_t connect_timeout_ms; // of an attempt; 0: none but the job's
+    uint64_t connect_timeout_ms; // of an attempt; 0: only the job's time limit counts
     unsigned way;                // enum agent_way, when path is NULL
-    char *path;                  // where it is already; NULL: it is brought there
-    char *workdir;               // NULL: the agent's
+    char *path;                  // of the agent in the container; NULL: the daemon brings it there
+    char *workdir;               // of the commands; NULL: the agent's
 };
 
 extern const char *const agent_use_choices[];
@@ -67,32 +67,32 @@ struct mode {
     // Are commands confined as their callers are? NULL: never.
     bool (*confines)(const void *settings);
 
-    // Fills in LAUNCH, which is all zero. Mandatory. Returns 0, or -EINVAL, -EACCES, -EMFILE,
+    // Fills in LAUNCH, which is all zero. Required. Returns 0, or -EINVAL, -EACCES, -EMFILE,
     // -ENFILE or -ENOMEM with ERR set; the caller then frees what LAUNCH has.
     int (*prepare)(const void *settings, const struct command *command, struct launch *launch,
                    struct error *err);
 
-    // Of a mode with a new container for each job, whose agent is the first process there:
-    // as prepare, for a client that removes the container NAME; it is the first try of
-    // several if IS_FIRST. NULL for other modes.
+    // For a mode with a new container for each job. Works like prepare, for a client that
+    // removes the container NAME. IS_FIRST: this is the first of several attempts. NULL for
+    // other modes.
     int (*prepare_removal)(const void *settings, const char *name, bool is_first,
                            struct launch *launch, struct error *err);
 
-    // Of a mode whose process is a client of what runs elsewhere: its name, for
-    // messages. NULL: the process is the command itself.
+    // The name of the client, for messages, if the process is a client of a command that runs
+    // elsewhere. NULL: the process is the command itself.
     const char *client;
 
-    // How many bytes at the end of ERR could be the beginning of a message of
-    // the client's that is not the command's to show. NULL: there are none.
+    // Returns how many bytes at the end of ERR could be the beginning of a message of the
+    // client that must not be shown as the command's stderr. NULL: there is no such message.
     size_t (*held_back)(const char *err, size_t length);
 
-    // Could OUT, all that came of stdout so far, be the beginning of such a message? Then
-    // its LENGTH, otherwise 0. When the outcome is unstarted or unreachable, these bytes
-    // are removed. NULL: there is no such message.
+    // Returns LENGTH if OUT, all bytes of stdout so far, could be the beginning of such a
+    // message, otherwise 0. When the outcome is unstarted or unreachable, these bytes are
+    // removed. NULL: there is no such message.
     size_t (*held_back_out)(const char *out, size_t length);
 
-    // Says how the command ended, in OUTCOME. Mandatory. Returns how many bytes at the end
-    // of err were the client's message and are to be removed.
+    // Stores in OUTCOME how the command ended. Required. Returns how many bytes at the end of
+    // err are the client's message, which is then removed.
     size_t (*judge)(const struct ending *ending, struct outcome *outcome);
 };
 
@@ -111,14 +111,14 @@ MODES(MODE_DECLARE)
 extern const struct mode_keys *const modes_keys[];
 extern const size_t modes_count;
 
-// CONFIG's settings of an agent, or NULL when its commands do not go that way.
+// Returns the agent settings of CONFIG, or NULL when its commands do not go through an agent.
 const struct agent_settings *mode_agent_settings(const struct sandbox_config *config);
 
-// Has each job of CONFIG a container of its own?
+// Does each job of CONFIG have a new container?
 bool mode_has_container_per_job(const struct sandbox_config *config);
 
-// The keys for the agent settings that a mode's settings, a struct TYPE, have as MEMBER: the
-// first ones of the mode's table.
+// The keys of the agent settings. They are the first keys of a mode's table, and are stored in
+// MEMBER of the mode's settings, a struct TYPE.
 // clang-format off
 // NOLINTBEGIN(bugprone-macro-parentheses): a member cannot be in parentheses
 #define AGENT_KEYS(type, member)                                                                   \
@@ -134,5 +134,5 @@ bool mode_has_container_per_job(const struct sandbox_config *config);
 const char *mode_agent_why_unused(const struct agent_settings *agent, const struct key *key);
 int mode_check_agent(const struct agent_settings *agent, const char **key, struct error *err);
 
-// The mode whose keys these are.
+// Returns the mode that KEYS belong to.
 const struct mode *mode_of(const struct mode_keys *keys);

@@ -6,14 +6,16 @@
 #include <errno.h>
 #include <fnmatch.h>
 
-// The command reads from a relay, which passes nothing on before it has read the key. When
-// there is none, the relay kills all of the process group but itself, the first shell and the
-// one that waits for the command, and stays until that one has gone: so each process has a
-// parent that waits for it, which the first process of a container may not do. At last, or
-// where that does not help, it takes all. The first shell makes sure that it leads a group.
+// The command reads from a relay, which passes nothing on before it has read the key. If stdin
+// ends without the key, the relay kills every process of the process group except itself, the
+// first shell and the shell that waits for the command. The relay stays until that second shell
+// has gone. So each process has a parent that waits for it; the first process of a container
+// may not do that. At last, or where this does not help, the relay kills the whole group. The
+// first shell makes sure that it leads a group.
 //
-// A command need not read to the end of its stdin: the relay is ended after it, if it is still
-// the first shell's child. What the shells themselves say of a command's end is nobody's.
+// A command need not read to the end of its stdin: the first shell ends the relay after the
+// command, if the relay is still its child. Messages of the shells about the end of a command
+// are dropped, because they are not the command's.
 #define RELAY                                                                                      \
     "echo $$; read -r key && exec cat\n"                                                           \
     "i=0\n"                                                                                        \
