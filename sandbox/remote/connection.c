@@ -13,7 +13,7 @@
 
 enum {
     CLOSE_MS = 2000,            // for the client to end by itself
-    CLOSE_CONTAINER_MS = 10000, // the same, for one that removes a container
+    CLOSE_CONTAINER_MS = 10000, // the same, for a client that removes a container
     READS_A_TURN = 4,           // then the other descriptors of the loop get their turn
 };
 
@@ -262,7 +262,7 @@ static bool is_mounted(const struct agent_settings *agent)
     return !agent->path && agent->way == AGENT_MOUNTED;
 }
 
-// Can it be executed at once, without a shell that takes it?
+// Is the agent's file in the container already? Otherwise a shell there receives the agent.
 static bool is_there_already(const struct agent_settings *agent)
 {
     return agent->path || agent->way == AGENT_MOUNTED;

@@ -57,8 +57,9 @@ void connection_end_with(struct connection *connection, enum connection_verdict 
     connection_end(connection, reason ? reason : "no memory", verdict);
 }
 
-// A shell ends with 2 when it cannot make a process, an agent with 1 and without a word when
-// its connection is cut, and a signal says nothing of the container: all may pass.
+// Is the reason of this end perhaps temporary? A shell ends with 2 when it cannot make a process,
+// and an agent with 1 and without a message when its connection is cut. A signal tells nothing
+// about the container.
 static enum connection_verdict verdict_of(int code, bool has_words)
 {
     return code == 2 || code > CODE_SIGNALED || (code == 1 && !has_words) ? CONNECTION_DOUBTFUL

@@ -25,8 +25,8 @@ struct connection {
     const struct connection_events *events;
     void *data;
     enum connection_state state;
-    char *container;     // of its own, by name; NULL: none
-    bool has_ended_well; // its client has, after the connection was closed
+    char *container;     // the name of its new container; NULL: none
+    bool has_ended_well; // the client has, after the connection was closed
     struct bootstrap bootstrap;
     struct process *process; // the client
     struct inlet in;

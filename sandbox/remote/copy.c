@@ -13,7 +13,8 @@
 
 enum { COPY_MODE = 0555 };
 
-// Is the open file FD ours, and the agent, byte for byte? Nobody else can have written it.
+// Is the open file FD the agent, byte for byte, and does it belong to the daemon's user? Then
+// no other user can have written it.
 static bool is_copy(int fd, const struct agent_blob *blob)
 {
     struct stat status;
@@ -59,8 +60,9 @@ static int write_copy(const char *path, const struct agent_blob *blob)
     return result;
 }
 
-// A directory of ours that nobody else can write, on a file system whose programs can be
-// executed. Makes the last part of it.
+// Can DIRECTORY hold the copy? It must belong to the daemon's user, nobody else may write it, and
+// programs on its file system can be executed. Makes the directory if only its last part is
+// missing.
 static bool is_usable(const char *directory)
 {
     struct stat status;
@@ -71,7 +73,8 @@ static bool is_usable(const char *directory)
            statvfs(directory, &system) == 0 && !(system.f_flag & ST_NOEXEC);
 }
 
-// systemd's StateDirectory=, root's own, the user's own, and one that survives a restart.
+// Chooses systemd's StateDirectory=, or root's or the user's directory. If the latter cannot be
+// used, chooses one in /var/tmp, which survives a restart of the machine.
 static int find_directory(char **directory)
 {
     const char *given = getenv("STATE_DIRECTORY");
@@ -95,7 +98,7 @@ static int find_directory(char **directory)
 
 int copy_path(char **path, struct error *err)
 {
-    const struct agent_blob *blob = &agent_blobs[0]; // of this kind of machine
+    const struct agent_blob *blob = &agent_blobs[0]; // for machines of this kind
     AUTO_FREE char *directory = NULL;
     AUTO_FREE char *file = NULL;
     int result = find_directory(&directory);

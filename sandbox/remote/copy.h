@@ -5,6 +5,6 @@
 
 #include "error.h"
 
-// Stores the path of the copy, which the caller frees, in *PATH. Writes the file if it is not
-// there, or is not what it should be. Returns 0, or -errno with ERR set.
+// Stores the path of the copy, which the caller frees, in *PATH. Writes the file if it is missing
+// or has other bytes than the agent. Returns 0, or -errno with ERR set.
 int copy_path(char **path, struct error *err);

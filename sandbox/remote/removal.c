@@ -62,7 +62,7 @@ static void removal_attempt(struct removal *removal)
         log_warning("sandbox %s: cannot remove the container %s: %s", config->name, removal->name,
                     error_message(&err));
     if (process)
-        process_destroy(process); // it runs on, and is reaped
+        process_destroy(process); // the client runs on, and is reaped when it ends
 }
 
 static void on_time(void *data)
@@ -85,7 +85,7 @@ void removal_start(struct loop *loop, struct sandbox_config *config, const char 
         (struct removal){.loop = loop, .config = sandbox_config_ref(config), .name = strdup(name)};
     removal->timer = (struct timer){.on_time = on_time, .data = removal};
     list_append(&removals, &removal->link);
-    // From the loop: whoever calls may be about to kill the client.
+    // The first attempt comes from the loop, because the caller may be about to kill the client.
     if (!removal->name || loop_arm(loop, &removal->timer, 0) < 0)
         removal_free(removal);
 }

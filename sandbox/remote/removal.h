@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Removes a container whose client is gone, by clients that nobody waits for.
+// Removes a container whose client is gone. Nobody waits for the clients that do this.
 #pragma once
 
 #include "config.h"
@@ -9,5 +9,6 @@
 // within ten seconds, because an engine may still be making it.
 void removal_start(struct loop *loop, struct sandbox_config *config, const char *name);
 
-// Gives up those that are under way. For the end of the daemon, when the loop no longer runs.
+// Gives up all removals that are under way. For the end of the daemon, when the loop no longer
+// runs.
 void removal_finish_all(void);

@@ -9,7 +9,7 @@
 struct single {
     struct lines lines; // the first member
     struct loop *loop;
-    struct connection *connection; // NULL: it is over
+    struct connection *connection; // NULL: the connection has ended
     struct remote *remote;         // NULL: the job has destroyed it
     struct task end;
 };
@@ -53,7 +53,7 @@ static void on_end(void *data, const char *reason, enum connection_verdict verdi
     struct remote *remote = single->remote;
 
     (void)verdict;
-    (void)unsent; // it can only be the remote
+    (void)unsent; // can only have the remote
     single->connection = NULL;
     if (remote && remote->phase == REMOTE_WAITS) {
         list_remove(&remote->link);
