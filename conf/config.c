@@ -73,7 +73,7 @@ void sandbox_config_unref(struct sandbox_config *config)
     free(config);
 }
 
-bool sandbox_config_same_place(const struct sandbox_config *a, const struct sandbox_config *b)
+bool sandbox_config_same_target(const struct sandbox_config *a, const struct sandbox_config *b)
 {
     if (a->mode != b->mode)
         return false;
@@ -88,5 +88,5 @@ bool sandbox_config_equal(const struct sandbox_config *a, const struct sandbox_c
     for (size_t i = 0; i < config_common_count; i++)
         if (!settings_equal(&config_common_keys[i], a, b))
             return false;
-    return strcmp(a->name, b->name) == 0 && sandbox_config_same_place(a, b);
+    return strcmp(a->name, b->name) == 0 && sandbox_config_same_target(a, b);
 }

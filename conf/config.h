@@ -89,8 +89,8 @@ void sandbox_config_unref(struct sandbox_config *config); // may be NULL
 // Would anything about a job be different?
 bool sandbox_config_equal(const struct sandbox_config *a, const struct sandbox_config *b);
 
-// Would a job run in the same place, by the same means?
-bool sandbox_config_same_place(const struct sandbox_config *a, const struct sandbox_config *b);
+// Would a job run by the same mode, with the same values for all keys of the mode?
+bool sandbox_config_same_target(const struct sandbox_config *a, const struct sandbox_config *b);
 
 // The keys that every mode has.
 extern const struct key config_common_keys[];

@@ -15,7 +15,7 @@ struct job {
     struct loop *loop;
     struct sandbox_config *config;
     struct routes *routes; // a reference; NULL once the job is done
-    size_t route;          // the place in routes of the route that was taken
+    size_t route;          // the index in routes of the route that was taken
     struct launch launch;
     struct request request; // while another route may have to be taken
     char *command;

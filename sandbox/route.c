@@ -74,13 +74,14 @@ void routes_configure(struct routes *routes, struct sandbox_config *config)
                   config->name);
 }
 
-int routes_open(struct routes *routes, size_t place, struct channel *channel,
+int routes_open(struct routes *routes, size_t route_index, struct channel *channel,
                 const struct route_start *start, const struct channel_events *events, void *data,
                 struct error *err)
 {
-    struct route *route = routes->items[place];
+    struct route *route = routes->items[route_index];
 
-    if (routes->standbys && standbys_take(routes->standbys, place, channel, start, events, data))
+    if (routes->standbys &&
+        standbys_take(routes->standbys, route_index, channel, start, events, data))
         return 0;
     return route->ops->open(route, channel, start, events, data, err);
 }
@@ -107,7 +108,7 @@ size_t routes_count(const struct routes *routes)
     return routes->count;
 }
 
-struct route *routes_at(const struct routes *routes, size_t place)
+struct route *routes_at(const struct routes *routes, size_t route_index)
 {
-    return routes->items[place];
+    return routes->items[route_index];
 }

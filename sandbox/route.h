@@ -73,18 +73,18 @@ void routes_unref(struct routes *routes); // may be NULL
 // There will be no new jobs, and no standbys.
 void routes_retire(struct routes *routes);
 
-// A reload that leaves the place as it is: CONFIG's standbys are started, and those from
-// before are killed.
+// A reload that changes neither the mode nor its keys: CONFIG's standbys are started, and those
+// from before are killed.
 void routes_configure(struct routes *routes, struct sandbox_config *config);
 
-// Hands over a standby of the route at PLACE that is what the job of START needs, or opens
-// the route. The rest as route_ops.open.
-int routes_open(struct routes *routes, size_t place, struct channel *channel,
+// Hands over a standby of the route at ROUTE_INDEX if it is right for the job of START, or else
+// opens the route. Everything else is as in route_ops.open.
+int routes_open(struct routes *routes, size_t route_index, struct channel *channel,
                 const struct route_start *start, const struct channel_events *events, void *data,
                 struct error *err);
 
-// The place of the first route at or after FROM that is not declined. The last route
+// Returns the index of the first route at or after FROM that is not declined. The last route
 // never declines. FROM is below routes_count.
 size_t routes_find(const struct routes *routes, size_t from);
 size_t routes_count(const struct routes *routes);
-struct route *routes_at(const struct routes *routes, size_t place);
+struct route *routes_at(const struct routes *routes, size_t route_index);

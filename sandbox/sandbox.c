@@ -36,7 +36,7 @@ struct sandbox {
 
 // A job that has not ended.
 struct entry {
-    struct queue_entry place;
+    struct queue_entry queued;
     struct sandbox *sandbox;
     struct job *job;
     uid_t uid;
@@ -44,9 +44,9 @@ struct entry {
     char *slot;
 };
 
-static struct entry *entry_of(struct queue_entry *place)
+static struct entry *entry_of(struct queue_entry *queued)
 {
-    return LIST_ENTRY(place, struct entry, place);
+    return LIST_ENTRY(queued, struct entry, queued);
 }
 
 // --- All of them
@@ -207,7 +207,7 @@ static void on_done(void *data)
 
     job_log_end(&log, entry->job);
     sandboxes->busy_count--;
-    queue_remove(&sandbox->queue, &entry->place);
+    queue_remove(&sandbox->queue, &entry->queued);
     entry_free(entry);
     sandbox_start_next(sandbox);
     sandbox_free_if_unused(sandbox);
@@ -244,7 +244,7 @@ void sandbox_configure(struct sandbox *sandbox, struct sandbox_config *config)
 {
     struct sandbox_config *old = sandbox->config;
 
-    if (!sandbox_config_same_place(old, config))
+    if (!sandbox_config_same_target(old, config))
         sandbox_give_up_routes(sandbox);
     sandbox->config = sandbox_config_ref(config);
     sandbox_config_unref(old);
@@ -311,7 +311,7 @@ static struct entry *entry_make(struct sandbox *sandbox, struct request *request
         .on_done = on_done,
         .done_data = entry,
     };
-    int place;
+    int result;
 
     if (!entry || !(entry->slot = strdup(slot))) {
         error_set(err, ENOMEM, "no memory");
@@ -321,16 +321,16 @@ static struct entry *entry_make(struct sandbox *sandbox, struct request *request
     entry->sandbox = sandbox;
     entry->uid = caller->identity.uid;
     entry->pid = caller->pid;
-    place = queue_add(&sandbox->queue, &entry->place, entry->uid);
-    if (place < 0) {
+    result = queue_add(&sandbox->queue, &entry->queued, entry->uid);
+    if (result < 0) {
         error_set(err, ENOMEM, "no memory");
         entry_free(entry);
         return NULL;
     }
-    *may_start = place > 0;
+    *may_start = result > 0;
     entry->job = job_create(&spec, request, err);
     if (!entry->job) {
-        queue_remove(&sandbox->queue, &entry->place);
+        queue_remove(&sandbox->queue, &entry->queued);
         entry_free(entry);
         return NULL;
     }

@@ -19,7 +19,7 @@ struct standby_owner {
 };
 
 struct standby {
-    struct reserve_entry place;
+    struct reserve_entry reserved;
     struct list link;           // after the hand-over: in a list of the owner's
     struct standby_owner owner; // on_job_end NULL: nobody
     struct loop *loop;

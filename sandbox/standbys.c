@@ -25,7 +25,7 @@ struct line {
     struct request request;
     struct launch pattern; // of the standbys that are there; has_pattern
     bool has_pattern;
-    size_t place; // of the route of these
+    size_t route_index; // of the route of these standbys
     struct reserve reserve;
     struct list taken; // of standbys, through link
     uint64_t hits;
@@ -100,14 +100,14 @@ static void standbys_look_within(struct standbys *standbys, uint64_t ms)
 
 static struct standby *standby_of(struct reserve_entry *entry)
 {
-    return LIST_ENTRY(entry, struct standby, place);
+    return LIST_ENTRY(entry, struct standby, reserved);
 }
 
 static void line_drop(struct line *line, struct standby *standby, enum dropped why)
 {
     line->dropped[why]++;
     standbys_note(line->standbys);
-    reserve_remove(&line->reserve, &standby->place);
+    reserve_remove(&line->reserve, &standby->reserved);
     standby_drop(standby);
 }
 
@@ -153,8 +153,8 @@ static int line_prepare(struct line *line, struct launch *launch, bool *is_gated
 {
     static const struct caller nobody;
     struct standbys *standbys = line->standbys;
-    size_t place = routes_find(standbys->routes, 0);
-    struct route *route = routes_at(standbys->routes, place);
+    size_t route_index = routes_find(standbys->routes, 0);
+    struct route *route = routes_at(standbys->routes, route_index);
     AUTO(launch_finish) struct launch pattern = {0};
     AUTO(request_finish) struct request wrapped = {0};
     int result =
@@ -162,14 +162,15 @@ static int line_prepare(struct line *line, struct launch *launch, bool *is_gated
 
     if (result < 0)
         return result;
-    if (line->has_pattern && (line->place != place || !launch_equal(&line->pattern, &pattern)))
+    if (line->has_pattern &&
+        (line->route_index != route_index || !launch_equal(&line->pattern, &pattern)))
         line_drop_all(line, DROPPED_RELOAD);
     *is_gated = pattern.client != NULL;
     launch_finish(&line->pattern);
     line->pattern = pattern;
     pattern = (struct launch){0};
     line->has_pattern = true;
-    line->place = place;
+    line->route_index = route_index;
     result = standby_line_parse(line->text, &wrapped, err);
     if (result == 0 && *is_gated)
         result = standby_line_gate(&wrapped, err);
@@ -188,10 +189,10 @@ static bool line_start(struct line *line)
     bool is_gated;
 
     if (line_prepare(line, &launch, &is_gated, &err) == 0)
-        standby = standby_start(standbys->loop, routes_at(standbys->routes, line->place), &launch,
-                                is_gated, &owner, &err);
+        standby = standby_start(standbys->loop, routes_at(standbys->routes, line->route_index),
+                                &launch, is_gated, &owner, &err);
     if (standby)
-        reserve_add(&line->reserve, &standby->place, now_ms());
+        reserve_add(&line->reserve, &standby->reserved, now_ms());
     else
         line_fail(line, error_message(&err));
     error_finish(&err);
@@ -237,7 +238,7 @@ static void on_look(void *data)
 static bool line_take(struct line *line, struct channel *channel, const struct route_start *start,
                       const struct channel_events *events, void *data)
 {
-    struct route *route = routes_at(line->standbys->routes, line->place);
+    struct route *route = routes_at(line->standbys->routes, line->route_index);
     struct list *next;
 
     for (struct list *link = line->reserve.entries.next; link != &line->reserve.entries;
@@ -248,28 +249,29 @@ static bool line_take(struct line *line, struct channel *channel, const struct r
             continue; // an event is on its way, which drops it, or it waits
         if (standby_hand_over(standby, route, channel, start, events, data) < 0)
             continue;
-        reserve_remove(&line->reserve, &standby->place);
+        reserve_remove(&line->reserve, &standby->reserved);
         list_append(&line->taken, &standby->link);
         return true;
     }
     return false;
 }
 
-static struct line *standbys_find(const struct standbys *standbys, size_t place,
+static struct line *standbys_find(const struct standbys *standbys, size_t route_index,
                                   const struct launch *launch)
 {
     for (size_t i = 0; i < standbys->count; i++) {
         struct line *line = &standbys->lines[i];
-        if (line->has_pattern && line->place == place && launch_equal(&line->pattern, launch))
+        if (line->has_pattern && line->route_index == route_index &&
+            launch_equal(&line->pattern, launch))
             return line;
     }
     return NULL;
 }
 
-bool standbys_take(struct standbys *standbys, size_t place, struct channel *channel,
+bool standbys_take(struct standbys *standbys, size_t route_index, struct channel *channel,
                    const struct route_start *start, const struct channel_events *events, void *data)
 {
-    struct line *line = standbys_find(standbys, place, start->launch);
+    struct line *line = standbys_find(standbys, route_index, start->launch);
     bool is_hit;
 
     if (standbys->is_retired)

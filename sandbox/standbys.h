@@ -13,10 +13,10 @@ struct standbys;
 struct standbys *standbys_create(struct loop *loop, struct sandbox_config *config,
                                  struct routes *routes);
 
-// Hands a standby over, as route->open would open the channel, if there is one that was
-// started by the route at PLACE and as the launch of START is to be. Returns whether there
-// was.
-bool standbys_take(struct standbys *standbys, size_t place, struct channel *channel,
+// Hands a standby over, in the way in which route->open would open the channel. The standby must
+// have been started by the route at ROUTE_INDEX, and by a launch equal to START's. Returns
+// whether there was such a standby.
+bool standbys_take(struct standbys *standbys, size_t route_index, struct channel *channel,
                    const struct route_start *start, const struct channel_events *events,
                    void *data);
 

@@ -301,7 +301,7 @@ START_TEST(knows_a_place_again)
     const struct sandbox_config *sandbox = configure(places[_i].before);
 
     before = config;
-    ck_assert_int_eq(sandbox_config_same_place(sandbox, configure(places[_i].after)),
+    ck_assert_int_eq(sandbox_config_same_target(sandbox, configure(places[_i].after)),
                      places[_i].is_same);
     config_destroy(before);
     finish();
