@@ -98,3 +98,8 @@ struct account *conversation_account(const struct conversation *conversation)
 {
     return conversation->call.account;
 }
+
+const struct identity *conversation_beginner(const struct conversation *conversation)
+{
+    return conversation->call.phase == CALL_WRITING ? &conversation->call.caller.identity : NULL;
+}

@@ -41,6 +41,9 @@ void conversation_take(struct conversation *conversation, const struct answer_pi
 // Has conversation_read something to say? To ask is not to read.
 bool conversation_is_readable(const struct conversation *conversation);
 
+// Who opened it, as long as there is no whole command line; then NULL.
+const struct identity *conversation_beginner(const struct conversation *conversation);
+
 // That of its caller. Not a reference.
 struct account *conversation_account(const struct conversation *conversation);
 

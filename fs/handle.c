@@ -42,6 +42,35 @@ struct handle *handle_from(uint64_t fh)
     return (struct handle *)(uintptr_t)fh; // NOLINT(performance-no-int-to-ptr)
 }
 
+static bool node_permits(const struct node *node, enum slot_file file, const struct identity *who,
+                         mode_t want)
+{
+    struct stat st;
+    bool is_member;
+
+    node_stat(node, file, 0, (struct timespec){0}, &st);
+    is_member = who->gid == st.st_gid;
+    for (size_t i = 0; i < who->group_count && !is_member; i++)
+        is_member = who->groups[i] == st.st_gid;
+    if (who->uid == st.st_uid)
+        want <<= 6;
+    else if (is_member)
+        want <<= 3;
+    return who->uid == 0 || (st.st_mode & want) == want;
+}
+
+bool handle_may_begin(const struct handle *handle)
+{
+    const struct node *node = handle->dir->node;
+    const struct identity *who =
+        handle->conversation ? conversation_beginner(handle->conversation) : NULL;
+
+    // Conversations outlive a sandbox that is removed.
+    if (!who || !node || handle->dir->is_removed)
+        return true;
+    return node_permits(node, SLOT_CALL, who, 06) && node_permits(node, SLOT_DIRECTORY, who, 01);
+}
+
 bool handle_drops_stdin(const struct handle *handle)
 {
     return handle->conversation ? conversation_drops_stdin(handle->conversation)

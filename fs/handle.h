@@ -33,6 +33,10 @@ int handle_converse(struct handle *handle, const struct caller *caller);
 // The handle that the kernel has as FH.
 struct handle *handle_from(uint64_t fh);
 
+// May the user who opened HANDLE still begin a request with it? A reload may have taken the
+// permission away since.
+bool handle_may_begin(const struct handle *handle);
+
 // Does nobody read what is written to HANDLE, now and later?
 bool handle_drops_stdin(const struct handle *handle);
 

@@ -29,16 +29,12 @@ static int check_member(fuse_req_t req, gid_t group)
 
 // The kernel checks permissions too, but of the inode as it knows it: whoever
 // holds on to one (O_PATH) would keep what a reload has taken away.
-static int check_permission(fuse_req_t req, const struct node *node, enum slot_file file, int flags)
+static int check_mode(fuse_req_t req, const struct node *node, enum slot_file file, mode_t want)
 {
-    static const mode_t wanted[] = {[O_RDONLY] = 04, [O_WRONLY] = 02, [O_RDWR] = 06};
     uid_t uid = fuse_req_ctx(req)->uid;
-    mode_t want = wanted[flags & O_ACCMODE];
     struct stat st;
     int result;
 
-    if (uid == 0)
-        return 0;
     node_stat(node, file, 0, (struct timespec){0}, &st);
     result = uid == st.st_uid ? 0 : check_member(req, st.st_gid);
     if (result < 0 && result != -EACCES)
@@ -48,6 +44,20 @@ static int check_permission(fuse_req_t req, const struct node *node, enum slot_f
     else if (result == 0)
         want <<= 3;
     return (st.st_mode & want) == want ? 0 : -EACCES;
+}
+
+static int check_permission(fuse_req_t req, const struct node *node, enum slot_file file, int flags)
+{
+    static const mode_t wanted[] = {[O_RDONLY] = 04, [O_WRONLY] = 02, [O_RDWR] = 06};
+    int result;
+
+    if (fuse_req_ctx(req)->uid == 0)
+        return 0;
+    result = check_mode(req, node, file, wanted[flags & O_ACCMODE]);
+    // A directory that is held open is a way past the sandbox's.
+    if (result == 0 && node->dir->home && node->dir->home->node)
+        result = check_mode(req, node->dir->home->node, SLOT_DIRECTORY, 01);
+    return result;
 }
 
 static int check_access(enum slot_file file, int flags)

@@ -85,7 +85,9 @@ static int go_on(struct handle *handle, struct write_progress *progress, const c
 {
     // After a request that was cancelled others do not wait for its writer.
     bool is_late = handle->is_writer && handle->dir->writer != handle;
-    int result = is_late ? -ECANCELED : begin_write(handle, progress);
+    int result = is_late                     ? -ECANCELED
+                 : !handle_may_begin(handle) ? -EACCES
+                                             : begin_write(handle, progress);
     ssize_t count;
 
     if (result == 0)

@@ -40,7 +40,8 @@ static int expect_open(const struct inode *inode, int access, uid_t uid)
         is_allowed = access == O_RDWR;
     else if (inode->file == SLOT_CTL)
         is_allowed = access == O_WRONLY;
-    if (!is_allowed || !names_has_permission(inode, uid, wanted[access]))
+    if (!is_allowed || !names_has_permission(inode, uid, wanted[access]) ||
+        !names_may_enter(inode->dir->parent, uid))
         return EACCES;
     if (!names_is_single(inode))
         return 0;
@@ -349,6 +350,11 @@ static void write_request(struct file *file, unsigned choice, size_t size)
         bytes[i] = i < line ? call->line[call->position + i] : files_byte(pending, i);
     if (file->has_read)
         pending->error = EPIPE;
+    if (file->is_conversation && call->phase == MODEL_WRITING && !file->dir->is_removed &&
+        (!names_has_permission(&(struct inode){.dir = file->dir, .file = SLOT_CALL}, file->uid,
+                               06) ||
+         !names_may_enter(file->dir, file->uid)))
+        pending->error = EACCES;
     if (file->is_writer && file->generation != file->dir->generation)
         pending->error = ECANCELED;
     result = pending->error || has_earlier_write(file, pending) ? 0 : model_call_write(call, size);

@@ -99,6 +99,9 @@ void kernel_interrupt(struct pending *pending);
 
 // fs_names.c: requests about names and inodes
 bool names_has_permission(const struct inode *inode, uid_t uid, mode_t want);
+
+// May UID pass through the sandbox, which may be NULL?
+bool names_may_enter(const struct model_dir *sandbox, uid_t uid);
 void names_lookup(struct fuzz_input *input);
 // Looks NAME in PARENT up for UID. NULL: it is not there, or the caller is gone.
 struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool is_gone);

@@ -60,6 +60,13 @@ bool names_has_permission(const struct inode *inode, uid_t uid, mode_t want)
     return (mode_of(inode) & want) == want;
 }
 
+bool names_may_enter(const struct model_dir *sandbox, uid_t uid)
+{
+    if (uid == 0 || !sandbox)
+        return true;
+    return sandbox->permissions & (uid == sandbox->owner ? 0100 : 001);
+}
+
 bool names_is_single(const struct inode *inode)
 {
     return inode->file == SLOT_REQUEST || inode->file == SLOT_CALL;
