@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 static char path[64];
 static int fd = -1;
@@ -18,6 +19,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
     fd = memfd_create("fuzz", MFD_CLOEXEC);
+    fchmod(fd, 0600);
     FUZZ_CHECK(fd >= 0, "memfd");
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     // Values for ${NAME}.

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 enum { OPERATIONS = 150 }; // in one input
 
@@ -449,6 +450,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     for (unsigned i = 0; i < 2; i++) {
         struct buffer problems = {0};
         AUTO_CLOSE int fd = memfd_create("fuzz", MFD_CLOEXEC);
+        fchmod(fd, 0600);
         FUZZ_CHECK(write(fd, texts[i], strlen(texts[i])) == (ssize_t)strlen(texts[i]), "memfd");
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         configs[i] = sandbox_load_config(path, NULL, &problems);
