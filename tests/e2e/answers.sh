@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What a request's options make of its answer, and of its stdin: --answer, --stdin,
-# --workdir, --deadline, and fsync(2) as the end of stdin.
+# The options of a request and their effects on its answer and its stdin: --answer, --stdin,
+# --workdir, --deadline. Also fsync(2) as the end of stdin.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 . "$(dirname "$0")/../lib.sh"
 
@@ -79,7 +79,7 @@ reader.join()
 assert by_kind(got) == (b"".join(b"got %d\n" % n for n in range(20)),
                         b"".join(b"log %d\n" % n for n in range(20)), b"5 exited\n"), got
 os.close(fd)
-# By one thread with poll, as well.
+# The same by one thread with poll.
 fd = start(sys.argv[1], b"--answer=frames cat\n")
 poll = select.poll()
 poll.register(fd, select.POLLIN)
@@ -95,7 +95,8 @@ os.close(fd)
 PYTHON
 }
 
-# A part of a line does not say yet what the answer will be; nor does nothing.
+# A read waits while the command line is not complete, and does not complete it. Without a byte
+# of a request there is no answer.
 test_frames_before_the_line_is_complete() {
     with_calls "$L" <<'PYTHON'
 import sys
@@ -114,7 +115,7 @@ os.close(fd)
 PYTHON
 }
 
-# Both streams wait for a reader who does not come, and neither takes the other's place.
+# Both streams wait while nobody reads, and neither takes the other's room.
 test_frames_have_back_pressure() {
     with_calls "$L" "$daemon_pid" "$T" <<'PYTHON'
 import sys
@@ -140,7 +141,7 @@ os.close(fd)
 PYTHON
 }
 
-# FRAMES_MIB=1024 for a long version.
+# FRAMES_MIB=1024 runs a long version.
 test_frames_of_any_size_both_ways() {
     with_calls "$L" "$daemon_pid" "$T" "${FRAMES_MIB:-64}" <<'PYTHON'
 import sys
@@ -179,7 +180,7 @@ os.close(fd)
 PYTHON
 }
 
-# A reader who gets no frame 3 has got no outcome.
+# A reader that gets no frame 3 has no outcome.
 test_frames_of_a_daemon_that_is_killed() {
     mkdir "$T/second"
     with_calls "$T/second" <<'PYTHON'
@@ -305,12 +306,12 @@ refused(b"--no-such-option=1 true\n", "EINVAL", b"no-such-option")
 refused(b"--answer=json true\n", "EINVAL", b"twice")
 refused(b"--stdin=x true\n", "EINVAL", b"--stdin")
 refused(b"cat \xff\n", "EACCES", b"cat", "picky")
-# An error in front of --answer: it is not known yet how to answer.
+# After an error in front of --answer, the form of the answer is not known.
 fd = open_call(f"{mount}/local")
 assert error_of(os.write, fd, b"--bad --answer=frames true\n") == "EINVAL"
 assert read_all(fd) == (b"", "EINVAL")
 os.close(fd)
-# A line without a newline is complete with fsync, which can say what is wrong with it.
+# fsync completes a command line without a newline, and so can return its error.
 for form in (b"frames", b"json", b"plain"):
     fd = start(f"{mount}/local", b"--answer=" + form + b" echo 'unfinished")
     assert error_of(os.fsync, fd) == "EINVAL"
@@ -318,7 +319,7 @@ for form in (b"frames", b"json", b"plain"):
     got = read_all(fd)
     assert got[1] == "EINVAL" if form == b"plain" else b"a quote is not closed" in got[0], got
     os.close(fd)
-# It is for call.
+# --answer is only for call.
 assert write_error(f"{mount}/local/request", b"--answer=frames true\n") == "EINVAL"
 assert "--answer is for call" in status(f"{mount}/local")
 assert write_error(f"{mount}/local/request", b"--answer=nonsense true\n") == "EINVAL"
@@ -344,7 +345,7 @@ for form in (b"", b"--answer=json "):
         got, how = read_all(fd)
         assert how == "none" and (b"xend\\n" if form else b"xend\n") in got, got
         os.close(fd)
-# For a slot it means nothing.
+# For a slot fsync means nothing.
 fd = os.open(slot + "/request", os.O_WRONLY)
 os.write(fd, b"cat\none ")
 os.fsync(fd)
@@ -371,7 +372,7 @@ for body in (b"", b"x", bytes(3_000_000)):
     os.close(fd)
     ask(slot, b"--stdin=%d wc -c\n" % len(body) + body)
     assert (get(slot + "/stdout"), status(slot)) == (b"%d\n" % len(body), "0 exited")
-# It ends with the last byte, and not with the close.
+# stdin ends with the last byte of --stdin, and not with the close.
 fd = os.open(slot + "/request", os.O_WRONLY)
 os.write(fd, b"--stdin=4 wc -c\nab")
 os.write(fd, b"cd")
@@ -379,7 +380,7 @@ assert status(slot) == "0 exited"
 assert error_of(os.write, fd, b"e") == "EINVAL"
 os.close(fd)
 
-# Fewer: the job is cancelled, and what came of it is no answer.
+# Fewer bytes: the job is cancelled, and its output is no answer.
 fd = start(slot, b"--stdin=4 cat\nabc")
 assert error_of(os.fsync, fd) == "EINVAL"
 assert read_all(fd)[1] == "ECANCELED"
@@ -399,7 +400,7 @@ with child(lambda: write_all(start_slot(slot, b"--stdin=100 cat\n"), b"half") or
     os.waitpid(pid, 0)
     assert status(slot).startswith("130 cancelled stdin ended 96"), "of a writer that was killed"
 
-# More: no part is taken for all.
+# More bytes: the command does not take a part for all.
 assert write_error(slot + "/request", f"--stdin=4 touch {folder}/ran\nabcde".encode()) == "EINVAL"
 assert status(slot) == "2 refused more bytes than --stdin=4 follow"
 fd = start(slot, b"--stdin=4 cat\nab")
@@ -414,8 +415,8 @@ PYTHON
 
 # --- Programs that poll, or look, before they read
 
-# A poll does not end stdin; who says where the input ends gets the answer. Each of these
-# hangs otherwise until the time is over.
+# A poll does not end stdin; a program that says where its input ends gets the answer. Otherwise
+# each of these programs hangs until the time is over.
 test_programs_that_poll() {
     local count
     for count in 6 0; do
@@ -450,7 +451,7 @@ asyncio.run(call())
 PYTHON
 }
 
-# with_shell PROGRAM COMMAND: it is there, and COMMAND gets the answer from descriptor 4.
+# with_shell PROGRAM COMMAND: if PROGRAM is there, COMMAND gets the answer from descriptor 4.
 with_shell() {
     local shell=$1
     command -v "$shell" >/dev/null || return 0
@@ -476,7 +477,7 @@ test_io_uring() {
     like "$(timeout 20 "$URING" read "$L/stdout" 0 4000000)" "[1-4]??????" "a large read"
     is "$(timeout 20 "$URING" call "$L/call" $'--stdin=5 cat\nhello' 1000)" hello
     is "$(timeout 20 "$URING" call "$L/call" $'--stdin=2 sh -c "cat; exit 3"\nab' 1000)" "abread: EIO"
-    # Reads larger than the kernel passes on at once: no byte is lost between their parts.
+    # The kernel passes on a large read in parts, and no byte is lost between these parts.
     timeout 20 "$URING" call "$L/call" '--stdin=0 sh -c "for i in 1 2 3 4 5 6; do seq \$i 300000; sleep 0.05; done"'$'\n' \
         5000000 >"$T/got"
     for i in 1 2 3 4 5 6; do seq $i 300000; done >"$T/wanted"
@@ -498,7 +499,7 @@ for name, size in (("stdout", 6), ("status", 9)):
 PYTHON
 }
 
-# bash's mapfile says nothing of a read that fails; the answer in frames does.
+# bash's mapfile does not report a read that fails; an answer in frames has the outcome in it.
 test_mapfile() {
     exec 4<>"$L/call"
     printf 'sh -c "echo one; exit 1"' >&4
@@ -512,7 +513,7 @@ test_mapfile() {
     exec 4>&-
 }
 
-# --- Where, and for how long
+# --- The working directory and the time
 
 test_workdir() {
     mkdir "$T/here" "$T/locked"
@@ -528,7 +529,7 @@ test_workdir() {
     ends "$M/pod" "2 refused --workdir: kubectl cannot *"
 }
 
-# It is the user who goes there.
+# The directory is entered with the user's rights.
 test_workdir_of_another_user() {
     mkdir "$T/users"
     chmod 755 "$T/users"
@@ -546,7 +547,7 @@ test_workdir_of_another_user() {
     wait "$pid"
 }
 
-# From the opening, with all that comes after it.
+# A deadline counts from the opening, and includes everything that follows.
 test_deadline() {
     with_calls "$M" <<'PYTHON'
 import sys
@@ -558,19 +559,19 @@ ask(local, f"--deadline=300ms {nap} 1000".encode())
 assert status(local) == "124 timeout after 300ms"
 ask(local, b"--deadline=20s echo x")
 assert (get(local + "/stdout"), status(local)) == (b"x\n", "0 exited")
-# The earlier of the two counts.
+# The earlier one of deadline and timeout counts.
 ask(local, f"--deadline=20s --timeout=200ms {nap} 1000".encode())
 assert status(local) == "124 timeout after 200ms"
 ask(local, f"--deadline=200ms --timeout=20s {nap} 1000".encode())
 assert status(local) == "124 timeout after 200ms"
-# In the queue, too; --timeout begins with the start.
+# The time in the queue is part of the deadline; --timeout begins with the start.
 blocker = start(one, f"{nap} 1000\n".encode())
 there(nap)
 ask(one, b"--deadline=300ms echo never")
 assert status(one) == "124 timeout after 300ms"
 os.close(blocker)
 gone(nap)
-# The time of the writer is part of it.
+# The time of the writer is part of the deadline.
 fd = open_call(local)
 time.sleep(0.4)
 os.write(fd, f"--deadline=300ms {nap} 1000\n".encode())

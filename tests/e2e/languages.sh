@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The ordinary ways in which languages write a whole file, read one, and use a descriptor
-# both ways. Each gets the right bytes, or an error that it shows: never a silent nothing,
-# and never the answer of before.
+# The ordinary ways in which languages write a whole file, read a whole file, and use a descriptor
+# for both. Each gets the right bytes, or shows an error. None gets nothing without an error, and
+# none gets an earlier answer.
 #
 # languages/NAME is a program: write FILE TEXT; read FILE; call FILE TEXT, which writes TEXT
 # and prints what it reads. A language that the machine lacks is skipped.
@@ -41,11 +41,11 @@ needs() {
     command -v "$1" >/dev/null || skip "no $1 here"
 }
 
-# language COMMAND...: everything, by a program that COMMAND starts.
+# language COMMAND...: all tests, by a program that COMMAND starts.
 language() {
     local d code
     d=$(mktemp -d "$L/XXXXXX")
-    # Something that must never be seen again.
+    # An answer that must never be seen again.
     printf 'echo before' >"$d/request"
     ends "$d" "0 exited"
 
@@ -68,7 +68,7 @@ language() {
     code=0
     timeout 60 "$@" call "$L/call" "sh -c 'echo part; exit 3'" >"$T/got" 2>"$T/error" || code=$?
     ((code != 0)) || [[ -s $T/error ]] || fail "a failing hook by call goes unseen: $(cat "$T/got")"
-    # With json it is among the bytes.
+    # With json the outcome is among the bytes.
     like "$(timeout 60 "$@" call "$L/call" "--answer=json sh -c 'cat; exit 3'"$'\n'"denied")" \
         '{"code":3,"kind":"exited","detail":"","stdout":"denied",*' "json by call"
     rmdir "$d"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Standbys under load and at their ends, directly and by an agent: each answer is its own
-# request's, each command runs once for each request, and none without one. STANDBY_CALLS is
-# how many calls of each test under load there are; STANDBY_SEED repeats a run.
+# Standbys under load and at their ends, directly and by an agent. Each answer belongs to its own
+# request, each command runs once for each request, and no command runs without a request.
+# STANDBY_CALLS is the number of calls of each test under load; STANDBY_SEED repeats a run.
 # shellcheck source-path=SCRIPTDIR source=../lib.sh disable=SC2119,SC2016
 . "$(dirname "$0")/../lib.sh"
 
@@ -38,10 +38,10 @@ def make(path, text):
     os.chmod(path, 0o755)
 
 
-# In place of kubectl: what it runs is elsewhere, and is not killed with it.
+# Stands for kubectl: its command runs in another place, and is not killed with the client.
 make(f"{folder}/kubectl", '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec 3<&0\n'
      'setsid -w "$@" <&3 3<&- &\nexec 3<&-\nwait $!\n')
-# Notes which request it ran for; one without is what must not be.
+# The hook notes the request that it ran for; a run without a request must not happen.
 make(hook, f'#!/bin/sh\nread -r id || id=nobody\necho "$id" >>{ran}\necho "answer $id"\n')
 make(ran, "")
 os.chmod(ran, 0o666)
@@ -163,7 +163,7 @@ test_standbys_of_a_client_under_load() {
     STANDBY_CALLS=$((${STANDBY_CALLS:-1500} / 5)) under_load PLAIN 4 4 True
 }
 
-# By SIGKILL, by SIGTERM, and with a request that has taken one.
+# The daemon is ended by SIGKILL, by SIGTERM, and while a request has taken a standby.
 test_nothing_is_left_of_a_daemon_that_is_killed() {
     with_daemon <<'PYTHON'
 for place in DIRECT, AGENT, PLAIN:
@@ -194,7 +194,7 @@ for place in DIRECT, AGENT, PLAIN:
 PYTHON
 }
 
-# The hook is another one after a reload.
+# After a reload the standby runs the new script.
 test_a_reload_brings_the_new_script() {
     with_daemon <<'PYTHON'
 make(f"{folder}/changing", "#!/bin/sh\nsay() { echo old; }\nread -r line\nsay\n")
@@ -211,7 +211,8 @@ with Daemon(folder, "[gate]\n" + place) as daemon:
 PYTHON
 }
 
-# A hit is far quicker than the start, also as another user, and the process was there before.
+# A hit is far quicker than a start, also as another user, because the process has been started
+# before.
 test_a_request_does_not_wait_for_the_start() {
     with_daemon <<'PYTHON'
 make(f"{folder}/slow", "#!/bin/sh\nsleep 2\nread -r line\necho $line $$\n")
@@ -225,7 +226,7 @@ with Daemon(folder, "[gate]\n" + DIRECT + f"standby = {folder}/slow\nstandby_cou
     assert error == "none" and answer.split()[0] == b"hello" and int(answer.split()[1]) in pids, (answer, pids)
     assert seconds < 1, seconds
     assert re.search(r"job sandbox=gate .* ms=\d{1,3} in=6 ", daemon.text()), daemon.text()
-    # Nothing of it is slower without: a request that does not match
+    # A request that does not match takes the whole time of a start.
     begin = time.monotonic()
     assert converse(f"{daemon.mount}/plain", f"{folder}/slow\nhello\n".encode())[1] == "none"
     assert time.monotonic() - begin > 2

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads and writes by io_uring, as its programs do: one operation at a time, each of which
-// the kernel may poll for first.
+// Reads and writes by io_uring, as ordinary programs use it: one operation at a time. The kernel
+// may poll before each operation.
 //
 // usage: uring read FILE OFFSET SIZE       prints how many bytes a read returned
 //        uring call FILE REQUEST SIZE      writes REQUEST, and prints the whole answer
