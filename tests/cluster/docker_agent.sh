@@ -193,7 +193,6 @@ import collections, random
 from cutter import Cutter
 
 seed, cuts = sys.argv[2:4]
-cuts = int(cuts or 200)
 chance = random.Random(seed)
 found = [client for client in sys.argv[4:] if "podman" not in client]
 lock, stop = threading.Lock(), threading.Event()
@@ -253,6 +252,7 @@ with Cutter(proxy, host.removeprefix("unix://")) as cutter:
     os.environ["DOCKER_HOST"] = f"unix://{proxy}"
     try:
         with Daemon(folder, CONFIG) as daemon:
+            cuts = int(cuts or (60 if is_sanitized(daemon.pid) else 200))
             side_by_side(lambda: cut_them(cutter), *(lambda number=number: caller(number) for number in range(len(sandboxes))))
             last = time.monotonic()
             within(20, lambda: not containers(), "containers that hooksfs has made", last)
