@@ -41,7 +41,7 @@ void conversation_take(struct conversation *conversation, const struct answer_pi
 // Has conversation_read something to say? To ask is not to read.
 bool conversation_is_readable(const struct conversation *conversation);
 
-// Who opened it, as long as there is no whole command line; then NULL.
+// The identity of the opener while there is no whole command line; NULL after that.
 const struct identity *conversation_beginner(const struct conversation *conversation);
 
 // That of its caller. Not a reference.

@@ -52,7 +52,8 @@ test_two_hostile_users() {
         echo "# eve:      $(cat "$T/eve")"
         echo "# memory of the daemon: $before KiB, at most $after"
     } >&3
-    # What the keys allow two users, twice for the allocator, and the daemon's own.
+    # The sum of the memory that the keys allow two users, twice because of the allocator, and of
+    # the daemon's own memory.
     is_sanitized || ((after < before + 2 * 2 * 16384 + 20000)) || fail "the daemon has had $after KiB"
     ratio=$(awk -v a="${idle##* }" -v b="${busy##* }" 'BEGIN { printf "%.1f", b / a }')
     echo "# p99 is $ratio times that of the time before" >&3
