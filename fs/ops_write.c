@@ -44,10 +44,10 @@ static int begin_write(struct handle *handle, struct write_progress *progress)
     if (progress->is_begun)
         return 0;
     progress->is_begun = true;
-    if (handle->conversation)
-        return begin_stream_write(handle, progress);
     if (!progress->has_offset)
         return 0;
+    if (handle->conversation)
+        return begin_stream_write(handle, progress);
     if (progress->offset < handle->written ||
         (progress->is_part && progress->offset > handle->written))
         return -EINVAL;
