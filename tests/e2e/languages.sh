@@ -108,3 +108,6 @@ test_dash() { needs dash; language dash "$programs/shell.sh"; }
 test_zsh() { needs zsh; language zsh "$programs/shell.sh"; }
 
 run_tests
+code=$?
+wait # for what is still being compiled
+exit "$code"
