@@ -169,8 +169,8 @@ static void check_streams(struct model_job *job)
         int left = 0;
         if (*fds[i] < 0 || ioctl(*fds[i], FIONREAD, &left) < 0 || left == 0)
             continue;
-        WORLD_CHECK(job->streams && i == JOB_STDOUT &&
-                        job->written[i] - (unsigned)left - job->consumed >= MODEL_WINDOW,
+        WORLD_CHECK(job->streams && (i == JOB_STDOUT || job->is_framed) &&
+                        job->written[i] - (unsigned)left - job->consumed[i] >= MODEL_WINDOW,
                     "%d bytes of %s are not read", left, job->words);
     }
 }
@@ -432,7 +432,16 @@ static void operate(struct fuzz_input *input)
     else if (operation < 30)
         kernel_settle(waits_ms[fuzz_byte(input) % (sizeof waits_ms / sizeof waits_ms[0])]);
     else if (operation < 31)
-        fuzz_byte(input) % 2 ? names_setattr(input) : names_cannot(input);
+        switch (fuzz_byte(input) % 3) {
+        case 0:
+            names_cannot(input);
+            break;
+        case 1:
+            names_setattr(input);
+            break;
+        default:
+            files_fsync(input);
+        }
     else
         reload_or_end_standby(input);
     kernel_settle(0);

@@ -10,6 +10,13 @@
 
 // --- Poll
 
+// Is there something of stderr that has not been read?
+static bool has_stderr(const struct model_call *call)
+{
+    return call->phase == MODEL_JOB && call->job->is_framed &&
+           model_visible(call->job, JOB_STDERR) > call->job->consumed[JOB_STDERR];
+}
+
 unsigned answers_events(struct file *file, unsigned *perhaps)
 {
     static const unsigned in = POLLIN | POLLRDNORM;
@@ -30,8 +37,10 @@ unsigned answers_events(struct file *file, unsigned *perhaps)
         else if (job->state == MODEL_RUNNING)
             *perhaps |= out;
     }
-    if (file->is_conversation && (call->phase == MODEL_EMPTY || model_call_outcome(call) ||
-                                  (is_job && model_visible(job, JOB_STDOUT) > job->consumed)))
+    if (file->is_conversation &&
+        (call->phase == MODEL_EMPTY || model_call_outcome(call) ||
+         (is_job && model_visible(job, JOB_STDOUT) > job->consumed[JOB_STDOUT]) ||
+         has_stderr(call)))
         events |= in;
     if (file->is_writer && file->flags == O_RDWR)
         events |= in;
@@ -77,6 +86,7 @@ struct expected {
     enum job_stream stream;
     uint64_t offset;
     bool is_beginning; // the text is only the beginning of the file
+    bool is_framed;
 };
 
 static void expect_text(struct expected *expected, const char *text, uint64_t offset, size_t size)
@@ -113,8 +123,18 @@ static void expect_conversation(struct expected *expected, const struct file *fi
 {
     const struct model_call *call = &file->call;
 
+    if (call->is_framed && call->phase != MODEL_EMPTY) {
+        expected->is_framed = true;
+        expected->wish =
+            (enum wish)(model_call_outcome(call) || has_stderr(call) ||
+                                (call->phase == MODEL_JOB && model_visible(call->job, JOB_STDOUT) >
+                                                                 call->job->consumed[JOB_STDOUT])
+                            ? MUST_ANSWER
+                            : MUST_WAIT);
+        return;
+    }
     if (call->phase == MODEL_JOB) {
-        expect_stream(expected, call->job, JOB_STDOUT, call->job->consumed, size);
+        expect_stream(expected, call->job, JOB_STDOUT, call->job->consumed[JOB_STDOUT], size);
         if (expected->size > 0)
             return;
         expected->wish = call->job->state == MODEL_DONE ? MUST_ANSWER : MUST_WAIT;
@@ -174,6 +194,69 @@ static void check_bytes(const struct expected *expected, const struct pending *p
     }
 }
 
+// A byte of a frame's body is what the command wrote next, or the status says.
+static void check_body_byte(struct file *file, uint64_t taken[JOB_STREAMS], char byte)
+{
+    const struct model_call *call = &file->call;
+    const char *outcome = model_call_outcome(call);
+    enum job_stream stream = file->header[0] == 1 ? JOB_STDOUT : JOB_STDERR;
+
+    if (file->header[0] == 3) {
+        WORLD_CHECK(outcome, "a status that is not known");
+        WORLD_CHECK(file->status_size >= strlen(outcome) || outcome[file->status_size] == byte,
+                    "another status");
+        file->status_size++;
+        return;
+    }
+    WORLD_CHECK(call->phase == MODEL_JOB, "output of no job");
+    uint64_t at = call->job->consumed[stream] + taken[stream]++;
+    WORLD_CHECK(at < model_visible(call->job, stream) &&
+                    byte == model_output_byte(call->job, stream, at),
+                "byte %llu of stream %d", (unsigned long long)at, stream);
+}
+
+static void begin_frame(struct file *file)
+{
+    const unsigned char *header = file->header;
+
+    WORLD_CHECK(header[0] >= 1 && header[0] <= 3 && !header[1] && !header[2] && !header[3],
+                "a header of kind %d", header[0]);
+    WORLD_CHECK(!file->has_status, "a frame after the last one");
+    file->has_status = header[0] == 3;
+    file->frame_left =
+        (size_t)header[4] << 24 | (size_t)header[5] << 16 | (size_t)header[6] << 8 | header[7];
+    WORLD_CHECK(file->frame_left > 0, "an empty frame");
+}
+
+static void check_frames(const struct pending *pending)
+{
+    struct file *file = pending->file;
+    struct file before = *file;
+    uint64_t taken[JOB_STREAMS] = {0};
+    bool is_end = file->has_status && file->frame_left == 0;
+
+    WORLD_CHECK((pending->reply.size == 0) == is_end, "%zu bytes", pending->reply.size);
+    for (size_t i = 0; i < pending->reply.size; i++) {
+        if (file->frame_left > 0) {
+            check_body_byte(file, taken, pending->reply.bytes[i]);
+            file->frame_left--;
+            if (file->frame_left == 0)
+                file->header_size = 0;
+            continue;
+        }
+        file->header[file->header_size++] = (unsigned char)pending->reply.bytes[i];
+        if (file->header_size == sizeof file->header)
+            begin_frame(file);
+    }
+    if (pending->is_gone) {
+        *file = before; // it has not come so far
+        return;
+    }
+    for (int i = 0; i < JOB_STREAMS; i++)
+        if (taken[i] > 0)
+            model_job_consumed(file->call.job, (enum job_stream)i, taken[i]);
+}
+
 // Returns true if the read has been answered.
 static bool check_read(const struct pending *pending)
 {
@@ -197,6 +280,10 @@ static bool check_read(const struct pending *pending)
                 (unsigned long long)pending->file->inode->id);
     WORLD_CHECK(error == expected.error, "a read of %llx gets %d, not %d",
                 (unsigned long long)pending->file->inode->id, error, expected.error);
+    if (!expected.error && expected.is_framed) {
+        check_frames(pending);
+        return true;
+    }
     if (!expected.error)
         check_bytes(&expected, pending);
     if (expected.error == EAGAIN || expected.error == EINTR || pending->error)
@@ -206,7 +293,7 @@ static bool check_read(const struct pending *pending)
     if (!pending->file->is_conversation)
         pending->file->seen_events |= POLLIN | POLLRDNORM;
     if (pending->file->is_conversation && !pending->is_gone && !expected.error && expected.job)
-        model_job_consumed(pending->file->call.job, pending->reply.size);
+        model_job_consumed(pending->file->call.job, JOB_STDOUT, pending->reply.size);
     return true;
 }
 

@@ -40,7 +40,7 @@ static void command_writes(struct model_job *job, enum job_stream stream, size_t
 static void command_floods(struct model_job *job)
 {
     for (int i = 0; i < 20 && job->state == MODEL_RUNNING; i++) {
-        command_writes(job, JOB_STDOUT, 60000);
+        command_writes(job, job->is_framed && job->read % 2 ? JOB_STDERR : JOB_STDOUT, 60000);
         kernel_settle(0);
     }
 }

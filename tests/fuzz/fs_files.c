@@ -210,6 +210,35 @@ static void send_pending(struct pending *pending, uint32_t opcode, const void *a
     world_settle(0);
 }
 
+// Stdin of a conversation ends.
+static void end_stdin(struct file *file)
+{
+    file->has_read = true;
+    model_call_end(&file->call);
+    file->end_error = file->call.phase == MODEL_REFUSED ? file->call.error
+                      : file->call.phase == MODEL_EMPTY ? EINVAL
+                                                        : 0;
+}
+
+void files_fsync(struct fuzz_input *input)
+{
+    struct file *file = pick(input);
+    struct fuse_fsync_in arg = {0};
+    int expected = 0;
+    int error;
+
+    if (!file)
+        return;
+    arg.fh = file->fh;
+    world_trace("fsync of %llx", (unsigned long long)file->inode->id);
+    if (file->is_conversation && !file->has_read)
+        end_stdin(file);
+    if (file->is_conversation)
+        expected = file->end_error;
+    error = kernel_ask(FUSE_FSYNC, file->inode->id, 0, &arg, sizeof arg, NULL, 0);
+    WORLD_CHECK(error == expected, "error %d, not %d", error, expected);
+}
+
 void files_read(struct fuzz_input *input)
 {
     struct file *file = pick(input);
@@ -232,8 +261,8 @@ void files_read(struct fuzz_input *input)
         pending->error = EINVAL; // the kernel reads for itself
     if (file->file == SLOT_REQUEST)
         pending->error = EBADF;
-    pending->ends_stdin =
-        file->is_conversation && !pending->error && !pending->is_later_part && !file->has_read;
+    pending->ends_stdin = file->is_conversation && !pending->error && !pending->is_later_part &&
+                          !file->has_read && !file->call.is_framed;
     arg = (struct fuse_read_in){
         .fh = file->fh,
         .offset = pending->offset,
@@ -245,10 +274,8 @@ void files_read(struct fuzz_input *input)
                 (unsigned long long)file->inode->id, pending->is_nonblocking ? ", nonblocking" : "",
                 pending->is_gone ? ", gone" : "");
     send_pending(pending, FUSE_READ, &arg, sizeof arg, NULL, 0, choice % 64 == 33);
-    if (!pending->ends_stdin)
-        return;
-    file->has_read = true;
-    model_call_end(&file->call);
+    if (pending->ends_stdin)
+        end_stdin(file);
 }
 
 char files_byte(const struct pending *pending, size_t index)

@@ -86,7 +86,7 @@ static void finish(struct model_job *job)
     job->state = MODEL_DONE;
     if (!model_has_waiting(sandbox, job->uid) && !count_jobs(sandbox, job->uid, MODEL_RUNNING))
         remove_user(sandbox, job->uid);
-    job->timeout_at = job->kill_at = job->drain_at = 0;
+    job->timeout_at = job->deadline_at = job->kill_at = job->drain_at = 0;
     if (!*job->outcome && job->is_signaled) {
         snprintf(job->outcome, MODEL_LINE, "%d signaled %s\n", 128 + job->number,
                  sigabbrev_np(job->number));
@@ -144,7 +144,8 @@ static void close_streams(struct model_job *job)
 // The daemon does not read on, and so does not see the end of the stream.
 static bool is_paused(const struct model_job *job)
 {
-    return job->streams && job->written[JOB_STDOUT] - job->consumed >= MODEL_WINDOW;
+    return (job->streams && job->written[JOB_STDOUT] - job->consumed[JOB_STDOUT] >= MODEL_WINDOW) ||
+           (job->is_framed && job->written[JOB_STDERR] - job->consumed[JOB_STDERR] >= MODEL_WINDOW);
 }
 
 static void finish_if_closed(struct model_job *job)
@@ -154,9 +155,9 @@ static void finish_if_closed(struct model_job *job)
         finish(job);
 }
 
-void model_job_consumed(struct model_job *job, size_t size)
+void model_job_consumed(struct model_job *job, enum job_stream stream, size_t size)
 {
-    job->consumed += size;
+    job->consumed[stream] += size;
     finish_if_closed(job);
 }
 
@@ -198,7 +199,7 @@ static void stop(struct model_job *job, const char *outcome, int error)
 {
     strcpy(job->outcome, outcome);
     job->error = error;
-    job->timeout_at = job->drain_at = 0;
+    job->timeout_at = job->deadline_at = job->drain_at = 0;
     if (job->state == MODEL_QUEUED) {
         finish(job);
         return;
@@ -223,7 +224,7 @@ void model_job_ended(struct model_job *job, bool is_signaled, int number)
     job->is_signaled = is_signaled;
     job->number = number;
     job->is_stdin_closed = true;
-    job->timeout_at = 0;
+    job->timeout_at = job->deadline_at = 0;
     if (!*job->outcome)
         job->drain_at = now_ms + 500;
     finish_if_closed(job);
@@ -292,7 +293,9 @@ static void fire(struct model_job *job)
             snprintf(outcome, sizeof outcome, "124 timeout after %ds\n",
                      (int)(job->timeout_ms / 1000));
         model_job_stop(job, outcome, ETIMEDOUT);
-    } else if (job->kill_at == now_ms) {
+    } else if (job->deadline_at == now_ms)
+        model_job_stop(job, "124 timeout after 900ms\n", ETIMEDOUT);
+    else if (job->kill_at == now_ms) {
         job->kill_at = 0;
         job->drain_at = now_ms + 500;
         take_signal(job, SIGKILL);
@@ -346,8 +349,9 @@ void model_catch_up(void)
         next = NULL;
         for (unsigned i = 0; i < model_job_count; i++) {
             struct model_job *job = &model_jobs[i];
-            uint64_t due =
-                earlier(earlier(earlier(at, job->timeout_at), job->kill_at), job->drain_at);
+            uint64_t due = earlier(
+                earlier(earlier(earlier(at, job->timeout_at), job->deadline_at), job->kill_at),
+                job->drain_at);
             if (due < at) {
                 at = due;
                 next = job;

@@ -35,6 +35,13 @@ struct file {
     bool is_writer;
     bool is_conversation;
     bool has_read; // a conversation's stdin has ended
+    int end_error; // what said so got
+    // An answer in frames, as far as it has been read:
+    unsigned char header[8];
+    size_t header_size;
+    size_t frame_left;
+    size_t status_size;
+    bool has_status;
     struct model_call call;
     uint64_t generation;
     uint64_t read_to;
@@ -130,6 +137,7 @@ void files_open(struct fuzz_input *input);
 void files_read(struct fuzz_input *input);
 void files_write(struct fuzz_input *input);
 void files_poll(struct fuzz_input *input);
+void files_fsync(struct fuzz_input *input);
 void files_release(struct fuzz_input *input);
 void files_interrupt(struct fuzz_input *input);
 void files_close(struct file *file);

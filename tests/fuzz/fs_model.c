@@ -10,6 +10,7 @@ unsigned model_dir_count;
 
 static unsigned next_id; // of command lines
 
+static const char framed[] = "--answer=frames ";
 static const char cancelled[] = "130 cancelled\n";
 
 // --- Calls
@@ -21,26 +22,33 @@ static const struct {
     const char *after;
     size_t bad_at;
 } lines[] = {
-    {"run ",                 "\n",   0},
-    {"run ",                 "",     0},
-    {"stubborn ",            "\n",   0},
-    {"missing ",             "\n",   0},
-    {"late ",                "\n",   0},
-    {"escapes ",             "\n",   0},
-    {"--timeout=700ms run ", " x\n", 0},
-    {"--timeout=none run ",  "\n",   0},
-    {"A=1 run ",             "\n",   0},
-    {"run | ",               "\n",   4},
-    {"  \n",                 NULL,   2},
-    {"--bad run ",           "\n",   5},
+    {"run ",                      "\n",   0},
+    {"run ",                      "",     0},
+    {"stubborn ",                 "\n",   0},
+    {"missing ",                  "\n",   0},
+    {"late ",                     "\n",   0},
+    {"escapes ",                  "\n",   0},
+    {"--timeout=700ms run ",      " x\n", 0},
+    {"--timeout=none run ",       "\n",   0},
+    {"A=1 run ",                  "\n",   0},
+    {"run | ",                    "\n",   4},
+    {"  \n",                      NULL,   2},
+    {"--bad run ",                "\n",   5},
+    {"--answer=frames run ",      "\n",   0},
+    {"--answer=frames escapes ",  "\n",   0},
+    {"--answer=frames stubborn ", "",     0},
+    {"--deadline=900ms run ",     "\n",   0},
 };
 
 void model_call_begin(struct model_call *call, struct model_dir *sandbox, bool streams, uid_t uid,
                       unsigned kind)
 {
     kind %= sizeof lines / sizeof lines[0];
-    *call = (struct model_call){
-        .phase = MODEL_WRITING, .streams = streams, .uid = uid, .sandbox = sandbox};
+    *call = (struct model_call){.phase = MODEL_WRITING,
+                                .streams = streams,
+                                .uid = uid,
+                                .sandbox = sandbox,
+                                .opened_ms = world_now_ms};
     // All numbers have one length, so that no whole line is the beginning of another one.
     if (lines[kind].after)
         snprintf(call->line, MODEL_LINE, "%s%u%s", lines[kind].before, 1000 + next_id++,
@@ -66,13 +74,16 @@ static int refuse(struct model_call *call, const char *outcome, int error)
     return -error;
 }
 
-static int submit(struct model_call *call, const char *words, uint64_t timeout_ms, bool has_timeout)
+static int submit(struct model_call *call, const char *words, uint64_t timeout_ms, bool has_timeout,
+                  uint64_t deadline_ms)
 {
     struct model_dir *sandbox = call->sandbox;
     struct model_job *job = &model_jobs[model_job_count];
     bool is_allowed = !sandbox->is_strict || strncmp(words, "[run]", 5) == 0 ||
                       strncmp(words, "[late]", 6) == 0 || strncmp(words, "[stubborn]", 10) == 0;
 
+    if (call->is_framed && !call->streams)
+        return refuse(call, "2 refused ", EINVAL);
     if (!is_allowed)
         return refuse(call, "2 refused ", EACCES);
     if (sandbox->is_strict && has_timeout && (timeout_ms == 0 || timeout_ms > 5000))
@@ -86,10 +97,15 @@ static int submit(struct model_call *call, const char *words, uint64_t timeout_m
         .sandbox = sandbox,
         .uid = call->uid,
         .streams = call->streams,
+        .is_framed = call->is_framed,
         .timeout_ms = has_timeout ? timeout_ms : 2000,
         .is_open = {true, true},
     };
     strcpy(job->words, words);
+    if (deadline_ms)
+        job->deadline_at = call->opened_ms + deadline_ms > world_now_ms
+                               ? call->opened_ms + deadline_ms
+                               : world_now_ms;
     call->job = job;
     call->phase = MODEL_JOB;
     model_add_user(sandbox, job->uid);
@@ -106,6 +122,7 @@ static int complete(struct model_call *call, size_t length)
     AUTO_FREE char *text = strndup(call->line, length);
     char words[MODEL_LINE] = "";
     uint64_t timeout_ms = 0;
+    uint64_t deadline_ms = 0;
     bool has_timeout = false;
 
     for (char *word = strtok(text, " \n"); word; word = strtok(NULL, " \n")) {
@@ -114,12 +131,16 @@ static int complete(struct model_call *call, size_t length)
             timeout_ms = 700;
         } else if (!*words && strcmp(word, "--timeout=none") == 0)
             has_timeout = true;
+        else if (!*words && strcmp(word, "--deadline=900ms") == 0)
+            deadline_ms = 900;
+        else if (!*words && strcmp(word, "--answer=frames") == 0)
+            call->is_framed = true;
         else if (!*words && *word == '-')
             return refuse(call, "2 refused ", EINVAL);
         else if (*words || strncmp(word, "A=", 2) != 0)
             stpcpy(stpcpy(stpcpy(words + strlen(words), "["), word), "]");
     }
-    return *words ? submit(call, words, timeout_ms, has_timeout)
+    return *words ? submit(call, words, timeout_ms, has_timeout, deadline_ms)
                   : refuse(call, "2 refused ", EINVAL);
 }
 
@@ -135,6 +156,8 @@ ssize_t model_call_write(struct model_call *call, size_t size)
     if (size < left)
         left = size;
     call->position += left;
+    if (call->position >= sizeof framed - 1 && strncmp(call->line, framed, sizeof framed - 1) == 0)
+        call->is_framed = true;
     if (call->bad_at && call->position > call->bad_at)
         return refuse(call, "2 refused ", EINVAL);
     if (call->position == call->length && call->line[call->length - 1] == '\n') {

@@ -27,6 +27,8 @@ struct model_job {
     char words[MODEL_LINE]; // each in brackets
     uid_t uid;
     bool streams; // of a conversation
+    bool is_framed;
+    uint64_t deadline_at; // 0: never
     uint64_t timeout_ms;
     uint64_t timeout_at; // 0: never
     bool has_term;       // SIGTERM was sent, and has not been noticed
@@ -38,19 +40,21 @@ struct model_job {
     int number;
     bool is_open[JOB_STREAMS]; // the command's end of its streams
     uint64_t closed_at[JOB_STREAMS];
-    uint64_t written[JOB_STREAMS]; // by the command
-    uint64_t consumed;             // by the reader of a conversation
-    bool is_stdin_ended;           // by the caller
-    bool is_stdin_closed;          // by the command
-    struct buffer taken;           // bytes of stdin that the daemon has taken
-    size_t read;                   // bytes of `taken` that the command has read
-    char outcome[MODEL_LINE];      // the status or its beginning; "": none yet
-    int error;                     // the error at the end of a conversation
+    uint64_t written[JOB_STREAMS];  // by the command
+    uint64_t consumed[JOB_STREAMS]; // by the reader of a conversation
+    bool is_stdin_ended;            // by the caller
+    bool is_stdin_closed;           // by the command
+    struct buffer taken;            // bytes of stdin that the daemon has taken
+    size_t read;                    // bytes of `taken` that the command has read
+    char outcome[MODEL_LINE];       // the status or its beginning; "": none yet
+    int error;                      // the error at the end of a conversation
 };
 
 struct model_call {
     enum model_phase phase;
     bool streams;
+    bool is_framed; // as far as it is known
+    uint64_t opened_ms;
     uid_t uid;
     struct model_dir *sandbox;
     char line[MODEL_LINE]; // its command line, which is going to be written
@@ -151,8 +155,8 @@ char model_output_byte(const struct model_job *job, enum job_stream stream, uint
 
 void model_job_start(struct model_job *job);
 
-// The reader of a conversation has got SIZE more bytes.
-void model_job_consumed(struct model_job *job, size_t size);
+// The reader of a conversation has got SIZE bytes of STREAM more.
+void model_job_consumed(struct model_job *job, enum job_stream stream, size_t size);
 
 // An act of the command.
 void model_job_wrote(struct model_job *job, enum job_stream stream, size_t size);
