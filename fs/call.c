@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void announce(struct call *call)
+static void call_announce(struct call *call)
 {
     loop_defer(call->loop, &call->change);
 }
@@ -88,11 +88,11 @@ int call_begin(struct call *call, const struct caller *caller)
     call->caller.pid = caller->pid;
     call->caller.opened_ns = caller->opened_ns;
     call->phase = CALL_WRITING;
-    announce(call);
+    call_announce(call);
     return 0;
 }
 
-static int refuse(struct call *call, enum outcome_kind kind, int code, struct error *err)
+static int call_refuse(struct call *call, enum outcome_kind kind, int code, struct error *err)
 {
     sandbox_log_refusal(call->sandbox, &call->caller, call->name, err);
     request_parser_finish(&call->parser);
@@ -101,11 +101,11 @@ static int refuse(struct call *call, enum outcome_kind kind, int code, struct er
     call->refusal_errno = err->code;
     call->phase = CALL_REFUSED;
     error_finish(err);
-    announce(call);
+    call_announce(call);
     return -call->refusal_errno;
 }
 
-static enum job_keeping keeping_of(const struct call *call)
+static enum job_keeping call_keeping(const struct call *call)
 {
     static const enum job_keeping keepings[] = {[ANSWER_PLAIN] = JOB_STREAMS_OUT,
                                                 [ANSWER_FRAMES] = JOB_STREAMS_BOTH,
@@ -122,7 +122,7 @@ static void on_too_late(void *data)
     duration_format(config_of(call)->write_timeout_ms, duration);
     error_set(&err, ETIMEDOUT, "there was no whole command line after %s", duration);
     call->is_given_up = true;
-    refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
+    call_refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
 }
 
 // Has the account count the command line so far: its bytes, and its words, twice, since the
@@ -142,7 +142,8 @@ static int charge(struct call *call, struct error *err)
 }
 
 // STDIN_SIZE bytes came together with the command line. IS_END: nothing more will come.
-static int check_options(const struct call *call, size_t stdin_size, bool is_end, struct error *err)
+static int call_check_options(const struct call *call, size_t stdin_size, bool is_end,
+                              struct error *err)
 {
     const struct request_options *options = &call->parser.request.options;
 
@@ -158,29 +159,29 @@ static int check_options(const struct call *call, size_t stdin_size, bool is_end
 }
 
 // The command line is complete.
-static int submit(struct call *call, size_t stdin_size, bool is_end)
+static int call_submit(struct call *call, size_t stdin_size, bool is_end)
 {
     struct error err = {0};
     struct job *job = NULL;
 
     call->has_count = call->parser.request.options.has[REQUEST_STDIN];
     call->stdin_left = call->parser.request.options.stdin_bytes;
-    if (check_options(call, stdin_size, is_end, &err) == 0)
+    if (call_check_options(call, stdin_size, is_end, &err) == 0)
         job = sandbox_submit(call->sandbox, &call->parser.request, &call->caller, call->account,
-                             call->name, keeping_of(call), &call->owner, &err);
+                             call->name, call_keeping(call), &call->owner, &err);
     if (!job)
-        return refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
+        return call_refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
     request_parser_finish(&call->parser);
     loop_disarm(call->loop, &call->too_late);
     call->job = job;
     call->phase = CALL_JOB;
     if (is_end || (call->has_count && call->stdin_left == 0))
         job_end_stdin(job);
-    announce(call);
+    call_announce(call);
     return 0;
 }
 
-static ssize_t write_stdin(struct call *call, const char *bytes, size_t size)
+static ssize_t call_write_stdin(struct call *call, const char *bytes, size_t size)
 {
     size_t taken;
 
@@ -206,17 +207,17 @@ ssize_t call_write(struct call *call, const char *bytes, size_t size)
     if (call->phase == CALL_REFUSED)
         return -call->refusal_errno;
     if (call->phase == CALL_JOB)
-        return write_stdin(call, bytes, size);
+        return call_write_stdin(call, bytes, size);
     used = request_parse(&call->parser, bytes, size, &is_complete, &err);
     call->answer = call->parser.request.options.answer;
     if (used >= 0 && charge(call, &err) < 0)
         used = -EDQUOT;
     if (used < 0)
-        return refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
-    if (is_complete && submit(call, size - (size_t)used, false) < 0)
+        return call_refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
+    if (is_complete && call_submit(call, size - (size_t)used, false) < 0)
         return -call->refusal_errno;
     if ((size_t)used < size)
-        used += write_stdin(call, bytes + used, size - (size_t)used);
+        used += call_write_stdin(call, bytes + used, size - (size_t)used);
     return used;
 }
 
@@ -227,7 +228,7 @@ bool call_drops_stdin(const struct call *call)
 
 void call_retry(struct call *call)
 {
-    announce(call);
+    call_announce(call);
 }
 
 bool call_is_writable(const struct call *call)
@@ -236,7 +237,7 @@ bool call_is_writable(const struct call *call)
 }
 
 // Fewer bytes than were announced are not taken for all.
-static int end_stdin(struct call *call)
+static int call_end_stdin(struct call *call)
 {
     char detail[64];
 
@@ -250,13 +251,14 @@ static int end_stdin(struct call *call)
     return 0;
 }
 
-static int end_line(struct call *call)
+static int call_end_line(struct call *call)
 {
     struct error err = {0};
     int result = request_parse_end(&call->parser, &err);
 
     call->answer = call->parser.request.options.answer;
-    return result < 0 ? refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err) : submit(call, 0, true);
+    return result < 0 ? call_refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err)
+                      : call_submit(call, 0, true);
 }
 
 int call_end(struct call *call)
@@ -264,14 +266,14 @@ int call_end(struct call *call)
     int result = 0;
 
     if (call->phase == CALL_JOB)
-        result = end_stdin(call);
+        result = call_end_stdin(call);
     else if (call->phase == CALL_REFUSED)
         result = -call->refusal_errno;
     else if (call->phase == CALL_WRITING && request_is_empty(&call->parser))
         call_clear(call);
     else if (call->phase == CALL_WRITING)
-        result = end_line(call);
-    announce(call);
+        result = call_end_line(call);
+    call_announce(call);
     return result;
 }
 
@@ -282,7 +284,7 @@ void call_cancel(struct call *call)
     if (call->phase == CALL_JOB)
         job_cancel(call->job);
     if (call->phase == CALL_WRITING)
-        refuse(call, OUTCOME_CANCELLED, CODE_CANCELLED, &err);
+        call_refuse(call, OUTCOME_CANCELLED, CODE_CANCELLED, &err);
 }
 
 bool call_is_running(const struct call *call)

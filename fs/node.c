@@ -49,7 +49,7 @@ enum slot_file node_file_by_name(const char *name)
 
 // --- The table
 
-static int grow_table(void)
+static int table_grow(void)
 {
     uint32_t capacity = table.capacity ? table.capacity * 2 : 16;
     struct node **nodes = realloc(table.nodes, capacity * sizeof(struct node *));
@@ -67,11 +67,11 @@ static int grow_table(void)
     return 0;
 }
 
-static int place_node(struct node *node)
+static int table_place(struct node *node)
 {
     if (table.free_count > 0)
         node->place = table.free[--table.free_count];
-    else if (table.count < table.capacity || grow_table() == 0) {
+    else if (table.count < table.capacity || table_grow() == 0) {
         node->place = table.count++;
         table.uses[node->place] = 0;
     } else
@@ -90,7 +90,7 @@ uint64_t node_id(const struct node *node, enum slot_file file)
 }
 
 // Returns the entry of the table for ID. An alias is returned itself.
-static struct node *find_in_table(uint64_t id)
+static struct node *table_find(uint64_t id)
 {
     uint32_t place = (uint32_t)id >> FILE_BITS;
     uint32_t use = (uint32_t)(id >> (FILE_BITS + PLACE_BITS));
@@ -105,7 +105,7 @@ static struct node *find_in_table(uint64_t id)
 
 struct node *node_find(uint64_t id, enum slot_file *file)
 {
-    struct node *node = find_in_table(id);
+    struct node *node = table_find(id);
 
     *file = id == FUSE_ROOT_ID ? SLOT_DIRECTORY : (enum slot_file)(id & ((1 << FILE_BITS) - 1));
     return node && node->kind == NODE_ALIAS ? node->parent : node;
@@ -113,7 +113,7 @@ struct node *node_find(uint64_t id, enum slot_file *file)
 
 // --- Names
 
-static size_t hash_of(const struct node *parent, const char *name)
+static size_t names_hash(const struct node *parent, const char *name)
 {
     size_t hash = 14695981039346656037U ^ parent->place; // FNV-1a
 
@@ -122,14 +122,14 @@ static size_t hash_of(const struct node *parent, const char *name)
     return hash;
 }
 
-static void chain(struct node *node)
+static void names_chain(struct node *node)
 {
-    struct node **first = &names.chains[hash_of(node->parent, node->name) & (names.size - 1)];
+    struct node **first = &names.chains[names_hash(node->parent, node->name) & (names.size - 1)];
     node->same_hash = *first;
     *first = node;
 }
 
-static int grow_names(void)
+static int names_grow(void)
 {
     struct node **old = names.chains;
     size_t old_size = names.size;
@@ -143,25 +143,25 @@ static int grow_names(void)
     for (size_t i = 0; i < old_size; i++)
         for (struct node *node = old[i], *next; node; node = next) {
             next = node->same_hash;
-            chain(node);
+            names_chain(node);
         }
     free(old);
     return 0;
 }
 
-static int add_name(struct node *node)
+static int names_add(struct node *node)
 {
     // With no memory for more chains they get longer, which is only slower.
-    if (names.count >= names.size && grow_names() < 0 && !names.size)
+    if (names.count >= names.size && names_grow() < 0 && !names.size)
         return -ENOMEM;
-    chain(node);
+    names_chain(node);
     names.count++;
     return 0;
 }
 
-static void remove_name(struct node *node)
+static void names_remove(struct node *node)
 {
-    struct node **link = &names.chains[hash_of(node->parent, node->name) & (names.size - 1)];
+    struct node **link = &names.chains[names_hash(node->parent, node->name) & (names.size - 1)];
 
     while (*link != node)
         link = &(*link)->same_hash;
@@ -171,7 +171,8 @@ static void remove_name(struct node *node)
 
 struct node *node_child(const struct node *parent, const char *name)
 {
-    struct node *node = names.size ? names.chains[hash_of(parent, name) & (names.size - 1)] : NULL;
+    struct node *node =
+        names.size ? names.chains[names_hash(parent, name) & (names.size - 1)] : NULL;
 
     while (node && (node->parent != parent || strcmp(node->name, name) != 0))
         node = node->same_hash;
@@ -180,7 +181,7 @@ struct node *node_child(const struct node *parent, const char *name)
 
 // --- Nodes
 
-static struct node *make_node(enum node_kind kind, const char *name)
+static struct node *node_make(enum node_kind kind, const char *name)
 {
     struct node *node = calloc(1, sizeof *node);
 
@@ -193,14 +194,14 @@ static struct node *make_node(enum node_kind kind, const char *name)
     list_init(&node->siblings);
     list_init(&node->children);
     node->name = strdup(name);
-    if (node->name && place_node(node) == 0)
+    if (node->name && table_place(node) == 0)
         return node;
     free(node->name);
     free(node);
     return NULL;
 }
 
-static void free_node(struct node *node)
+static void node_free(struct node *node)
 {
     table.nodes[node->place] = NULL;
     table.free[table.free_count++] = node->place;
@@ -212,7 +213,7 @@ static void free_node(struct node *node)
 
 int node_init_root(void)
 {
-    struct node *root = make_node(NODE_ROOT, "");
+    struct node *root = node_make(NODE_ROOT, "");
 
     if (!root)
         return -ENOMEM;
@@ -230,13 +231,13 @@ struct node *node_root(void)
 
 struct node *node_create(struct node *parent, enum node_kind kind, const char *name)
 {
-    struct node *node = make_node(kind, name);
+    struct node *node = node_make(kind, name);
 
     if (!node)
         return NULL;
     node->parent = parent;
-    if (add_name(node) < 0) {
-        free_node(node);
+    if (names_add(node) < 0) {
+        node_free(node);
         return NULL;
     }
     list_append(&parent->children, &node->siblings);
@@ -244,20 +245,20 @@ struct node *node_create(struct node *parent, enum node_kind kind, const char *n
     return node;
 }
 
-static void free_if_unused(struct node *node)
+static void node_free_if_unused(struct node *node)
 {
     if (node->kind != NODE_ROOT && node->lookups == 0 && !node->parent)
-        free_node(node);
+        node_free(node);
 }
 
 void node_detach(struct node *node)
 {
-    remove_name(node);
+    names_remove(node);
     list_remove(&node->siblings);
     clock_gettime(CLOCK_REALTIME, &node->parent->time);
     node->time = node->parent->time;
     node->parent = NULL;
-    free_if_unused(node);
+    node_free_if_unused(node);
 }
 
 bool node_was_detached_lately(const struct node *node)
@@ -287,18 +288,18 @@ bool node_has_aliases(enum slot_file file)
     return file == SLOT_REQUEST || file == SLOT_CALL;
 }
 
-static struct node **latest_alias(struct node *node, enum slot_file file)
+static struct node **alias_latest(struct node *node, enum slot_file file)
 {
     return &node->aliases[file == SLOT_CALL];
 }
 
 struct node *node_hand_out_alias(struct node *node, enum slot_file file, uid_t uid)
 {
-    struct node **latest = latest_alias(node, file);
+    struct node **latest = alias_latest(node, file);
     struct node *alias = *latest;
 
     if (!alias || alias->is_handed_out || alias->owner != uid) {
-        alias = make_node(NODE_ALIAS, "");
+        alias = node_make(NODE_ALIAS, "");
         if (!alias)
             return NULL;
         alias->parent = node;
@@ -314,7 +315,7 @@ struct node *node_hand_out_alias(struct node *node, enum slot_file file, uid_t u
 
 int node_may_open(uint64_t id, uid_t uid, pid_t pid)
 {
-    struct node *alias = find_in_table(id);
+    struct node *alias = table_find(id);
     bool is_again;
 
     if (!alias || alias->kind != NODE_ALIAS)
@@ -330,7 +331,7 @@ int node_may_open(uint64_t id, uid_t uid, pid_t pid)
 
 void node_alias_opened(uint64_t id, uid_t uid)
 {
-    struct node *alias = find_in_table(id);
+    struct node *alias = table_find(id);
 
     if (!alias || alias->kind != NODE_ALIAS)
         return;
@@ -342,21 +343,21 @@ void node_alias_opened(uint64_t id, uid_t uid)
 
 void node_alias_closed(uint64_t id)
 {
-    struct node *alias = find_in_table(id);
+    struct node *alias = table_find(id);
 
     if (alias && alias->kind == NODE_ALIAS && --alias->open_count == 0)
         alias->is_handed_out = false;
 }
 
-static void free_alias(struct node *alias)
+static void alias_free(struct node *alias)
 {
     struct node *node = alias->parent;
 
-    if (*latest_alias(node, alias->file) == alias)
-        *latest_alias(node, alias->file) = NULL;
-    free_node(alias);
+    if (*alias_latest(node, alias->file) == alias)
+        *alias_latest(node, alias->file) = NULL;
+    node_free(alias);
     node->lookups--;
-    free_if_unused(node);
+    node_free_if_unused(node);
 }
 
 void node_ref(struct node *node)
@@ -366,22 +367,22 @@ void node_ref(struct node *node)
 
 void node_forget(uint64_t id, uint64_t count)
 {
-    struct node *node = find_in_table(id);
+    struct node *node = table_find(id);
 
     if (!node || node->kind == NODE_ROOT)
         return;
     node->lookups -= count < node->lookups ? count : node->lookups;
     if (node->kind != NODE_ALIAS)
-        free_if_unused(node);
+        node_free_if_unused(node);
     else if (node->lookups == 0)
-        free_alias(node);
+        alias_free(node);
 }
 
 void node_finish_all(void)
 {
     for (uint32_t place = table.count; place-- > 0;)
         if (table.nodes[place])
-            free_node(table.nodes[place]);
+            node_free(table.nodes[place]);
     free(names.chains);
     memset(&names, 0, sizeof names);
     free(table.nodes);

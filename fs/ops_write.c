@@ -13,13 +13,13 @@ enum {
     ZEROS_A_TURN = 16, // so often; then others on the loop get their turn
 };
 
-static ssize_t take_bytes(const struct handle *handle, const char *bytes, size_t size)
+static ssize_t write_take(const struct handle *handle, const char *bytes, size_t size)
 {
     return handle->conversation ? conversation_write(handle->conversation, bytes, size)
                                 : slot_write(handle->dir->slot, bytes, size);
 }
 
-static struct list *writers_of(struct handle *handle)
+static struct list *handle_writers(struct handle *handle)
 {
     return handle->conversation ? &handle->writers : &handle->dir->writers;
 }
@@ -63,7 +63,7 @@ static int write_zeros(struct handle *handle, struct write_progress *progress)
 
     for (int i = 0; i < ZEROS_A_TURN && progress->zeros > 0; i++) {
         size_t size = progress->zeros < ZEROS ? (size_t)progress->zeros : ZEROS;
-        ssize_t count = take_bytes(handle, zeros, size);
+        ssize_t count = write_take(handle, zeros, size);
         if (count < 0)
             return (int)count;
         // Nobody will read the rest of it, however long it is.
@@ -81,7 +81,7 @@ static int write_zeros(struct handle *handle, struct write_progress *progress)
 
 // Goes on with a write whose bytes end at END. Returns 1 when it is complete, 0 when it has to
 // wait, or -errno.
-static int go_on(struct handle *handle, struct write_progress *progress, const char *end)
+static int write_go_on(struct handle *handle, struct write_progress *progress, const char *end)
 {
     // After a request that was cancelled others do not wait for its writer.
     bool is_late = handle->is_writer && handle->dir->writer != handle;
@@ -96,7 +96,7 @@ static int go_on(struct handle *handle, struct write_progress *progress, const c
         return result;
     if (progress->zeros > 0)
         return 0;
-    count = take_bytes(handle, end - progress->left, progress->left);
+    count = write_take(handle, end - progress->left, progress->left);
     if (count < 0)
         return (int)count;
     progress->left -= (size_t)count;
@@ -119,9 +119,9 @@ static bool retry_write(struct parked *parked)
     int result;
 
     // One before it waits again. A full pipe may still have room for a few bytes.
-    if (!list_is_empty(writers_of(handle)))
+    if (!list_is_empty(handle_writers(handle)))
         return false;
-    result = go_on(handle, &parked->write, parked->bytes + parked->size);
+    result = write_go_on(handle, &parked->write, parked->bytes + parked->size);
     if (result != 0)
         end_write(parked->req, &parked->write, result < 0 ? -result : 0);
     return result != 0;
@@ -158,7 +158,7 @@ static int park_write(fuse_req_t req, struct handle *handle, const char *end,
 
     if (!account)
         return -EDQUOT;
-    parked = wait_park(handle->dir->loop, writers_of(handle), req, &operations,
+    parked = wait_park(handle->dir->loop, handle_writers(handle), req, &operations,
                        end - progress->left, progress->left);
     if (!parked) {
         account_give_back(account, ACCOUNT_BYTES, progress->left);
@@ -177,7 +177,7 @@ static void write_request(fuse_req_t req, struct handle *handle, const char *byt
 {
     // Not past one that waits: a request is in the order in which it is written.
     const char *end = bytes + progress->size;
-    int result = list_is_empty(writers_of(handle)) ? go_on(handle, progress, end) : 0;
+    int result = list_is_empty(handle_writers(handle)) ? write_go_on(handle, progress, end) : 0;
 
     if (result == 0)
         result = is_nonblocking ? -EAGAIN : park_write(req, handle, end, progress);
@@ -210,7 +210,7 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, o
     struct write_progress progress = {
         .offset = (uint64_t)off,
         .has_offset = !(fi->flags & O_APPEND),
-        .is_part = !list_is_empty(writers_of(handle)) ||
+        .is_part = !list_is_empty(handle_writers(handle)) ||
                    ((fi->flags & O_DIRECT) && (fi->flags & O_NONBLOCK)),
         .size = size,
         .left = size,
@@ -228,7 +228,8 @@ void ops_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, o
 static bool retry_truncate(struct parked *parked)
 {
     struct handle *handle = parked->handle;
-    int result = list_is_empty(writers_of(handle)) ? go_on(handle, &parked->write, "") : 0;
+    int result =
+        list_is_empty(handle_writers(handle)) ? write_go_on(handle, &parked->write, "") : 0;
 
     if (result < 0)
         caller_fail(parked->req, -result);
@@ -253,10 +254,10 @@ static void truncate_open(fuse_req_t req, fuse_ino_t ino, struct handle *handle,
 
     if (handle->conversation) // a stream has no holes
         result = size == handle->written ? 1 : -EINVAL;
-    else if (list_is_empty(writers_of(handle)))
-        result = go_on(handle, &progress, "");
+    else if (list_is_empty(handle_writers(handle)))
+        result = write_go_on(handle, &progress, "");
     if (result == 0) {
-        parked = wait_park(handle->dir->loop, writers_of(handle), req, &operations, NULL, 0);
+        parked = wait_park(handle->dir->loop, handle_writers(handle), req, &operations, NULL, 0);
         result = parked ? 0 : -ENOMEM;
     }
     if (parked) {

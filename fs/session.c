@@ -72,7 +72,7 @@ static const struct fuse_lowlevel_ops operations = {
 // For a request that libfuse has no memory for it answers ENOMEM, and the caller
 // knows. These have no caller who could know, and what they let go of would be
 // held for ever: a slot busy, a command waiting for the end of its stdin.
-static void let_go(const struct fuse_buf *buffer)
+static void session_let_go(const struct fuse_buf *buffer)
 {
     const struct fuse_in_header *request = buffer->mem;
     const void *argument = request + 1;
@@ -95,17 +95,17 @@ static void let_go(const struct fuse_buf *buffer)
     }
 }
 
-static void process(struct session *session)
+static void session_process(struct session *session)
 {
     session->fs->has_let_go = false;
     fuse_session_process_buf(session->fuse, &session->buffer);
     if (!session->fs->has_let_go)
-        let_go(&session->buffer);
+        session_let_go(&session->buffer);
 }
 
 // Leaves the requests to the kernel for a while. When not even that is possible
 // the loop comes again at once.
-static void pause_requests(struct session *session)
+static void session_pause(struct session *session)
 {
     if (loop_arm(session->fs->loop, &session->resume, PAUSE_MS) == 0)
         loop_change(session->fs->loop, &session->watch, 0);
@@ -121,7 +121,7 @@ static void on_request(void *data, uint32_t events)
         if (result == -EAGAIN || result == -EINTR)
             return;
         if (result == -ENOMEM) {
-            pause_requests(session);
+            session_pause(session);
             return;
         }
         if (result <= 0) {
@@ -130,7 +130,7 @@ static void on_request(void *data, uint32_t events)
             session->on_end(session->fs->data);
             return;
         }
-        process(session);
+        session_process(session);
     }
 }
 
@@ -182,7 +182,7 @@ static int add_escaped(struct fuse_args *args, const char *name, const char *val
     return text ? fuse_opt_add_arg(args, text) : -1;
 }
 
-static unsigned max_read_of(const char *options)
+static unsigned session_max_read(const char *options)
 {
     static const char name[] = "max_read=";
     unsigned value = 0;
@@ -196,8 +196,8 @@ static unsigned max_read_of(const char *options)
     return value;
 }
 
-static int add_options(struct fuse_args *args, const char *source, const char *options,
-                       bool is_debug)
+static int session_add_options(struct fuse_args *args, const char *source, const char *options,
+                               bool is_debug)
 {
     AUTO_FREE char *users = NULL;
 
@@ -219,7 +219,7 @@ static int add_options(struct fuse_args *args, const char *source, const char *o
     return is_debug ? fuse_opt_add_arg(args, "-d") : 0;
 }
 
-static int start(struct session *session, const char *mountpoint, struct error *err)
+static int session_start(struct session *session, const char *mountpoint, struct error *err)
 {
     int fd;
     int flags;
@@ -246,12 +246,12 @@ struct session *session_create(struct fs *fs, const char *source, const char *mo
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 
     fuse_set_log_func(log_fuse);
-    if (!session || add_options(&args, source, options, is_debug) < 0) {
+    if (!session || session_add_options(&args, source, options, is_debug) < 0) {
         error_set(err, ENOMEM, "no memory");
         goto fail;
     }
     session->fs = fs;
-    fs->max_read = max_read_of(options);
+    fs->max_read = session_max_read(options);
     session->on_end = on_end;
     session->fuse = fuse_session_new(&args, &operations, sizeof operations, fs);
     if (!session->fuse) {
@@ -259,7 +259,7 @@ struct session *session_create(struct fs *fs, const char *source, const char *mo
                   options ? " " : "", options ? options : "");
         goto fail;
     }
-    if (start(session, mountpoint, err) < 0) {
+    if (session_start(session, mountpoint, err) < 0) {
         fuse_session_destroy(session->fuse);
         goto fail;
     }

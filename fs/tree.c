@@ -22,7 +22,7 @@ void tree_set_on_change(void (*callback)(void *data, uint64_t id), void *data)
     change_data = data;
 }
 
-static void tell_change(const struct node *node)
+static void tree_tell_change(const struct node *node)
 {
     if (on_change)
         on_change(change_data, node_id(node, SLOT_DIRECTORY));
@@ -90,8 +90,8 @@ static void on_slot_change(void *data)
 
 // A directory called NAME in PARENT, whose slot's jobs run in SANDBOX, a
 // reference to which is taken over. NULL when there is no memory.
-static struct slot_dir *make_dir(struct loop *loop, struct sandbox *sandbox, struct node *parent,
-                                 enum node_kind kind, const char *name)
+static struct slot_dir *slot_dir_make(struct loop *loop, struct sandbox *sandbox,
+                                      struct node *parent, enum node_kind kind, const char *name)
 {
     struct slot_dir *dir = calloc(1, sizeof *dir);
 
@@ -122,27 +122,27 @@ static struct slot_dir *make_dir(struct loop *loop, struct sandbox *sandbox, str
 
 // --- Sandboxes
 
-static void apply_settings(struct node *node, const struct sandbox_config *config)
+static void node_apply_settings(struct node *node, const struct sandbox_config *config)
 {
     node->owner = config->owner;
     node->group = config->group;
     node->permissions = config->permissions;
 }
 
-static int add_sandbox(struct loop *loop, struct sandboxes *sandboxes,
-                       struct sandbox_config *config)
+static int tree_add_sandbox(struct loop *loop, struct sandboxes *sandboxes,
+                            struct sandbox_config *config)
 {
     struct sandbox *sandbox = sandbox_create(sandboxes, config);
     struct slot_dir *dir =
-        sandbox ? make_dir(loop, sandbox, node_root(), NODE_SANDBOX, config->name) : NULL;
+        sandbox ? slot_dir_make(loop, sandbox, node_root(), NODE_SANDBOX, config->name) : NULL;
 
     if (!dir)
         return -ENOMEM;
-    apply_settings(dir->node, config);
+    node_apply_settings(dir->node, config);
     return 0;
 }
 
-static void detach(struct slot_dir *dir)
+static void slot_dir_detach(struct slot_dir *dir)
 {
     dir->is_removed = true;
     if (dir->home)
@@ -155,21 +155,21 @@ static void detach(struct slot_dir *dir)
     node_detach(dir->node);
 }
 
-static void remove_sandbox(struct node *node)
+static void tree_remove_sandbox(struct node *node)
 {
     log_info("sandbox %s was removed", node->name);
     while (!list_is_empty(&node->children))
-        detach(LIST_ENTRY(node->children.next, struct node, siblings)->dir);
+        slot_dir_detach(LIST_ENTRY(node->children.next, struct node, siblings)->dir);
     sandbox_retire(node->dir->sandbox);
-    detach(node->dir);
+    slot_dir_detach(node->dir);
 }
 
-static void change_sandbox(struct node *node, struct sandbox_config *config)
+static void tree_change_sandbox(struct node *node, struct sandbox_config *config)
 {
     log_info("sandbox %s was changed", node->name);
     sandbox_configure(node->dir->sandbox, config);
-    apply_settings(node, config);
-    tell_change(node);
+    node_apply_settings(node, config);
+    tree_tell_change(node);
     // The slots' time to live may have become shorter.
     for (struct list *link = node->children.next; link != &node->children; link = link->next)
         loop_arm(node->dir->loop, &LIST_ENTRY(link, struct node, siblings)->dir->expiry, 0);
@@ -185,15 +185,15 @@ int tree_configure(struct loop *loop, struct sandboxes *sandboxes, const struct 
         struct sandbox_config *new = config_find(config, node->name);
         next = link->next;
         if (!new)
-            remove_sandbox(node);
+            tree_remove_sandbox(node);
         else if (!sandbox_config_equal(sandbox_config(node->dir->sandbox), new))
-            change_sandbox(node, new);
+            tree_change_sandbox(node, new);
         else
             sandbox_configure(node->dir->sandbox, new); // for its standbys, which start anew
     }
     for (size_t i = 0; i < config->count && result == 0; i++)
         if (!node_child(node_root(), config->sandboxes[i]->name))
-            result = add_sandbox(loop, sandboxes, config->sandboxes[i]);
+            result = tree_add_sandbox(loop, sandboxes, config->sandboxes[i]);
     return result;
 }
 
@@ -213,8 +213,8 @@ static void on_expiry(void *data)
     if (idle_ms >= ttl_ms && !slot_is_busy(dir->slot) && list_is_empty(&dir->handles)) {
         log_info("slot %s of sandbox %s has expired", dir->node->name,
                  sandbox_config(dir->sandbox)->name);
-        detach(dir);
-        tell_change(parent);
+        slot_dir_detach(dir);
+        tree_tell_change(parent);
     } else
         loop_arm(dir->loop, &dir->expiry, idle_ms < ttl_ms ? ttl_ms - idle_ms : ttl_ms);
 }
@@ -269,7 +269,7 @@ struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gi
     if (!account)
         return NULL;
     *errnum = ENOMEM;
-    dir = make_dir(home->loop, sandbox_ref(home->sandbox), parent, NODE_SLOT, name);
+    dir = slot_dir_make(home->loop, sandbox_ref(home->sandbox), parent, NODE_SLOT, name);
     if (!dir) {
         account_give_back(account, ACCOUNT_SLOTS, 1);
         account_unref(account);
@@ -286,13 +286,13 @@ struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gi
     tree_touch(dir);
     if (loop_arm(dir->loop, &dir->expiry, sandbox_config(home->sandbox)->slot_ttl_ms) == 0)
         return dir->node;
-    detach(dir);
+    slot_dir_detach(dir);
     return NULL;
 }
 
 // --- The end
 
-static void cancel(struct slot_dir *dir)
+static void slot_dir_cancel(struct slot_dir *dir)
 {
     slot_cancel(dir->slot);
     for (struct list *link = dir->handles.next; link != &dir->handles; link = link->next) {
@@ -304,17 +304,17 @@ static void cancel(struct slot_dir *dir)
 
 void tree_remove_slot(struct node *node)
 {
-    cancel(node->dir);
-    detach(node->dir);
+    slot_dir_cancel(node->dir);
+    slot_dir_detach(node->dir);
 }
 
 void tree_cancel_all(void)
 {
     for (struct list *link = all_dirs.next; link != &all_dirs; link = link->next)
-        cancel(LIST_ENTRY(link, struct slot_dir, link));
+        slot_dir_cancel(LIST_ENTRY(link, struct slot_dir, link));
 }
 
-static void close_all(struct slot_dir *dir, int errnum)
+static void slot_dir_close_all(struct slot_dir *dir, int errnum)
 {
     wait_fail_all(&dir->writers, errnum);
     wait_fail_all(&dir->readers, errnum);
@@ -331,7 +331,7 @@ void tree_finish(int errnum)
     for (struct list *link = all_dirs.next, *next; link != &all_dirs; link = next) {
         struct slot_dir *dir = LIST_ENTRY(link, struct slot_dir, link);
         dir->references++; // a file may be the last that needs it
-        close_all(dir, errnum);
+        slot_dir_close_all(dir, errnum);
         if (dir->is_kept)
             slot_dir_unref(dir); // its job is not waited for
         next = link->next;
