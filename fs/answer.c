@@ -94,7 +94,8 @@ static ssize_t find_frames(const struct call *call, size_t size, struct answer_p
 
 // --- JSON
 
-static ssize_t find_json(const struct call *call, size_t size, struct answer_pieces *pieces)
+static ssize_t find_json(struct answer *answer, struct call *call, size_t size,
+                         struct answer_pieces *pieces)
 {
     const struct outcome *outcome = call_outcome(call);
     struct json_source source;
@@ -111,6 +112,11 @@ static ssize_t find_json(const struct call *call, size_t size, struct answer_pie
         source.bytes[i] = bytes_of(call, (enum job_stream)i);
         source.sizes[i] = visible(call, (enum job_stream)i);
     }
+    if (!json_prepare(&answer->json, &source)) {
+        call_retry(call);
+        return -EAGAIN;
+    }
+    pieces->after = *answer;
     pieces->plain.iov_base = text;
     pieces->plain.iov_len =
         json_fill(&pieces->after.json, &source, text, size < sizeof text ? size : sizeof text);
@@ -119,7 +125,7 @@ static ssize_t find_json(const struct call *call, size_t size, struct answer_pie
 
 // ---
 
-ssize_t answer_find(const struct answer *answer, const struct call *call, size_t size,
+ssize_t answer_find(struct answer *answer, struct call *call, size_t size,
                     struct answer_pieces *pieces)
 {
     // Nothing was asked: that is no success of anything.
@@ -132,7 +138,7 @@ ssize_t answer_find(const struct answer *answer, const struct call *call, size_t
     case ANSWER_FRAMES:
         return find_frames(call, size, pieces);
     case ANSWER_JSON:
-        return find_json(call, size, pieces);
+        return find_json(answer, call, size, pieces);
     default:
         return find_plain(call, size, pieces);
     }

@@ -23,8 +23,9 @@ struct answer_pieces {
 
 // Finds up to SIZE bytes of the answer of CALL that follow for a reader who has come as far
 // as ANSWER. Returns their number and sets PIECES, -EAGAIN when there is nothing yet, or 0
-// at the end; a plain answer has -errno there when the command did not exit with 0.
-ssize_t answer_find(const struct answer *answer, const struct call *call, size_t size,
+// at the end; a plain answer has -errno there when the command did not exit with 0. A large
+// JSON answer needs several calls: the owner of CALL hears of a change then.
+ssize_t answer_find(struct answer *answer, struct call *call, size_t size,
                     struct answer_pieces *pieces);
 
 // The reader has taken PIECES, SIZE bytes.

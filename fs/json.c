@@ -18,15 +18,32 @@ enum part {
     PARTS,
 };
 
-static bool is_utf8(const char *bytes, size_t size)
+// Looks at up to BUDGET bytes more of the stream. Returns how many are left of it.
+static size_t check_stream(struct json *json, const struct json_source *source,
+                           enum job_stream stream, size_t budget)
 {
-    size_t used;
+    const char *bytes = source->bytes[stream];
+    size_t size = source->sizes[stream];
+    size_t at = json->checked[stream];
+    size_t end = size - at < budget ? size : at + budget;
 
-    for (size_t i = 0; i < size; i += used) {
-        used = text_character(bytes + i, size - i);
-        if (used == 0)
-            return false;
+    while (at < end) {
+        size_t used = (unsigned char)bytes[at] < 0x80 ? 1 : text_character(bytes + at, size - at);
+        if (used == 0) {
+            json->is_binary[stream] = true;
+            return 0;
+        }
+        at += used;
     }
+    json->checked[stream] = at;
+    return size - at;
+}
+
+bool json_prepare(struct json *json, const struct json_source *source)
+{
+    for (int i = 0; i < JOB_STREAMS; i++)
+        if (!json->is_binary[i] && check_stream(json, source, (enum job_stream)i, JSON_CHECK) > 0)
+            return false;
     return true;
 }
 
@@ -96,10 +113,10 @@ static void put_fixed(struct json *json, const struct json_source *source)
                           source->code, source->kind);
     else if (json->part == PART_BEFORE_STDOUT)
         length = snprintf(text, sizeof text, "\",\"stdout%s\":\"",
-                          json->is_text[JOB_STDOUT] ? "" : "_base64");
+                          json->is_binary[JOB_STDOUT] ? "_base64" : "");
     else if (json->part == PART_BEFORE_STDERR)
         length = snprintf(text, sizeof text, "\",\"stderr%s\":\"",
-                          json->is_text[JOB_STDERR] ? "" : "_base64");
+                          json->is_binary[JOB_STDERR] ? "_base64" : "");
     else
         length = snprintf(text, sizeof text, "\",\"ms\":%" PRIu64 "}\n", source->ms);
     put(json, text, (size_t)length);
@@ -136,19 +153,10 @@ static size_t fill_string(struct json *json, const char *from, size_t size, bool
     return count;
 }
 
-static void begin(struct json *json, const struct json_source *source)
-{
-    for (int i = 0; i < JOB_STREAMS; i++)
-        json->is_text[i] = is_utf8(source->bytes[i], source->sizes[i]);
-    json->is_begun = true;
-}
-
 size_t json_fill(struct json *json, const struct json_source *source, char *bytes, size_t size)
 {
     size_t count = 0;
 
-    if (!json->is_begun)
-        begin(json, source);
     while (count < size && (json->rest_left > 0 || json->part < PARTS)) {
         size_t room = size - count;
         if (json->rest_left > 0) {
@@ -163,7 +171,7 @@ size_t json_fill(struct json *json, const struct json_source *source, char *byte
         else if (json->part == PART_STDOUT || json->part == PART_STDERR) {
             enum job_stream stream = json->part == PART_STDOUT ? JOB_STDOUT : JOB_STDERR;
             count += fill_string(json, source->bytes[stream], source->sizes[stream],
-                                 json->is_text[stream], bytes + count, room);
+                                 !json->is_binary[stream], bytes + count, room);
         } else
             put_fixed(json, source);
     }

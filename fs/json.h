@@ -26,10 +26,17 @@ struct json {
     char rest[128]; // of the text: it did not fit before
     size_t rest_at;
     size_t rest_left;
-    bool is_begun;
-    bool is_text[JOB_STREAMS]; // UTF-8, as far as it is known: once begun
+    size_t checked[JOB_STREAMS]; // bytes of the stream that are UTF-8
+    bool is_binary[JOB_STREAMS]; // there is one that is not
 };
 
-// Writes the text that follows for a reader who has come as far as JSON into BYTES, SIZE of
-// them, and moves JSON on. Returns how many; 0: the object is complete.
+enum { JSON_CHECK = 512 * 1024 }; // bytes that json_prepare looks at
+
+// Looks at a part of the streams, to see whether they are UTF-8: a large one takes longer than
+// one turn of a loop should. Returns true when it has seen all; until then it has to be
+// called again.
+bool json_prepare(struct json *json, const struct json_source *source);
+
+// Once that is known, writes the text that follows for a reader who has come as far as JSON into
+// BYTES, SIZE of them, and moves JSON on. Returns how many; 0: the object is complete.
 size_t json_fill(struct json *json, const struct json_source *source, char *bytes, size_t size);

@@ -270,6 +270,9 @@ for size in (1, 100, 1 << 17):
     assert set(got) == {"code", "kind", "detail", "stdout_base64", "stderr"}
 long = "".join(chr(c) for c in (*range(0, 0xd800, 7), *range(0xe000, 0x110000, 101))).encode()
 assert answer(b"--answer=json cat\n" + long)["stdout"].encode() == long
+# A large one is looked at in several turns.
+large = ("\u20ac" * 4_000_000).encode()
+assert answer(b"--answer=json cat\n" + large)["stdout"].encode() == large
 got = answer(b"--answer=json head -c 3000000 /dev/zero", "small")
 assert (got["code"], got["kind"], got["detail"]) == (141, "overflow", "stdout exceeded 1M")
 assert got["stdout"] == "\0" * (1 << 20)

@@ -37,6 +37,8 @@ static void fill(const struct json_source *source, size_t room, struct buffer *t
     char bytes[256];
     size_t count;
 
+    while (!json_prepare(&json, source))
+        ;
     while ((count = json_fill(&json, source, bytes, room)) > 0) {
         ck_assert_uint_le(count, room);
         buffer_append(text, bytes, count);
@@ -89,7 +91,35 @@ START_TEST(knows_what_each_stream_is)
 }
 END_TEST
 
+// A stream is looked at in parts, also where a character lies across their border.
+START_TEST(looks_at_a_large_stream_in_parts)
+{
+    size_t size = 3 * (size_t)JSON_CHECK;
+    char *bytes = malloc(size);
+    struct json_source source = {
+        .kind = "exited", .detail = "", .bytes = {bytes, ""}
+    };
+    unsigned calls = 1;
+
+    for (size_t i = 0; i < size; i += 3)
+        memcpy(bytes + i, "\xe2\x82\xac", 3);
+    source.sizes[JOB_STDOUT] = size;
+    struct json json = {0};
+    while (!json_prepare(&json, &source))
+        calls++;
+    ck_assert_uint_ge(calls, 3);
+    ck_assert(!json.is_binary[JOB_STDOUT]);
+    bytes[size - 1] = 'x';
+    json = (struct json){0};
+    while (!json_prepare(&json, &source))
+        ;
+    ck_assert(json.is_binary[JOB_STDOUT]);
+    free(bytes);
+}
+END_TEST
+
 int main(void)
 {
-    UNIT_RUN("json", EACH(says_it_all, texts), ONCE(knows_what_each_stream_is));
+    UNIT_RUN("json", EACH(says_it_all, texts), ONCE(knows_what_each_stream_is),
+             ONCE(looks_at_a_large_stream_in_parts));
 }
