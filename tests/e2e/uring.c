@@ -97,10 +97,11 @@ static int call(int fd, char *request, char *bytes, size_t size)
 int main(int argc, char **argv)
 {
     size_t size = argc == 5 ? strtoul(argv[4], NULL, 10) : 0;
-    char *bytes = malloc(size + 1);
+    static char *bytes; // static: not freed
     int is_call = argc == 5 && strcmp(argv[1], "call") == 0;
     int fd = argc == 5 ? open(argv[2], is_call ? O_RDWR : O_RDONLY) : -1;
 
+    bytes = malloc(size + 1);
     if (fd < 0 || !bytes) {
         fprintf(stderr, "uring: %s\n", strerror(errno));
         return 1;
