@@ -330,12 +330,12 @@ static void place_write(struct pending *pending, struct fuse_write_in *arg, unsi
     const struct model_call *call = kernel_call_of(file);
 
     arg->offset = file->written;
-    if (file->is_conversation)
-        arg->offset = 0;
-    else if (has_earlier_write(file, pending) || choice % 8 == 3) {
+    if (has_earlier_write(file, pending) || choice % 8 == 3) {
         arg->flags |= O_APPEND;
         arg->offset = choice * 1000;
-    } else if (choice % 8 == 5 && file->written > 0) {
+    } else if (file->is_conversation)
+        arg->offset = 0;
+    else if (choice % 8 == 5 && file->written > 0) {
         arg->offset--;
         pending->error = EINVAL;
     } else if (choice % 8 == 7 && call->phase == MODEL_JOB) {
