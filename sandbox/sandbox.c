@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <fnmatch.h>
 
+enum { MAX_ENDING = 64 }; // processes of a user whose jobs are over, and that live on
+
 struct sandboxes {
     struct loop *loop;
     struct list all; // of struct sandbox
@@ -271,6 +273,7 @@ static int sandbox_check_request(const struct sandbox *sandbox, const struct req
 {
     const struct sandbox_config *config = sandbox->config;
     const char *command = request->argv.items[0];
+    uid_t uid = caller->identity.uid;
     bool is_allowed = config->allow.count == 0;
     char maximum[UNITS_TEXT];
 
@@ -284,6 +287,10 @@ static int sandbox_check_request(const struct sandbox *sandbox, const struct req
         duration_format(config->max_timeout_ms, maximum);
         return error_set(err, EINVAL, "--timeout can be at most %s in this sandbox", maximum);
     }
+    // Their jobs are over, but each of these processes costs memory and a place among all
+    // processes of the machine.
+    if (uid != 0 && uid != geteuid() && process_ending_count(uid) >= MAX_ENDING)
+        return error_set(err, EAGAIN, "%d commands of the user cannot be ended", MAX_ENDING);
     if (queue_is_full(&sandbox->queue, caller->identity.uid))
         return error_set(err, EAGAIN,
                          "%u jobs run and %u wait, which is all that the sandbox takes, or all "

@@ -25,6 +25,7 @@ struct stream {
 
 struct process {
     struct list link; // in `ending` after process_destroy
+    uid_t uid;
     struct loop *loop;
     const struct channel_events *events; // NULL: destroyed, and only to be reaped
     void *data;
@@ -192,6 +193,7 @@ static int process_start_child(struct process *process, const struct process_spe
         return result;
     if (spec->identity && spec->identity->uid != geteuid())
         pipes_open_by_name(pipes);
+    process->uid = spec->identity ? spec->identity->uid : geteuid();
     process->child = child_create(spec, &gift);
     process->pid = process->child ? child_start(process->child, &process->pid_fd) : -ENOMEM;
     if (process->pid < 0)
@@ -388,6 +390,15 @@ void process_destroy(struct process *process)
         loop_change(process->loop, &process->exit_watch, EPOLLIN);
         list_append(&ending, &process->link);
     }
+}
+
+unsigned process_ending_count(uid_t uid)
+{
+    unsigned count = 0;
+
+    for (struct list *link = ending.next; link != &ending; link = link->next)
+        count += LIST_ENTRY(link, struct process, link)->uid == uid;
+    return count;
 }
 
 void process_finish_all(void)

@@ -75,6 +75,10 @@ void process_signal(struct process *process, int signal);
 // ended, even if that is later.
 void process_destroy(struct process *process);
 
+// How many processes of UID were destroyed and have not ended: not even SIGKILL ends a process
+// that waits for a file system that does not answer.
+unsigned process_ending_count(uid_t uid);
+
 // Frees the processes that were destroyed and have not ended yet, without waiting. Only for
 // the end of the daemon, when the loop runs no more.
 void process_finish_all(void);

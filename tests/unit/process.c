@@ -114,6 +114,7 @@ static void end(void)
 {
     process_destroy(child.process);
     world_end(loop);
+    ck_assert_uint_eq(process_ending_count(geteuid()), 0);
     buffer_finish(&child.out[0]);
     buffer_finish(&child.out[1]);
 }
@@ -596,7 +597,10 @@ START_TEST(is_reaped_after_it_was_destroyed)
         loop_run(loop);
     polled = (pid_t)atoi(child.out[0].data);
     ck_assert_int_eq(kill(polled, 0), 0);
+    ck_assert_uint_eq(process_ending_count(geteuid()), 0);
     process_destroy(child.process); // closes its stdin, on which it ends
+    ck_assert_uint_eq(process_ending_count(geteuid()), 1);
+    ck_assert_uint_eq(process_ending_count(geteuid() + 1), 0);
     poll_timer = (struct timer){.on_time = on_poll};
     loop_arm(loop, &poll_timer, 0);
     loop_run(loop);
