@@ -28,7 +28,7 @@ CONF
 # A conversation of as many jobs as are taken; prints how many, and ends them with stdin.
 cat >"$T/fill" <<'PYTHON'
 #!/usr/bin/python3
-import os, sys
+import os, signal, sys
 fds = []
 try:
     for i in range(int(sys.argv[3])):
@@ -37,29 +37,29 @@ try:
 except OSError as e:
     fds.pop()
 print(len(fds), flush=True)
-sys.stdin.read()
+signal.pause()
 PYTHON
 chmod 755 "$T/fill"
 
+# fill_as WHO...: prints how many were taken; they stay until WHO has no process more.
 fill_as() {
     local who=$1
     shift
-    coproc "FILL_$who" { "$who" "$T/fill" "$@"; }
+    "$who" "$T/fill" "$@" >"$T/count.$who" 2>&1 &
+    wait_until 20 test -s "$T/count.$who"
+    cat "$T/count.$who"
 }
 
 test_places_among_the_running() {
-    local count
     fill_as mallory "$M/d" "sleep 55" 100
-    read -r -t 20 count <&"${FILL_mallory[0]}"
-    is "$count" 27 "12 that run, 15 that wait"
+    is "$(cat "$T/count.mallory")" 27 "12 that run, 15 that wait"
     fill_as eve "$M/d" "sleep 55" 100
-    read -r -t 20 count <&"${FILL_eve[0]}"
-    is "$count" 7 "3 that run, 4 that wait"
+    is "$(cat "$T/count.eve")" 7 "3 that run, 4 that wait"
     # There is still a place for somebody else, at once.
     honest timeout 5 sh -c "echo true >$M/d/request; cat $M/d/status" >"$T/status"
     is "$(cat "$T/status")" "0 exited"
     is "$(write_error "$M/d/request" $'--timeout=none true\n')" EINVAL
-    exec {FILL_mallory[1]}>&- {FILL_eve[1]}>&-
+    pkill -u "$MALLORY,$EVE" -f "$T/fill"
     wait
 }
 

@@ -7,6 +7,9 @@
 . "$(dirname "$0")/lib.sh"
 
 : "${HOSTILE_SECONDS:=20}"
+# A session for each, as a service and two logins have: the kernel shares the processors
+# out by sessions.
+HOOKSFS_WRAPPER="setsid ${HOOKSFS_WRAPPER:-}"
 
 mount_with <<CONF || exit 1
 mode = direct
@@ -23,15 +26,15 @@ CONF
 
 test_two_hostile_users() {
     local before after descriptors end attackers=() results idle busy ratio uid
-    idle=$(honest /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" $((HOSTILE_SECONDS / 10 + 2)))
+    idle=$(honest setsid -w /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" $((HOSTILE_SECONDS / 10 + 2)))
     before=$(daemon_kib)
     descriptors=$(daemon_descriptors)
     # Each has as many processes as a user of a small machine may have, and no more.
-    mallory bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/mallory" 2>&1 &
+    mallory setsid -w bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/mallory" 2>&1 &
     attackers+=($!)
-    eve bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/eve" 2>&1 &
+    eve setsid -w bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/eve" 2>&1 &
     attackers+=($!)
-    honest /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" "$HOSTILE_SECONDS" >"$T/honest" 2>&1 &
+    honest setsid -w /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" "$HOSTILE_SECONDS" >"$T/honest" 2>&1 &
     results=$!
     end=$((SECONDS + HOSTILE_SECONDS - 1))
     while ((SECONDS < end)); do
