@@ -100,9 +100,26 @@ static void feed_outside(struct event *event, char byte)
     }
 }
 
+// How many of the bytes of a long string can be passed over: nobody looks for it.
+static size_t count_dull(struct event *event, const char *bytes, size_t size)
+{
+    size_t count = 0;
+
+    if (!event->is_string || event->is_escaped || event->token_length + 1 < sizeof event->token)
+        return 0;
+    while (count < size && bytes[count] != '"' && bytes[count] != '\\')
+        count++;
+    if (count > 0)
+        event->token[0] = '\0';
+    return count;
+}
+
 void event_feed(struct event *event, const char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
+        i += count_dull(event, bytes + i, size - i);
+        if (i == size)
+            break;
         if (event->is_string)
             feed_string(event, bytes[i]);
         else if (event->depth >= 0)

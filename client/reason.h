@@ -13,7 +13,8 @@ enum { REASON_MAX_BYTES = 16384 }; // of a reason; the rest of it is cut off
 // or -ENOMEM.
 int reason_append(struct buffer *text, const char *bytes, size_t size);
 
-// Whether a parser of JSON that strips blanks, as JavaScript's does, could read TEXT of LENGTH bytes.
+// Whether a parser of JSON that strips blanks, as JavaScript's does, could read the LENGTH bytes of
+// TEXT.
 // An agent that tries would take the reason of a no for an answer without a no.
 bool reason_may_be_json(const char *text, size_t length);
 

@@ -283,12 +283,19 @@ static void relay_read_ahead(struct relay *relay)
 static void relay_start(struct relay *relay, const char *path, const struct buffer *line)
 {
     struct buffer head __attribute__((cleanup(buffer_finish))) = {0};
-    int result = buffer_append(&head, line->data, line->length);
+    size_t line_length;
+    int result = 0;
 
+    // The end of stdin needs no call of its own when its length is known.
+    if (!relay->is_stdin_open)
+        result = buffer_printf(&head, "--stdin=%zu ", relay->input.length);
+    if (result == 0)
+        result = buffer_append(&head, line->data, line->length);
+    line_length = head.length;
     if (result == 0)
         result = buffer_append(&head, relay->input.data, relay->input.length);
     if (result == 0)
-        result = worker_start(&relay->worker, path, head.data, head.length, line->length,
+        result = worker_start(&relay->worker, path, head.data, head.length, line_length,
                               relay->is_stdin_open);
     buffer_drop(&relay->input, relay->input.length);
     if (result == 0)

@@ -100,8 +100,6 @@ static void write_request(struct task *task)
     if (!task->has_more) {
         if (write_all(task->file, task->head, task->length) < 0)
             report_failure(task->report, WORKER_WRITE);
-        else
-            end_stdin(task);
         return;
     }
     // A read before the command line is an error.

@@ -33,7 +33,8 @@ struct worker {
 
 // Starts the child for one conversation with the file PATH. It writes the LENGTH bytes of HEAD,
 // of which LINE_LENGTH are the command line, and then, with HAS_MORE, all that comes through
-// input, before it ends stdin. Returns 0 or a negative errno.
+// input, before it ends stdin; without, the command line says how long stdin is. Returns 0 or a
+// negative errno.
 int worker_start(struct worker *worker, const char *path, const char *head, size_t length,
                  size_t line_length, bool has_more);
 

@@ -75,7 +75,9 @@ def places(folder):
         for agent in AGENTS:
             for passes in (False, True):
                 for name in ("open", "write", "end", "read"):
-                    cells.add(timed, ("-m", standin.mount, f"hang-{name}"), agent, passes, "empty", b"timeout", 300)
+                    # The end is a call of its own only when stdin is long.
+                    stdin = payload(FIRST[agent]) + b" " * (100_000 if name == "end" else 0)
+                    cells.add(timed, ("-m", standin.mount, f"hang-{name}"), agent, passes, "empty", b"timeout", 300, stdin)
                 cells.add(timed, ("-m", standin.mount, "local"), agent, passes, "never", b"timeout", 300)
                 cells.add(timed, ("-m", stopped.mount, "local"), agent, passes, "empty", b"timeout", 300)
                 cells.add(endless, ("-m", standin.mount, "local"), agent, passes, "empty")

@@ -151,7 +151,8 @@ def killed(mount, folder):
     random.seed(14)
     for i in range(count):
         payload_bytes = subprocess.DEVNULL if i % 3 else subprocess.PIPE
-        process = subprocess.Popen([HOOK, "-m", mount, *(["-a", "codex"] if i % 2 else []), "local", "sleep", "62.5"], stdin=payload_bytes, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # The time limit is longer than the test waits, so that only a cancel ends the job.
+        process = subprocess.Popen([HOOK, "-m", mount, "-t", "300s", *(["-a", "codex"] if i % 2 else []), "local", "sleep", "62.5"], stdin=payload_bytes, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(random.random() * (0.004 if i % 4 else 0.03))
         process.kill()
         process.wait()

@@ -207,6 +207,18 @@ static void on_fsync(fuse_req_t request, fuse_ino_t id, int is_data, struct fuse
     fuse_reply_err(request, 0);
 }
 
+// Whether stdin has come to its end: by fsync, or by its length in the option --stdin.
+static bool is_stdin_over(const struct call *call)
+{
+    const char *end = memchr(call->line, '\n', call->line_length);
+    size_t count;
+
+    if (call->is_ended || !end)
+        return call->is_ended;
+    return sscanf(call->line, "--stdin=%zu ", &count) == 1 &&
+           call->length >= (size_t)(end + 1 - call->line) + count;
+}
+
 static void keep_request(const struct call *call)
 {
     char path[MAX_LINE + 256];
@@ -224,7 +236,7 @@ static void begin_answer(struct call *call)
 {
     char path[MAX_LINE + 256];
 
-    while (!call->is_ended &&
+    while (!is_stdin_over(call) &&
            !(memchr(call->line, '\n', call->line_length) && has_file(call, ".early")))
         pthread_cond_wait(&call->changed, &call->mutex);
     keep_request(call);
