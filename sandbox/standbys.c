@@ -51,13 +51,28 @@ static uint64_t now_ms(void)
     return loop_now_ns() / NS_PER_MS;
 }
 
+static struct standby *standby_of(struct reserve_entry *entry)
+{
+    return LIST_ENTRY(entry, struct standby, reserved);
+}
+
 // --- The log
+
+static unsigned line_count_ready(const struct line *line)
+{
+    unsigned count = 0;
+
+    for (struct list *link = line->reserve.entries.next; link != &line->reserve.entries;
+         link = link->next)
+        count += standby_is_ready(standby_of(LIST_ENTRY(link, struct reserve_entry, link)));
+    return count;
+}
 
 static void line_log(const struct line *line)
 {
     log_info("standby sandbox=%s command=\"%.200s\" ready=%u hits=%" PRIu64 " misses=%" PRIu64
              " old=%" PRIu64 " failed=%" PRIu64 " reloaded=%" PRIu64 " others=%" PRIu64,
-             line->standbys->config->name, line->text, line->reserve.count, line->hits,
+             line->standbys->config->name, line->text, line_count_ready(line), line->hits,
              line->misses, line->dropped[DROPPED_AGE], line->dropped[DROPPED_FAILURE],
              line->dropped[DROPPED_RELOAD], line->standbys->others);
 }
@@ -96,11 +111,6 @@ static void standbys_look_within(struct standbys *standbys, uint64_t ms)
         return;
     if (loop_arm(standbys->loop, &standbys->look, ms) < 0)
         log_error("sandbox %s: no memory to look after its standbys", standbys->config->name);
-}
-
-static struct standby *standby_of(struct reserve_entry *entry)
-{
-    return LIST_ENTRY(entry, struct standby, reserved);
 }
 
 static void line_drop(struct line *line, struct standby *standby, enum dropped why)
