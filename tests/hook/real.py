@@ -158,7 +158,7 @@ def killed(mount, folder):
         process.wait()
         if process.stdin:
             process.stdin.close()
-    gone("sleep\x0062.5")
+    eventually(lambda: not processes("sleep\x0062.5"), "a job is left")
     gone(f"-m\x00{mount}\x00")
     print(f"{count} times killed, nothing left")
 
