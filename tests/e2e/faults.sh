@@ -300,7 +300,7 @@ time.sleep(0.1)
 if how == "ENODEV":
     daemon.faults.set("device", "ENODEV")
     with contextlib.suppress(OSError):
-        os.stat(slot)
+        os.stat(slot + "/status")
 elif how == "abort":
     minor = os.minor(os.stat(daemon.mount).st_dev)
     control = folder + "/control"
