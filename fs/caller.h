@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who makes a request of the kernel's, with the groups that the kernel does not
-// tell.
+// The caller of a FUSE operation, with the groups that the kernel does not tell.
 #pragma once
 
 #include "identity.h"
@@ -8,10 +7,10 @@
 #include <fuse_lowlevel.h>
 #include <stdbool.h>
 
-// Answers REQ with ERRNUM. A shortage, which is not the caller's doing, is logged.
+// Answers REQ with ERRNUM. A shortage, which the caller did not cause, is logged.
 void caller_fail(fuse_req_t req, int errnum);
 
-// Fills in CALLER, whose identity the caller of this finishes; also what confines the
-// process if IS_CONFINED. Not for a release: that comes from nobody. 0, -ENOMEM, -EMFILE or
+// Fills in CALLER, and, if IS_CONFINED, the confinement of the process. The caller of this function
+// finishes the identity. Not for a release, which has no caller. Returns 0, -ENOMEM, -EMFILE or
 // -ENFILE.
 int caller_learn(fuse_req_t req, bool is_confined, struct caller *caller);

@@ -1,50 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-// A conversation: one opening of `call`, on which a request goes out and its answer comes back. It
-// shares nothing with the slot, nor with other conversations.
+// A conversation: one opening of `call`, to which a caller writes a request and from which the
+// caller reads the answer. It shares nothing with the slot, nor with other conversations.
 #pragma once
 
 #include "answer.h"
 
 struct conversation;
 
-// Begins one for CALLER. SANDBOX has to live as long, and NAME, which is for the
-// log. on_change is called from the loop when somebody who waits may have
-// something to see. NULL, with *ERRNUM set: ENOMEM, or EDQUOT: CALLER has too many calls.
+// Begins a conversation for CALLER. SANDBOX, and NAME, which is for the log, must live as long as
+// the conversation. on_change is called from the loop when a waiting caller may find something
+// new. Returns NULL with *ERRNUM set: ENOMEM, or EDQUOT when CALLER has too many calls.
 struct conversation *conversation_create(struct loop *loop, struct sandbox *sandbox,
                                          const char *name, const struct caller *caller,
                                          void (*on_change)(void *data), void *data, int *errnum);
 
-// The close: what still runs is cancelled. May be NULL.
+// The close: the job is cancelled if it still runs. May be NULL.
 void conversation_destroy(struct conversation *conversation);
 
-// As slot_write; after the end of stdin -EPIPE.
+// Works like slot_write. Returns -EPIPE after the end of stdin.
 ssize_t conversation_write(struct conversation *conversation, const char *bytes, size_t size);
 bool conversation_is_writable(const struct conversation *conversation);
 
-// Will nothing that is written be read any more?
+// Are all further bytes dropped, because the command reads no more?
 bool conversation_drops_stdin(const struct conversation *conversation);
-// on_change is called, though nothing has changed.
+// Has on_change called, although nothing has changed.
 void conversation_retry(struct conversation *conversation);
 
-// The end of stdin. Returns 0, or -errno when the request is refused, or is not whole; the
-// same each time.
+// Ends stdin. Returns 0, or -errno when the request is refused or is not whole. Each later call
+// returns the same.
 int conversation_end(struct conversation *conversation);
 
-// As answer_find. The first call is the end of stdin, unless the answer comes in frames.
+// Works like answer_find. The first call ends stdin, unless the answer comes in frames.
 ssize_t conversation_read(struct conversation *conversation, size_t size,
                           struct answer_pieces *pieces);
 
-// PIECES, SIZE bytes, have reached the reader: the next read goes on after them.
+// Says that PIECES, SIZE bytes, have reached the reader: the next read goes on after them.
 void conversation_take(struct conversation *conversation, const struct answer_pieces *pieces,
                        size_t size);
 
-// Has conversation_read something to say? To ask is not to read.
+// Has conversation_read something to return? This question does not end stdin.
 bool conversation_is_readable(const struct conversation *conversation);
 
-// The identity of the opener while there is no whole command line; NULL after that.
+// Returns the user who opened the conversation, until the command line is whole; then NULL.
 const struct identity *conversation_beginner(const struct conversation *conversation);
 
-// That of its caller. Not a reference.
+// Returns the account of the caller, without a reference.
 struct account *conversation_account(const struct conversation *conversation);
 
 void conversation_cancel(struct conversation *conversation);

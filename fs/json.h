@@ -19,9 +19,9 @@ struct json_source {
     uint64_t ms;
 };
 
-// How far a reader has come. All zero is the start.
+// The position of a reader. All zero is the start.
 struct json {
-    unsigned part;  // of those that the object is put together from
+    unsigned part;  // the number of the current part of the object
     size_t at;      // bytes of the part that are in the text
     char rest[128]; // of the text: it did not fit before
     size_t rest_at;

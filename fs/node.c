@@ -6,16 +6,16 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 
-// An id, from its low end: 3 bits for the file, 29 for the place, 32 for the
-// use. Place 0 is the root's, whose id is fixed.
-enum { FILE_BITS = 3, PLACE_BITS = 29 };
+// An id, from its low end: 3 bits for the file, 29 for the index, 32 for the
+// use. Index 0 is the root's, whose id is fixed.
+enum { FILE_BITS = 3, INDEX_BITS = 29 };
 
 static struct {
-    struct node **nodes; // by place; NULL: free
-    uint32_t *uses;      // of each place
-    uint32_t count;      // places used so far
+    struct node **nodes; // by index; NULL: free
+    uint32_t *uses;      // of each index
+    uint32_t count;      // indexes used so far
     uint32_t capacity;
-    uint32_t *free; // places to use again
+    uint32_t *free; // indexes to use again
     uint32_t free_count;
     uint64_t next_cookie;
 } table = {.next_cookie = NODE_FIRST_COOKIE};
@@ -61,7 +61,7 @@ static int table_grow(void)
     uint32_t *free_places = uses ? realloc(table.free, capacity * sizeof *free_places) : NULL;
     if (free_places)
         table.free = free_places;
-    if (!free_places || capacity > (UINT32_C(1) << PLACE_BITS))
+    if (!free_places || capacity > (UINT32_C(1) << INDEX_BITS))
         return -ENOMEM;
     table.capacity = capacity;
     return 0;
@@ -70,14 +70,14 @@ static int table_grow(void)
 static int table_place(struct node *node)
 {
     if (table.free_count > 0)
-        node->place = table.free[--table.free_count];
+        node->index = table.free[--table.free_count];
     else if (table.count < table.capacity || table_grow() == 0) {
-        node->place = table.count++;
-        table.uses[node->place] = 0;
+        node->index = table.count++;
+        table.uses[node->index] = 0;
     } else
         return -ENOMEM;
-    node->use = ++table.uses[node->place];
-    table.nodes[node->place] = node;
+    node->use = ++table.uses[node->index];
+    table.nodes[node->index] = node;
     return 0;
 }
 
@@ -85,22 +85,22 @@ uint64_t node_id(const struct node *node, enum slot_file file)
 {
     if (node->kind == NODE_ROOT)
         return FUSE_ROOT_ID;
-    return (uint64_t)node->use << (FILE_BITS + PLACE_BITS) | (uint64_t)node->place << FILE_BITS |
+    return (uint64_t)node->use << (FILE_BITS + INDEX_BITS) | (uint64_t)node->index << FILE_BITS |
            (uint64_t)file;
 }
 
 // Returns the entry of the table for ID. An alias is returned itself.
 static struct node *table_find(uint64_t id)
 {
-    uint32_t place = (uint32_t)id >> FILE_BITS;
-    uint32_t use = (uint32_t)(id >> (FILE_BITS + PLACE_BITS));
+    uint32_t index = (uint32_t)id >> FILE_BITS;
+    uint32_t use = (uint32_t)(id >> (FILE_BITS + INDEX_BITS));
 
     if (id == FUSE_ROOT_ID)
         return table.nodes[0];
-    if (place == 0 || place >= table.count || !table.nodes[place] ||
-        table.nodes[place]->use != use || (id & ((1 << FILE_BITS) - 1)) >= SLOT_FILES)
+    if (index == 0 || index >= table.count || !table.nodes[index] ||
+        table.nodes[index]->use != use || (id & ((1 << FILE_BITS) - 1)) >= SLOT_FILES)
         return NULL;
-    return table.nodes[place];
+    return table.nodes[index];
 }
 
 struct node *node_find(uint64_t id, enum slot_file *file)
@@ -115,7 +115,7 @@ struct node *node_find(uint64_t id, enum slot_file *file)
 
 static size_t names_hash(const struct node *parent, const char *name)
 {
-    size_t hash = 14695981039346656037U ^ parent->place; // FNV-1a
+    size_t hash = 14695981039346656037U ^ parent->index; // FNV-1a
 
     for (; *name; name++)
         hash = (hash ^ (unsigned char)*name) * 1099511628211U;
@@ -203,8 +203,8 @@ static struct node *node_make(enum node_kind kind, const char *name)
 
 static void node_free(struct node *node)
 {
-    table.nodes[node->place] = NULL;
-    table.free[table.free_count++] = node->place;
+    table.nodes[node->index] = NULL;
+    table.free[table.free_count++] = node->index;
     if (node->on_free)
         node->on_free(node->dir);
     free(node->name);
@@ -380,9 +380,9 @@ void node_forget(uint64_t id, uint64_t count)
 
 void node_finish_all(void)
 {
-    for (uint32_t place = table.count; place-- > 0;)
-        if (table.nodes[place])
-            node_free(table.nodes[place]);
+    for (uint32_t index = table.count; index-- > 0;)
+        if (table.nodes[index])
+            node_free(table.nodes[index]);
     free(names.chains);
     memset(&names, 0, sizeof names);
     free(table.nodes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The FUSE operations. Each finds out what there is to do with one helper, and
-// replies exactly once: at once, or later when it is parked (wait.h).
+// The FUSE operations. Each operation replies exactly once: at once, or later if it is parked
+// (wait.h).
 #pragma once
 
 #include "tree.h"
@@ -9,11 +9,11 @@
 struct fs {
     struct loop *loop;
     struct fuse_session *session;
-    unsigned max_read; // of the mount options; 0: as the kernel likes
+    unsigned max_read; // of the mount options; 0: the kernel chooses
     bool is_ending;    // no request is accepted any more
-    bool has_let_go;   // ops_release, or one of ops_forget, was called
-    // Called, from within the first operation, when the kernel has asked for the
-    // mount's parameters: it can be used from now on.
+    bool has_let_go;   // ops_release or ops_forget was called
+    // Called, from within the first operation, when the kernel has asked for the mount's
+    // parameters: from now on the mount can be used.
     void (*on_init)(void *data);
     void *data;
 };

@@ -6,10 +6,9 @@
 
 struct session;
 
-// Mounts at MOUNTPOINT, which mount_prepare gave. SOURCE is what mount(8) shows,
-// OPTIONS the user's, separated by commas, or NULL. on_end is called, with
-// FS->data, when somebody else has unmounted it. Sets FS->session. NULL with ERR
-// set.
+// Mounts at MOUNTPOINT, the result of mount_prepare. mount(8) shows SOURCE. OPTIONS are the
+// user's, separated by commas, or NULL. on_end is called, with FS->data, when another process has
+// taken the mount down. Sets FS->session. Returns NULL with ERR set.
 struct session *session_create(struct fs *fs, const char *source, const char *mountpoint,
                                const char *options, bool is_debug, void (*on_end)(void *data),
                                struct error *err);
