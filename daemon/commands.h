@@ -8,7 +8,7 @@
 int command_check(const char *path);
 int command_show_argv(const char *path, const char *name, char *const *words);
 
-// Loads the configuration at PATH, and asks the user database, which may block. NULL when
+// Loads the configuration at PATH, and asks the user database, which may block. Returns NULL when
 // there are errors, which are printed on stderr.
 struct config *command_load(const char *path);
 

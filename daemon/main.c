@@ -33,7 +33,7 @@ struct server {
     struct reload *reload;
 };
 
-// For so long the end waits for callers who still read their last results.
+// The longest time for which the daemon, at its end, waits for callers who read their last results.
 enum { LINGER_MS = 500 };
 
 // --- Ending
@@ -251,7 +251,7 @@ static void process_set_up(void)
         log_warning("cannot raise the limit of open files: %s", strerror(errno));
 }
 
-// The daemon that serves it runs on.
+// Changes an existing mount. The daemon that serves it runs on.
 static int remount(const struct options *options)
 {
     struct error err = {0};

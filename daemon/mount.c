@@ -40,7 +40,7 @@ static char *canonical(const char *path)
     return result;
 }
 
-// Undoes the octal escapes of /proc/self/mountinfo (proc(5)), in place.
+// Undoes the octal escapes of /proc/self/mountinfo (proc(5)), in mount_point.
 static void unescape(char *text)
 {
     char *to = text;
@@ -65,15 +65,15 @@ static bool is_hooksfs(const char *path)
 
     while (file && getline(&line, &size, file) >= 0) {
         char *type = strstr(line, " - ");
-        char *place = NULL;
+        char *mount_point = NULL;
         char *rest = line;
 
         for (int field = 0; field < 5; field++)
-            place = strsep(&rest, " ");
-        if (!type || !place)
+            mount_point = strsep(&rest, " ");
+        if (!type || !mount_point)
             continue;
-        unescape(place);
-        if (strcmp(place, path) == 0)
+        unescape(mount_point);
+        if (strcmp(mount_point, path) == 0)
             found = strncmp(type + 3, "fuse.hooksfs ", strlen("fuse.hooksfs ")) == 0;
     }
     if (file)

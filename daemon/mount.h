@@ -10,8 +10,8 @@
 // path, which the caller frees, or NULL with ERR set.
 char *mount_prepare(const char *mountpoint, struct error *err);
 
-// Is a hooksfs mounted on MOUNTPOINT, on top? 0, or -errno with ERR set.
+// Is the topmost mount on MOUNTPOINT a hooksfs? Returns 0, or -errno with ERR set.
 int mount_check_hooksfs(const char *mountpoint, struct error *err);
 
-// Checks that /dev/fuse can be used. 0, or -errno with ERR set.
+// Checks that /dev/fuse can be used. Returns 0, or -errno with ERR set.
 int mount_check_device(struct error *err);

@@ -6,10 +6,10 @@
 
 #include <stdbool.h>
 
-// Takes out of OPTIONS, a list with commas, those that only say how times of access are
-// kept, of which a hooksfs has none, and `remount`. Returns whether that was there.
+// Removes `remount` from OPTIONS, a list with commas, and the options about times of access, which
+// a hooksfs does not have. Returns whether `remount` was there.
 bool mount_options_filter(char *options);
 
-// Changes the mount of a hooksfs at MOUNTPOINT to OPTIONS, filtered: ro, rw, sync, async
-// and the like. 0, or -errno with ERR set.
+// Changes the mount of a hooksfs at MOUNTPOINT to OPTIONS, from which the function above has
+// removed some: ro, rw, sync, async and the like. Returns 0, or -errno with ERR set.
 int mount_options_remount(const char *mountpoint, const char *options, struct error *err);

@@ -55,7 +55,7 @@ static bool add_mount_options(struct options *options, const char *more)
 }
 
 // Handles --check and --show-argv, which must be the first argument: the words after them are
-// no options of the daemon. Returns whether one of them was there.
+// no options of the daemon. Returns whether the first argument was one of these.
 static bool parse_action(int argc, char **argv, struct options *options)
 {
     if (argc > 1 && strcmp(argv[1], "--check") == 0) {
@@ -92,8 +92,8 @@ static bool add_debug_modules(struct options *options, const char *names)
     return false;
 }
 
-// Takes OPTION, as getopt_long returned it. Returns false when the program has to end, which
-// OPTIONS then asks for.
+// Takes OPTION, as getopt_long returned it. Returns false when the program must end; then OPTIONS
+// has ACTION_EXIT.
 static bool take_option(struct options *options, int option)
 {
     switch (option) {

@@ -16,7 +16,7 @@ struct options {
     bool stays_in_foreground;
     unsigned debug_modules; // bits of enum debug_module
     char *mount_options;    // owned; separated by commas; NULL: none
-    bool is_remount;        // of a mount that is there, with these options
+    bool is_remount;        // an existing mount gets these options
     const char *sandbox;    // for ACTION_SHOW_ARGV
     char *const *words;     // likewise: the command, NULL-terminated
 };

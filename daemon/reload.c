@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 
 enum {
-    ANSWER_MS = 60 * 1000,          // all look-ups together may take so long
+    ANSWER_MS = 60 * 1000,          // the time that all look-ups together may take
     MAX_ROUNDS = 5,                 // the file may change while names are looked up
     MAX_ANSWERS = 16 * 1024 * 1024, // bytes
     READ_SIZE = 16 * 1024,
@@ -102,8 +102,8 @@ static void reload_take_answers(struct reload *reload, const struct buffer *answ
         reload_try(reload);
 }
 
-// Reads more answers. Returns 1, 0 at the end, -EAGAIN, or another -errno when there will
-// be no more that can be used.
+// Reads more answers. Returns 1, 0 at the end, -EAGAIN, or another -errno when no usable answer
+// will come any more.
 static int asker_read(struct asker *asker)
 {
     struct buffer *answers = &asker->answers;
@@ -218,8 +218,7 @@ static void reload_ask(struct reload *reload)
 
 // --- The reload
 
-// Loads the configuration with the answers that are there, and asks for those that are
-// missing.
+// Loads the configuration with the answers that are there, and asks for the missing answers.
 static void reload_try(struct reload *reload)
 {
     AUTO(buffer_finish) struct buffer problems = {0};
