@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { SHARE = 3 }; // of a user, times what is left
+enum { SHARE = 3 }; // a user has at most so many times the number that is left
 
 // A user who has an entry.
 struct queue_user {
@@ -42,8 +42,8 @@ static struct queue_user *find_user(const struct queue *queue, uid_t uid)
     return NULL;
 }
 
-// Has UID, who holds HELD of the TAKEN, room for one more, when there are MAXIMUM for all
-// and USER_MAXIMUM for each?
+// May UID take one more? UID holds HELD, all users together hold TAKEN. The limits are MAXIMUM for
+// all together and USER_MAXIMUM for each user.
 static bool has_room(const struct queue *queue, uid_t uid, unsigned held, unsigned taken,
                      unsigned maximum, unsigned user_maximum)
 {
@@ -106,7 +106,7 @@ int queue_add(struct queue *queue, struct queue_entry *entry, uid_t uid)
     *entry = (struct queue_entry){.user = user};
     list_init(&entry->link);
     list_init(&entry->turn);
-    // An entry of the user that waits already goes first.
+    // Another entry of the same user that already waits goes first.
     if (list_is_empty(&user->waiting) && may_run(queue, uid, user->running)) {
         run(queue, entry);
         return 1;

@@ -3,9 +3,9 @@
 // all together and for each user. The queue is pure: it starts nothing, and knows neither
 // jobs nor time.
 //
-// A user takes at most three times as much as is left for all others. So one user alone has
-// three quarters, two have three sevenths each, and a new user always finds a place, if
-// there are at least three. Users have their turns in a circle.
+// A user takes at most three times as much as is left for all others. So one user alone takes
+// three quarters of a limit, two users take three sevenths each, and a new user can always take
+// one, if the limit is at least three. Users have their turns in a circle.
 #pragma once
 
 #include "list.h"
@@ -32,12 +32,12 @@ struct queue_limits {
 
 struct queue {
     struct queue_limits limits;
-    uid_t privileged; // besides root: has no share, may take everything
+    uid_t privileged; // a user who, like root, may take everything
     unsigned running_count;
     unsigned waiting_count;
     struct list running;
     struct list waiting; // in order of arrival
-    struct list users;   // of struct queue_user, those with an entry, the next one first
+    struct list users;   // of struct queue_user: users with an entry; the next turn is first
 };
 
 void queue_init(struct queue *queue, uid_t privileged);
@@ -50,15 +50,15 @@ void queue_set_limits(struct queue *queue, const struct queue_limits *limits);
 bool queue_is_full(const struct queue *queue, uid_t uid);
 bool queue_is_empty(const struct queue *queue);
 
-// Adds ENTRY of UID. Returns 1 when ENTRY may run now; it counts as running then. 0: ENTRY
-// waits. -ENOMEM: it was not added.
+// Adds ENTRY of UID. Returns 1 when ENTRY may run now; then it counts as running. Returns 0 when
+// ENTRY waits, or -ENOMEM when it was not added.
 int queue_add(struct queue *queue, struct queue_entry *entry, uid_t uid);
 
-// The next entry that may run now; it counts as running then. NULL: there is none.
+// Returns the next entry that may run now, which then counts as running. NULL: there is none.
 struct queue_entry *queue_next(struct queue *queue);
 
 // Takes ENTRY out, whether it runs or waits.
 void queue_remove(struct queue *queue, struct queue_entry *entry);
 
-// The entry that waits and arrived last. NULL: there is none.
+// Returns the waiting entry that arrived last. NULL: there is none.
 struct queue_entry *queue_last_waiting(const struct queue *queue);

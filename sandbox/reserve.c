@@ -30,7 +30,7 @@ void reserve_on_taken(struct reserve *reserve, uint64_t now_ms)
 {
     reserve->pause_ms = 0;
     reserve->resume_ms = 0;
-    // Not again and again: otherwise many jobs would put the start off for ever.
+    // A hold is not renewed: otherwise many jobs would put the start off for ever.
     if (reserve->hold_ms <= now_ms)
         reserve->hold_ms = now_ms + RESERVE_HOLD_MS;
 }
@@ -49,7 +49,7 @@ bool reserve_on_failed(struct reserve *reserve, uint64_t now_ms)
     reserve->has_failed = true;
     reserve->failed_ms = now_ms;
     if (now_ms < reserve->resume_ms)
-        return is_news; // one connection takes many along: that is one failure
+        return is_news; // many standbys die with one connection: they count as one failure
     if (reserve->pause_ms == 0 || is_news)
         reserve->pause_ms = RESERVE_FIRST_PAUSE_MS;
     else if (reserve->pause_ms < RESERVE_LONGEST_PAUSE_MS / 2)

@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-    // Between what a client says of its end and the end. What the job has read cannot be taken
-    // back, and it could not start afresh.
+    // The time between a client's message about its end and the end. A job that has read this
+    // message could not start afresh.
     STDERR_HOLD_MS = 50,
 };
 
@@ -30,8 +30,8 @@ void standby_free(struct standby *standby)
 
 // --- A fresh start
 
-// The job removes the container of its launch, where that has to be: this is the one that
-// runs. The name comes back when it does not any more.
+// A job may have to remove the container of its launch. So the launch of the job gets the name of
+// the container that runs, and gets its own name back when that container does not run any more.
 static void standby_swap_container(struct standby *standby)
 {
     char *name = standby->launch.container;
@@ -40,8 +40,8 @@ static void standby_swap_container(struct standby *standby)
     standby->start.launch->container = name;
 }
 
-// The command has got nothing of the request, and never will: the same command is started as
-// if there had been no standby. Last of all.
+// The command died before it got anything of the request. Starts the same command as if there had
+// been no standby. Must be called last.
 static void standby_start_afresh(struct standby *standby)
 {
     const struct channel_events *events = standby->events;
@@ -53,11 +53,11 @@ static void standby_start_afresh(struct standby *standby)
     standby_swap_container(standby);
     loop_disarm(standby->loop, &standby->refusal);
     loop_disarm(standby->loop, &standby->stderr_hold);
-    standby->inner.ops->signal(standby->inner.self, SIGKILL); // what it has left behind
+    standby->inner.ops->signal(standby->inner.self, SIGKILL); // also kills its remaining processes
     standby->inner.ops->destroy(take_ptr(&standby->inner.self));
     standby->is_refused = false;
     standby->is_gated = false;
-    standby->has_given = true; // from here on it is a channel like others
+    standby->has_given = true; // from here on this channel is like others
     if (standby->route->ops->open(standby->route, &standby->inner, &standby->start, events,
                                   standby->data, &err) < 0) {
         standby->inner.self = NULL;
@@ -80,7 +80,7 @@ static bool standby_has_greeted(const struct standby *standby)
     return !standby->is_gated || standby->greeted == sizeof STANDBY_GATE_GREETING - 1;
 }
 
-// --- Events of what runs
+// --- Events of the inner channel
 
 static void standby_fail(struct standby *standby, const char *why)
 {
@@ -121,7 +121,8 @@ static bool standby_holds_stderr(struct standby *standby)
            standby->inner.ops->pause(standby->inner.self, JOB_STDERR, true) == 0;
 }
 
-// A client that has started its command: it is connected. Reads no byte of the command's.
+// A client whose command has greeted is connected. Reads only the greeting, and no byte of the
+// command.
 static void standby_greet(struct standby *standby)
 {
     static const char greeting[] = STANDBY_GATE_GREETING;
@@ -164,7 +165,7 @@ static void on_output_lost(void *data, enum job_stream stream)
         standby_fail(standby, "no memory for its output");
 }
 
-// The end of one that nobody took, with the last line of its stderr.
+// The end of a standby that no job took, with the last line of its stderr as the reason.
 static void standby_fail_with_end(struct standby *standby, bool is_signaled, int number)
 {
     char err[1024];
@@ -186,8 +187,8 @@ static void standby_fail_with_end(struct standby *standby, bool is_signaled, int
     standby_fail(standby, why);
 }
 
-// A client that ended has lost its connection, perhaps: that is no end of the command. Nor is
-// a signal from elsewhere to a command that was not at work yet.
+// A client that ended may have lost its connection: this is not the end of the command. A signal
+// from elsewhere to a command that had not begun its work is no end either.
 static void on_exit_known(void *data, bool is_signaled, int number)
 {
     struct standby *standby = data;
@@ -308,7 +309,7 @@ int standby_hand_over(struct standby *standby, struct route *route, struct chann
 
 void standby_drop(struct standby *standby)
 {
-    // Before its stdin ends: otherwise it would take the end for an empty request.
+    // Kills before stdin ends: otherwise the command would take the end for an empty request.
     standby->inner.ops->signal(standby->inner.self, SIGKILL);
     standby_free(standby);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A standby as the channel of the job that took it. Until the command has been given
-// something, a failure need not be the job's.
+// A standby as the channel of the job that took it. Until the command has been given something, a
+// failure of the standby need not become a failure of the job.
 #include "standby.h"
 #include "standby_line.h"
 
@@ -8,10 +8,11 @@
 #include <limits.h>
 #include <string.h>
 
-// Between the refusal of the first bytes and the end of the process, if that is the reason.
+// The longest time between the refusal of the first bytes and the end of the process, if this end
+// is the reason.
 enum { REFUSAL_MS = 100 };
 
-// The bytes were refused, and the process lives on: it has closed its stdin.
+// The bytes were refused, and the process lives on. So the process has closed its stdin.
 void standby_on_refusal_over(void *data)
 {
     struct standby *standby = data;
@@ -23,7 +24,8 @@ void standby_on_refusal_over(void *data)
     standby->events->on_stdin(standby->data);
 }
 
-// The first bytes of stdin, in one write with the key: where the key has gone, the bytes have.
+// Writes the first bytes of stdin in one write with the key, so that they arrive together or not
+// at all.
 static ssize_t standby_write_first(struct standby *standby, const char *bytes, size_t size)
 {
     char first[PIPE_BUF];

@@ -12,8 +12,8 @@
 enum {
     NS_PER_MS = 1000000,
     STARTS_AT_ONCE = 4,
-    STARTS_PAUSE_MS = 10, // then others on the loop get their turn
-    AFTER_JOB_MS = 1,     // the answer goes first
+    STARTS_PAUSE_MS = 10, // meanwhile other events of the loop get their turn
+    AFTER_JOB_MS = 1,     // the answer of the job goes first
     LOG_MS = 60000,       // between two lines about the same
 };
 
@@ -23,13 +23,13 @@ struct line {
     struct standbys *standbys;
     const char *text; // in the configuration
     struct request request;
-    struct launch pattern; // of the standbys that are there; has_pattern
+    struct launch pattern; // the launch of the existing standbys, if has_pattern
     bool has_pattern;
     size_t route_index; // of the route of these standbys
     struct reserve reserve;
     struct list taken; // of standbys, through link
     uint64_t hits;
-    uint64_t misses; // there was none ready
+    uint64_t misses; // requests that found no standby ready
     uint64_t dropped[DROPPED_KINDS];
 };
 
@@ -39,9 +39,9 @@ struct standbys {
     struct routes *routes;
     struct line *lines;
     size_t count;
-    uint64_t others; // requests that no line is for
+    uint64_t others; // requests without a line
     bool is_retired;
-    bool has_news; // for the log
+    bool has_news; // there is something new for the log
     struct timer look;
     struct timer report;
 };
@@ -96,12 +96,12 @@ static void standbys_note(struct standbys *standbys)
 {
     standbys->has_news = true;
     if (!timer_is_armed(&standbys->report))
-        loop_arm(standbys->loop, &standbys->report, LOG_MS); // no memory: with the next one
+        loop_arm(standbys->loop, &standbys->report, LOG_MS); // without memory: with the next news
 }
 
 // --- Looking after the lines
 
-// Looks at all lines after MS, unless that is to happen sooner.
+// Looks at all lines after MS, unless an earlier look is planned.
 static void standbys_look_within(struct standbys *standbys, uint64_t ms)
 {
     if (standbys->is_retired)
@@ -157,8 +157,8 @@ static void on_job_end(void *data)
 
 // --- Starting
 
-// The pattern is prepared anew each time, because /etc/passwd is part of it in mode direct. A
-// standby that was started as the pattern before goes.
+// Prepares the pattern anew each time, because in mode direct it depends on /etc/passwd. Standbys
+// with the old pattern are dropped.
 static int line_prepare(struct line *line, struct launch *launch, bool *is_gated, struct error *err)
 {
     static const struct caller nobody;
@@ -209,7 +209,7 @@ static bool line_start(struct line *line)
     return standby != NULL;
 }
 
-// Starts up to LIMIT. Returns how many were.
+// Starts up to LIMIT standbys. Returns how many were started.
 static unsigned line_look(struct line *line, unsigned limit)
 {
     struct reserve_entry *entry;
@@ -256,7 +256,7 @@ static bool line_take(struct line *line, struct channel *channel, const struct r
         struct standby *standby = standby_of(LIST_ENTRY(link, struct reserve_entry, link));
         next = link->next;
         if (!standby_is_ready(standby))
-            continue; // an event is on its way, which drops it, or it waits
+            continue; // it waits for something, or an event that drops it is on its way
         if (standby_hand_over(standby, route, channel, start, events, data) < 0)
             continue;
         reserve_remove(&line->reserve, &standby->reserved);
@@ -286,7 +286,7 @@ bool standbys_take(struct standbys *standbys, size_t route_index, struct channel
 
     if (standbys->is_retired)
         return false;
-    // There was no memory for the timer, perhaps.
+    // Perhaps there was no memory for the timer before.
     if (!timer_is_armed(&standbys->look))
         standbys_look_within(standbys, RESERVE_HOLD_MS);
     standbys_note(standbys);
@@ -313,7 +313,7 @@ static void line_finish(struct line *line)
     line_drop_all(line, DROPPED_RELOAD);
     while (!list_is_empty(&line->taken)) {
         struct standby *standby = LIST_ENTRY(line->taken.next, struct standby, link);
-        standby->owner.on_job_end = NULL; // its job goes on alone
+        standby->owner.on_job_end = NULL; // its job goes on without an owner
         list_remove(&standby->link);
     }
     launch_finish(&line->pattern);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The standbys of a sandbox: started at the beginning and after each one that a job took,
-// replaced when they are old or have ended, and counted for the log. A line is one of the
-// configuration's, `standby`: a command and its standbys.
+// The standbys of a sandbox. They are started at the beginning and each time a job has taken one,
+// are replaced when they are old or have ended, and are counted for the log. A line is a `standby`
+// line of the configuration: a command and its standbys.
 #pragma once
 
 #include "route.h"
@@ -9,7 +9,7 @@
 struct standbys;
 
 // Makes the standbys of CONFIG's lines, by the first of ROUTES that does not decline. The loop
-// starts them. ROUTES outlives the result. NULL when there is no memory.
+// starts them. ROUTES outlives the result. Returns NULL when there is no memory.
 struct standbys *standbys_create(struct loop *loop, struct sandbox_config *config,
                                  struct routes *routes);
 
@@ -20,12 +20,12 @@ bool standbys_take(struct standbys *standbys, size_t route_index, struct channel
                    const struct route_start *start, const struct channel_events *events,
                    void *data);
 
-// A reload: all standbys are killed and started again, with CONFIG. So they know nothing of
-// the files that they read before. Returns 0 or -ENOMEM; then there are none.
+// For a reload: kills all standbys and starts them again, with CONFIG. So they read their files
+// again. Returns 0, or -ENOMEM: then there are no standbys.
 int standbys_configure(struct standbys *standbys, struct sandbox_config *config);
 
-// Kills those that no job has taken, and starts no more.
+// Kills the standbys that no job has taken, and starts no more.
 void standbys_retire(struct standbys *standbys);
 
-// Frees STANDBYS, which may be NULL. No job has one then.
+// Frees STANDBYS, which may be NULL. No job may have a standby any more.
 void standbys_destroy(struct standbys *standbys);

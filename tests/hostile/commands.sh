@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# What a request says reaches the command, and neither a client nor the daemon.
+# The parts of a request reach the command, and neither a client nor the daemon.
 # shellcheck source=tests/hostile/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-# A docker and a kubectl that leave their own environment behind, and then do here what
-# the real ones do in a container.
+# A docker and a kubectl that write their own environment to a file, and then run the command on
+# this machine, as the real clients run it in a container.
 cat >"$T/client" <<'CLIENT'
 #!/usr/bin/python3
 import os, sys
@@ -56,7 +56,7 @@ agent = require
 connections = 1
 CONF
 
-# A request's variables, of names that a client, or something that it starts, acts on.
+# A request sets variables whose names a client, or a program that the client starts, acts on.
 test_no_variable_of_a_request_is_in_a_client() {
     local s value=$'two\nlines'
     for s in exec run kubectl exec-agent kubectl-agent; do
@@ -90,7 +90,7 @@ def request(line):
 for path, command in ((65000, 65000), (120000, 4), (100, 120000)):
     status = request(b"PATH=" + path * b":" + b" " + command * b"x")
     assert status.startswith("127 unstarted"), status
-# It finds what is there, also behind directories that are too long.
+# The search of PATH finds the command, also behind directories with too long names.
 status = request(b"PATH=" + 5000 * b"/x" + b"::" + 300 * b"/no/such:" + b"/usr/bin:/bin true")
 assert status == "0 exited\n", status
 os.rmdir(sys.argv[1] + "/m")
@@ -115,7 +115,7 @@ test_files_of_path_in_order() {
     ends "$M/direct" "127 unstarted *No such file*"
 }
 
-# The pipes are root's, and the command is not.
+# The pipes belong to root, and the command runs as another user.
 test_standard_files_by_their_names() {
     local line='sh -c "cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr"'
     mallory sh -c "mkdir -m 700 $M/direct/m; printf '%s\nin\n' '$line' >$M/direct/m/request"
@@ -125,7 +125,7 @@ test_standard_files_by_their_names() {
     mallory rmdir "$M/direct/m"
 }
 
-# Lines of refusals must not push the others out of the log.
+# The lines about refused requests must not push all other lines out of the log.
 test_refusals_do_not_flood_the_log() {
     local before after
     before=$(grep -c '^hooksfs: refused' "$T/log" || :)
@@ -146,7 +146,7 @@ PYTHON
     grep -q '[0-9]* more refused requests were not logged' "$T/log" || fail "nothing says how many"
 }
 
-# Control characters, those beyond ASCII too, neither in the log nor in a status.
+# No control character, also none beyond ASCII, is in the log or in a status.
 test_control_characters() {
     local name=$'a\u009bb\x1bc'
     mallory sh -c "printf '%s\n' \"\$1\" >$M/direct/request" sh "'$name'"

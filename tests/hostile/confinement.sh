@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A command has nothing that its caller has not: limits, capabilities, filters, keys, a
-# place in the scheduler; and nothing of the daemon's.
+# A command has no right that its caller does not have (limits, capabilities, filters, keys,
+# scheduling), and no right of the daemon.
 # shellcheck source=tests/hostile/lib.sh disable=SC2016
 . "$(dirname "$0")/lib.sh"
 
-# The daemon has something of everything that a command could inherit.
+# The daemon has one of each attribute that a command could inherit.
 cat >"$T/wrapper" <<'PYTHON'
 #!/usr/bin/python3
 import ctypes, os, sys
@@ -33,7 +33,7 @@ confinement = no
 user = daemon
 CONF
 
-# ask_as WHO... -- SANDBOX COMMAND-LINE: what the command said, and its status.
+# ask_as WHO... -- SANDBOX COMMAND-LINE: prints the command's output and its status.
 cat >"$T/ask" <<'PYTHON'
 #!/usr/bin/python3
 import os, sys
@@ -60,7 +60,7 @@ test_limits() {
     is "$("$T/ask" "$M/fixed" 'bash -c "ulimit -u"')" "$(ulimit -u)"
 }
 
-# 2000 processes of a caller who may have 100.
+# A caller who may have 100 processes asks for 2000.
 test_a_fork_bomb() {
     local out
     out=$(mallory bash -c "ulimit -u 20; exec $T/ask $M/d 'sh -c \"for i in \\\$(seq 60); do sleep 1 & done; wait; echo done\"'" 2>&1) || :
@@ -148,13 +148,13 @@ test_session_keyrings() {
     is "$(eve "$T/ask" "$M/d" "/usr/bin/python3 -c '$look'")" False "eve finds the key of mallory"
 }
 
-# A caller's process that is not there to be looked at is not one without confinement.
+# A caller whose process cannot be looked at does not count as a caller without confinement.
 test_a_process_namespace_that_cannot_be_seen() {
     local log=$T/log2 mount=$T/mnt2 pid
     unshare -pf true 2>/dev/null || skip "no process namespaces here"
     mkdir -p "$mount"
     printf '[d]\nmode = direct\npermissions = 0777\n[no]\nmode = direct\npermissions = 0777\nconfinement = no\n' >"$T/conf2"
-    # Its /proc is of another namespace: each number there is another process.
+    # The daemon's /proc belongs to another namespace: each number there is another process.
     unshare -pf --kill-child "$HOOKSFS" -f "$T/conf2" "$mount" 2>"$log" &
     pid=$!
     wait_until 20 grep -q "serving, with process" "$log" || fail "$(cat "$log")"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# For the tests that attack: two ordinary users, who want more than they may have or
-# nobody else to have anything, and a third, who only wants to work.
+# For the tests that attack. Two ordinary users want more than they may have, or want to stop all
+# other users. A third user only wants to work.
 # shellcheck shell=bash disable=SC2034,SC2154
 
 # shellcheck source=tests/lib.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# How the programs were built: a fault in them is to be hard to use.
+# The programs must be built so that a fault in them is hard to exploit.
 # shellcheck source=tests/hostile/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -22,7 +22,7 @@ test_daemon() {
     ! grep -E 'GNU_STACK.* RWE' <<<"$(readelf -W -l "$HOOKSFS")" || fail "its stack is executable"
 }
 
-# It is static, and yet nobody knows where it is.
+# The agent is static, and its address is still random.
 test_agent() {
     has -h "$HOOKSFS_AGENT" 'Type: +DYN'
     has -l "$HOOKSFS_AGENT" GNU_RELRO

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Nobody takes a sandbox from the others: places among the running and in the queue, slots,
-# bytes, and the shared slot.
+# No user takes a sandbox from the others: running and waiting jobs, slots, bytes, and the shared
+# slot.
 # shellcheck source=tests/hostile/lib.sh disable=SC2119
 . "$(dirname "$0")/lib.sh"
 
@@ -25,7 +25,7 @@ write_timeout = 1s
 [slow]
 CONF
 
-# A conversation of as many jobs as are taken; prints how many, and ends them with stdin.
+# Opens conversations until one is refused; prints their number, and ends them with stdin.
 cat >"$T/fill" <<'PYTHON'
 #!/usr/bin/python3
 import os, signal, sys
@@ -55,7 +55,7 @@ test_places_among_the_running() {
     is "$(cat "$T/count.mallory")" 27 "12 that run, 15 that wait"
     fill_as eve "$M/d" "sleep 55" 100
     is "$(cat "$T/count.eve")" 7 "3 that run, 4 that wait"
-    # There is still a place for somebody else, at once.
+    # A job of another user still starts at once.
     honest timeout 5 sh -c "echo true >$M/d/request; cat $M/d/status" >"$T/status"
     is "$(cat "$T/status")" "0 exited"
     is "$(write_error "$M/d/request" $'--timeout=none true\n')" EINVAL
@@ -72,15 +72,15 @@ test_turns() {
     done
     honest sh -c "echo true >$M/one/h/request"
     is "$(honest timeout 20 cat "$M/one/h/status")" "0 exited"
-    # After one of the three that waited, and not after all.
+    # The job runs after one of the three jobs that waited, and not after all of them.
     is "$(cat "$M/one/m3/status" & sleep 0.1; kill $! 2>/dev/null)" "" "m3 has not been before"
     mallory rmdir "$M/one/"m?
     honest rmdir "$M/one/h"
 }
 
 
-# attack WHO: the Python program on stdin, as WHO, in the sandbox tight; then the daemon's
-# memory has grown by less than three times what one user may have, and somebody else is
+# attack WHO: runs the Python program on stdin, as WHO, in the sandbox tight. The daemon's memory
+# must then have grown by less than three times the share of one user, and another user must be
 # served while the attack lasts.
 attack() {
     local who=$1 before after
@@ -211,7 +211,7 @@ test_slots() {
     mallory sh -c "rmdir $M/tight/m*"
 }
 
-# Somebody opens the request of the slot that all share, and does no more.
+# A user opens the request of the slot that all share, and does nothing else.
 test_the_shared_slot_that_is_held() {
     local pid
     mallory sh -c "exec 3>$M/slow/request; echo open >$T/opened; sleep 30" &

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The unit of systemd's: what systemd says of it, and that a daemon with the capabilities
-# that it leaves can do all that a daemon of root's does.
+# The unit for systemd: systemd finds no error in it, and a daemon with the remaining capabilities
+# does everything that a daemon of root does.
 # shellcheck source=tests/hostile/lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -20,7 +20,7 @@ kill_grace = 100ms
 user = daemon
 CONF
 
-# With a tree of programs as an installation has it.
+# Uses a tree of programs like the tree of an installation.
 copy_unit() {
     rm -rf "$T/unit"
     mkdir -p "$T/unit"
@@ -74,7 +74,7 @@ test_it_does_what_root_does() {
     ends "$M/d" "2 refused the caller is in a user namespace*"
 }
 
-# A start after SIGKILL, on the mount that is left: the commands of the unit in turn.
+# Starts after SIGKILL, on the mount that was left, with the commands of the unit in turn.
 test_it_starts_again_after_sigkill() {
     local pre mount=$T/mnt2 pid
     mkdir "$mount"
