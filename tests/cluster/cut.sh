@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The connection to the pod cut while the command runs, with every kubectl that
-# this machine has, for slots and for conversations.
+# The connection to the pod is cut while the command runs, with every kubectl of this machine, for
+# slots and for conversations.
 #
 # If kubectl gives any sign of the cut, by its exit code or a word on stderr, the status must
 # be `unreachable` and the last read of a conversation must fail. If it gives no sign,
 # nobody outside of the pod can know of the cut: hooksfs(5) warns of just that. Over
-# WebSocket kubectl has to give a sign. kubectl is started through a script that records
+# WebSocket kubectl must give a sign. kubectl is started through a script that records
 # its exit code and stderr, so that each run is compared with its own kubectl.
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh"

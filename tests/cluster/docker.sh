@@ -85,7 +85,7 @@ check_mode() {
         is "$(status "$s")" "$code exited"
         is "$(stderr "$s")" oops "stderr with exit code $code"
     done
-    # stderr has the words of a client, but no client has such an exit code.
+    # stderr looks like a client's message, but no client ends with this exit code.
     ask "$M/$s" "sh -c 'echo Error: bad >&2; exit 1'"
     is "$(status "$s")" "1 exited"
     ask "$M/$s" nope

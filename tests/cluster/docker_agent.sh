@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Mode docker_run with an agent, which is the first process of each job's container; and
-# what becomes of docker's jobs, with and without an agent, when connections to the engine
-# are cut. With the real clients and engines.
+# Mode docker_run with an agent, which is the first process of each job's container; and the end
+# of docker's jobs, with and without an agent, when connections to the engine are cut. Uses the
+# real clients and engines.
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh" --docker --podman
 # shellcheck source=tests/cluster/dockers.sh
@@ -15,7 +15,7 @@ echo "# seed $CUT_SEED"
 cat >"$T/runs.py" <<'PYTHON'
 from inside import *
 
-MARK = "7351"  # of every process that must not live on
+MARK = "7351"  # in the command line of each process that must not live on
 RUN = """mode = docker_run
 network = none
 image = localhost/hooksfs:busybox
@@ -54,7 +54,7 @@ def in_slot(sandbox, request):
         os.rmdir(slot)
 PYTHON
 
-# As inside, with the above.
+# Like inside, with the functions above.
 runs() {
     { echo 'from runs import *'; cat; } | inside "$@"
 }
@@ -137,7 +137,7 @@ for name in "${!client_of[@]}"; do
     eval "test_plain_with_$name() { check_plain '${client_of[$name]}'; }"
 done
 
-# Cancelled, out of time, closed, and with a client that is killed.
+# Jobs that are cancelled, run out of time, are closed, or lose their client.
 test_ends() {
     runs <<'PYTHON'
 STUBBORN = b"sh -c 'trap \"\" TERM; setsid sleep 7351 & (sleep 7351 &); echo up; sleep 7351; sleep 7351'\n"
@@ -185,8 +185,8 @@ with Daemon(folder, RUN + "[run]\n") as daemon:
 PYTHON
 }
 
-# Connections to the engine, of the commands' streams and others, are cut at random
-# moments, in one direction or both, by a proxy on the engine's socket.
+# A proxy on the engine's socket cuts connections at random moments, in one direction or in both:
+# connections of the commands' streams, and others.
 test_cuts() {
     runs "$CUT_SEED" "$CUTS" "${client_of[@]}" <<'PYTHON'
 import collections, random

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Finds every docker of this machine that is on PATH: client_of has their paths, by
-# version. Sourced.
+# version. To be sourced.
 # shellcheck shell=bash
 
 declare -A client_of=()

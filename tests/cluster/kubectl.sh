@@ -271,7 +271,7 @@ test_a_connection_cut_before_the_command_runs() {
 }
 
 # kubectl writes nothing and ends with 0 (see hooksfs(5)). If a newer kubectl reports the
-# cut, the status must too: this test then fails, and has to be made stricter.
+# cut, the status must too: this test then fails, and must be made stricter.
 test_a_connection_cut_in_mid_stream_is_the_known_hole() {
     local what
     ask "$M/patient" "sh -c 'echo begun; sleep 300'"

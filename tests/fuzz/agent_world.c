@@ -19,7 +19,7 @@ enum {
 
 static struct world *current;
 
-// --- Functions that replace those of the C library
+// --- Functions that replace functions of the C library
 
 int __real_pipe2(int ends[2], int flags);
 int __wrap_pipe2(int ends[2], int flags);
@@ -43,7 +43,7 @@ static void close_command(struct world_job *job)
     close_fd(&job->out_fds[1]);
 }
 
-// Keeps an end of the command's. The command is played, so its ends must not block.
+// Keeps an end of the command. No command runs, and this process must not block on the end.
 static void keep(int fd)
 {
     FUZZ_CHECK(current->far_count < 4, "more than four");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration file: each problem is a line that names the file and a line
-// of it, there is a problem if and only if there is no configuration, and the
-// same file is loaded the same way twice.
+// Fuzzes the configuration file. Each problem is a line that names the file and a line of the file,
+// there is a problem if and only if there is no configuration, and loading the same file again
+// gives the same result.
 #include "fuzz.h"
 
 #include "cleanup.h"
@@ -22,7 +22,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     fchmod(fd, 0600);
     FUZZ_CHECK(fd >= 0, "memfd");
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    // Values for ${NAME}.
+    // Variables for ${NAME}.
     setenv("EMPTY", "", 1);
     setenv("LINES", "a\nb", 1);
     setenv("DASH", "-n", 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the fuzzers stand on: an input that is taken apart into choices, and a
-// check that says what is wrong before it ends the program.
+// The common base of the fuzzers: an input that is split into choices, and a check that prints the
+// fault before it ends the program.
 #pragma once
 
 #include <stdbool.h>
@@ -13,7 +13,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-// Ends the program, which libFuzzer takes for a crash and keeps the input of.
+// Ends the program. For libFuzzer this is a crash, so it keeps the input.
 #define FUZZ_CHECK(condition, ...)                                                                 \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -29,7 +29,7 @@ struct fuzz_input {
     size_t left;
 };
 
-// The next byte; 0 when there is none.
+// Returns the next byte; 0 when there is none.
 static inline unsigned fuzz_byte(struct fuzz_input *input)
 {
     if (input->left == 0)
@@ -44,9 +44,9 @@ static inline unsigned fuzz_number16(struct fuzz_input *input)
     return low | fuzz_byte(input) << 8;
 }
 
-// The size of the next piece, which follows from SEED alone, so that a change of
-// the content does not change how it is cut. Mostly small, now and then large, and
-// sometimes 0; of much that is LEFT, larger ones.
+// Returns the size of the next piece. The size depends on SEED alone, so that a change of the
+// content does not change the pieces. Most pieces are small, some are large, and some are empty;
+// when many bytes are LEFT, pieces are larger.
 static inline size_t fuzz_piece(uint64_t *seed, size_t left)
 {
     size_t size;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the modes make of an ending: nothing but an exit with 0 is a success, and
-// what a reader has seen of stderr is never taken back. stderr comes in pieces,
-// through intake.c, as in a job.
+// Fuzzes the judgement of an ending by the modes. Only an exit with 0 is a success, and no byte of
+// stderr that a reader has seen is removed later. stderr comes in pieces, through intake.c, as in
+// a job.
 //
-// The input: five bytes of choices, then stdout's length and bytes, then stderr.
-// In both, bytes from 0x80 on stand for phrases of the clients.
+// The input has five bytes of choices, then the length and the bytes of stdout, then stderr. In
+// both streams, bytes from 0x80 on stand for phrases of the clients.
 #include "fuzz.h"
 
 #include "cleanup.h"
@@ -60,7 +60,7 @@ static const char *const phrases[] = {
 
 static const struct mode *const modes[] = {&direct_mode, &docker_exec_mode, &docker_run_mode,
                                            &kubectl_exec_mode};
-// The codes that mean something, and some that do not.
+// Exit codes with a meaning, and some without one.
 static const int numbers[] = {0, 1, 2, 125, 126, 127, 137, 255};
 
 struct choices {
@@ -84,7 +84,7 @@ static struct choices choose(struct fuzz_input *input)
         .has_env = flags & 0x40,
         .keeping = flags & 0x80 ? JOB_STREAMS_OUT : JOB_KEEPS,
         .number = numbers[number % (sizeof numbers / sizeof numbers[0])],
-        // Nearly always more than there is.
+        // This is nearly always more than there is.
         .limit = limit < 0xf0 ? 1 << 20 : limit,
     };
 
@@ -105,7 +105,7 @@ static void expand(struct buffer *text, const uint8_t *bytes, size_t size)
             buffer_printf(text, "%s", phrases[bytes[i] % (sizeof phrases / sizeof phrases[0])]);
 }
 
-// A copy of just the right size: a byte read too far is seen.
+// A copy of exactly this size, so that a read beyond the end is found.
 static char *exact(const char *bytes, size_t size)
 {
     char *copy = malloc(size);
@@ -116,8 +116,7 @@ static char *exact(const char *bytes, size_t size)
 
 // --- stderr as it comes
 
-// Feeds TEXT to INTAKE. Returns how many of its bytes a reader has seen, at the
-// most.
+// Feeds TEXT to INTAKE. Returns the highest number of its bytes that a reader has seen.
 static size_t feed(struct intake *intake, const struct choices *choices, const struct buffer *text)
 {
     const struct output *output = &intake->outputs[JOB_STDERR];
@@ -190,7 +189,7 @@ static void check_outcome(const struct choices *choices, const struct outcome *o
         FUZZ_CHECK((unsigned char)line[i] >= ' ' && line[i] != 0x7f, "byte %zu of: %s", i, line);
 }
 
-// kubectl: an exit code other than 0 has to be said in so many words.
+// For kubectl: an exit code other than 0 needs kubectl's message with exactly this code.
 static void check_kubectl(const struct outcome *outcome, const char *err, size_t length,
                           size_t stripped)
 {

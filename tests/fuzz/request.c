@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The grammar of a request: the same however its bytes are cut, what was
-// accepted can be written again, the limits hold, and a refusal has a reason.
+// Fuzzes the grammar of a request. The result does not depend on the pieces in which the bytes
+// come, an accepted request can be written again, the limits hold, and a refusal has a reason.
 //
-// The first two bytes say how the input is cut, the third whether it is repeated
-// until it is about as long as a command line may be.
+// The first two bytes choose the pieces. The third byte says whether the input is repeated until
+// it is about as long as a command line may be.
 #include "fuzz.h"
 
 #include "cleanup.h"
@@ -11,13 +11,13 @@
 
 #include <errno.h>
 
-enum { REPEATS_FROM = 0xf0 }; // the third byte
+enum { REPEATS_FROM = 0xf0 }; // the lowest third byte with which the input is repeated
 
 struct parsed {
     struct request_parser parser;
     struct error err;
     int result;
-    size_t used; // bytes until the line was complete, or was refused
+    size_t used; // bytes until the command line was complete or refused
     bool is_complete;
 };
 
@@ -27,7 +27,7 @@ static void parsed_finish(struct parsed *parsed)
     error_finish(&parsed->err);
 }
 
-// Parses BYTES in pieces, or at once when SEED is NULL.
+// Parses BYTES in pieces, or all at once when SEED is NULL.
 static void parse(struct parsed *parsed, const char *bytes, size_t size, uint64_t *seed)
 {
     ssize_t used = 0;
@@ -35,7 +35,7 @@ static void parse(struct parsed *parsed, const char *bytes, size_t size, uint64_
     *parsed = (struct parsed){0};
     for (size_t at = 0; at < size && used >= 0 && !parsed->is_complete;) {
         size_t piece = seed ? fuzz_piece(seed, size - at) : size - at;
-        // A copy of just the right size: a byte read too far is seen.
+        // A copy of exactly this size, so that a read beyond the end is found.
         AUTO_FREE char *copy = malloc(piece);
 
         memcpy(copy, bytes + at, piece);
@@ -97,7 +97,7 @@ static void check_refused(const struct parsed *parsed)
     FUZZ_CHECK(!parsed->is_complete, "refused, and complete");
 }
 
-// --- Writing what was parsed
+// --- Writing the parsed request
 
 static void quote(struct buffer *line, const char *text)
 {
@@ -143,8 +143,8 @@ static void check_written_again(const struct request *request)
     check_same_request(request, &again.parser.request);
 }
 
-// Words, as --show-argv takes them, mean the same, unless the command looks like a
-// variable: then only quotes say that it is none.
+// Words, as --show-argv takes them, give the same request, unless the command looks like a
+// variable: then only quotes show that it is no variable.
 static void check_same_as_words(const struct request *request)
 {
     AUTO(words_finish) struct words words = {0};
@@ -205,7 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     AUTO(buffer_finish) struct buffer line = {0};
 
     buffer_append(&line, input.bytes, input.left);
-    // To just around the limit, and a newline.
+    // Repeated until the length is near the limit; then a newline.
     if (repeat >= REPEATS_FROM && input.left > 0) {
         size_t length = REQUEST_MAX_LINE + repeat - 0xf8;
         while (line.length < length)
