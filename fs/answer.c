@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-// Of a JSON text so much is made at once.
+// The bytes of a JSON text that are made at once.
 static char text[128 * 1024];
 
 static const struct output *output_of(const struct call *call, enum job_stream stream)
@@ -25,8 +25,8 @@ static const char *bytes_of(const struct call *call, enum job_stream stream)
 
 // --- Plain
 
-// Only one outcome is no error: a caller who checks for nothing but errors must not take
-// anything else for an answer.
+// Only an exit with 0 is no error: otherwise a caller who checks only for errors would take
+// another outcome for an answer.
 static int errno_of(const struct outcome *outcome)
 {
     switch (outcome->kind) {
@@ -128,7 +128,7 @@ static ssize_t find_json(struct answer *answer, struct call *call, size_t size,
 ssize_t answer_find(struct answer *answer, struct call *call, size_t size,
                     struct answer_pieces *pieces)
 {
-    // Nothing was asked: that is no success of anything.
+    // There was no request, so this is no success.
     if (call->phase == CALL_EMPTY)
         return -EINVAL;
     pieces->after = *answer;

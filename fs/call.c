@@ -125,8 +125,8 @@ static void on_too_late(void *data)
     call_refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
 }
 
-// Has the account count the command line so far: its bytes, and its words, twice, since the
-// job has them too. 0 or -EDQUOT with ERR set.
+// Has the account count the command line so far: its bytes and its words, twice, because the job
+// has them too. Returns 0, or -EDQUOT with ERR set.
 static int charge(struct call *call, struct error *err)
 {
     enum { WORD_BYTES = 48 };
@@ -236,7 +236,8 @@ bool call_is_writable(const struct call *call)
     return call->phase != CALL_JOB || job_is_writable(call->job);
 }
 
-// Fewer bytes than were announced are not taken for all.
+// If stdin has fewer bytes than --stdin says, the job is cancelled: otherwise the command would
+// take a part of its input for the whole.
 static int call_end_stdin(struct call *call)
 {
     char detail[64];

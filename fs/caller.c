@@ -21,7 +21,8 @@ void caller_fail(fuse_req_t req, int errnum)
     fuse_reply_err(req, errnum);
 }
 
-// Is /proc that of our own process namespace? In another one, a number is another process.
+// Does /proc belong to the daemon's own process namespace? In another namespace, the same number is
+// another process.
 static bool is_proc_ours(void)
 {
     static enum { UNKNOWN, OURS, FOREIGN } answer;
@@ -29,7 +30,7 @@ static bool is_proc_ours(void)
 
     if (answer == UNKNOWN) {
         if (readlink("/proc/self", number, sizeof number - 1) < 0)
-            return false; // perhaps another time
+            return false; // a later call may succeed
         answer = strtol(number, NULL, 10) == getpid() ? OURS : FOREIGN;
         if (answer == FOREIGN)
             log_warning("/proc is of another process namespace: commands get no "
@@ -38,12 +39,12 @@ static bool is_proc_ours(void)
     return answer == OURS;
 }
 
-// Reads the status of the thread PID into TEXT, which then ends with a NUL and may be
-// empty: there is no such thread that we can see. 0, or -errno when it cannot be looked up
-// for want of memory or a descriptor.
+// Reads the status of the thread PID into TEXT, which then ends with a NUL. TEXT is empty if the
+// daemon sees no such thread. Returns 0, or -errno when there is no memory or no descriptor for
+// this.
 //
-// The kernel makes the whole file for each reading from its start: so it is read at once,
-// which libfuse's fuse_req_getgroups does not do.
+// The kernel makes the whole file for each read from its start. So the file is read at once, which
+// libfuse's fuse_req_getgroups does not do.
 static int read_status(pid_t pid, struct buffer *text)
 {
     static const char last[] = "\nvoluntary_ctxt_switches:";
@@ -52,8 +53,8 @@ static int read_status(pid_t pid, struct buffer *text)
 
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    // A shortage is no answer: otherwise the command would run with fewer groups this time, and
-    // a member of a group would count as one of the others.
+    // A shortage is an error: otherwise the command would run with fewer groups this time, and a
+    // member of a group would have only the permissions of all others.
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
         return -errno;
     while (fd >= 0) {
@@ -75,8 +76,8 @@ static int read_status(pid_t pid, struct buffer *text)
     return 0;
 }
 
-// Does STATUS speak of the process that CTX has? Its file system ids must be the same: a
-// thread can work with ids that are not its own (a personality of io_uring).
+// Does STATUS belong to the process of CTX? The file system ids must be the same, because a thread
+// can work with ids that are not its own (a personality of io_uring).
 static bool is_of(const char *status, const struct fuse_ctx *ctx)
 {
     unsigned uid;
@@ -138,8 +139,8 @@ int caller_learn(fuse_req_t req, bool is_confined, struct caller *caller)
     };
     if (is_confined && !(identity->confinement = calloc(1, sizeof *identity->confinement)))
         return -ENOMEM;
-    // A caller in a process namespace that we cannot see has no groups that we
-    // know of, which is fewer rights, not more.
+    // The daemon does not know the groups of a caller in a process namespace that it cannot see.
+    // Such a caller counts without groups: that means fewer rights, not more.
     if (ctx->pid && is_proc_ours())
         result = read_status(ctx->pid, &text);
     if (result == 0 && text.length > 0 && is_of(text.data, ctx)) {

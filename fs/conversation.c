@@ -7,8 +7,8 @@
 
 struct conversation {
     struct call call;
-    bool has_ended_stdin; // by a read, or on purpose
-    int end_result;       // which said so
+    bool has_ended_stdin; // by a read or a sync
+    int end_result;       // the result of that end
     struct answer answer;
 };
 
@@ -77,7 +77,7 @@ int conversation_end(struct conversation *conversation)
 ssize_t conversation_read(struct conversation *conversation, size_t size,
                           struct answer_pieces *pieces)
 {
-    // With frames reading and writing go on side by side.
+    // With frames, reads and writes go on side by side: a read does not end stdin.
     if (conversation->call.answer != ANSWER_FRAMES)
         conversation_end(conversation);
     return answer_find(&conversation->answer, &conversation->call, size, pieces);

@@ -7,7 +7,7 @@ enum {
     KIND_STDOUT = 1,
     KIND_STDERR = 2,
     KIND_STATUS = 3,
-    LONGEST_BODY = 1 << 24, // any number that fits into four bytes
+    LONGEST_BODY = 1 << 24, // may be any number that fits into four bytes
 };
 
 static const unsigned char kinds[JOB_STREAMS + 1] = {
@@ -24,8 +24,8 @@ static void begin_frame(struct frames *frames, unsigned kind, size_t size)
         frames->header[4 + i] = (unsigned char)(size >> (24 - 8 * i));
 }
 
-// Begins the next frame, which a reader with ROOM for so many bytes can best take whole.
-// False: there is nothing to begin one with.
+// Begins the next frame, so long that a reader with ROOM bytes can take the whole frame if
+// possible. Returns false when there are no bytes for a frame.
 static bool begin_next(struct frames *frames, const struct frames_source *source,
                        const size_t used[JOB_STREAMS], size_t room)
 {
@@ -38,7 +38,7 @@ static bool begin_next(struct frames *frames, const struct frames_source *source
         left = source->sizes[stream] - used[stream];
     }
     if (left > 0) {
-        // Otherwise a command that fills one stream would keep the other from its reader.
+        // Otherwise a command that fills one stream would keep the other stream from its reader.
         frames->next = stream == JOB_STDOUT ? JOB_STDERR : JOB_STDOUT;
         begin_frame(frames, stream, left < most ? left : most);
         return true;
@@ -85,7 +85,7 @@ static void add_body(struct frames *frames, const struct frames_source *source,
         frames->status_taken += size;
         return;
     }
-    // A frame is begun with bytes that are there, and they stay until they are taken.
+    // A frame begins only with bytes that are there, and these bytes stay until they are taken.
     add_piece(pieces, source->bytes[frames->kind] + pieces->used[frames->kind], size);
     pieces->used[frames->kind] += size;
 }

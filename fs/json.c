@@ -59,8 +59,8 @@ static bool is_plain(char c)
     return (unsigned char)c >= ' ' && c != '"' && c != '\\';
 }
 
-// The next character of a string that cannot stand for itself. Returns how many bytes of
-// the source that was.
+// Writes the next character of a string, escaped if necessary. Returns the number of its bytes in
+// the source.
 static size_t escape(struct json *json, const char *bytes, size_t size)
 {
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -68,7 +68,7 @@ static size_t escape(struct json *json, const char *bytes, size_t size)
     char text[8];
 
     if (used == 0) {
-        put(json, "\xef\xbf\xbd", 3); // U+FFFD; only a detail comes here
+        put(json, "\xef\xbf\xbd", 3); // U+FFFD; only a detail can have such bytes
         return 1;
     }
     if (is_plain(*bytes)) {
@@ -86,7 +86,7 @@ static size_t escape(struct json *json, const char *bytes, size_t size)
     return 1;
 }
 
-// The next three bytes, or those that are left.
+// Writes the next three bytes of the source, or all that are left.
 static size_t encode(struct json *json, const char *bytes, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -102,7 +102,7 @@ static size_t encode(struct json *json, const char *bytes, size_t size)
     return used;
 }
 
-// The fixed text of a part.
+// Returns the fixed text of a part.
 static void put_fixed(struct json *json, const struct json_source *source)
 {
     char text[sizeof json->rest];
@@ -123,7 +123,7 @@ static void put_fixed(struct json *json, const struct json_source *source)
     json->part++;
 }
 
-// Copies what stands for itself; its length.
+// Copies the bytes that need no escape. Returns their number.
 static size_t copy_plain(const char *from, size_t left, char *to, size_t room)
 {
     size_t count = 0;
@@ -138,7 +138,7 @@ static size_t fill_string(struct json *json, const char *from, size_t size, bool
                           size_t room)
 {
     size_t left = size - json->at;
-    // A detail may have bytes that are no UTF-8: one by one.
+    // A detail may have bytes that are no UTF-8, so it goes byte by byte.
     size_t count =
         is_text && json->part != PART_DETAIL ? copy_plain(from + json->at, left, to, room) : 0;
 

@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <fuse_lowlevel.h>
 
-// An id, from its low end: 3 bits for the file, 29 for the index, 32 for the
-// use. Index 0 is the root's, whose id is fixed.
+// The bits of an id, from the low end: 3 bits for the file, 29 for the index, 32 for the use. Index
+// 0 belongs to the root, whose id is fixed.
 enum { FILE_BITS = 3, INDEX_BITS = 29 };
 
 static struct {
@@ -58,16 +58,16 @@ static int table_grow(void)
     uint32_t *uses = nodes ? realloc(table.uses, capacity * sizeof *uses) : NULL;
     if (uses)
         table.uses = uses;
-    uint32_t *free_places = uses ? realloc(table.free, capacity * sizeof *free_places) : NULL;
-    if (free_places)
-        table.free = free_places;
-    if (!free_places || capacity > (UINT32_C(1) << INDEX_BITS))
+    uint32_t *free_indexes = uses ? realloc(table.free, capacity * sizeof *free_indexes) : NULL;
+    if (free_indexes)
+        table.free = free_indexes;
+    if (!free_indexes || capacity > (UINT32_C(1) << INDEX_BITS))
         return -ENOMEM;
     table.capacity = capacity;
     return 0;
 }
 
-static int table_place(struct node *node)
+static int table_add(struct node *node)
 {
     if (table.free_count > 0)
         node->index = table.free[--table.free_count];
@@ -89,7 +89,7 @@ uint64_t node_id(const struct node *node, enum slot_file file)
            (uint64_t)file;
 }
 
-// Returns the entry of the table for ID. An alias is returned itself.
+// Returns the entry of the table for ID, also if the entry is an alias.
 static struct node *table_find(uint64_t id)
 {
     uint32_t index = (uint32_t)id >> FILE_BITS;
@@ -151,7 +151,7 @@ static int names_grow(void)
 
 static int names_add(struct node *node)
 {
-    // With no memory for more chains they get longer, which is only slower.
+    // Without memory for more chains, the chains get longer. Then look-ups are only slower.
     if (names.count >= names.size && names_grow() < 0 && !names.size)
         return -ENOMEM;
     names_chain(node);
@@ -194,7 +194,7 @@ static struct node *node_make(enum node_kind kind, const char *name)
     list_init(&node->siblings);
     list_init(&node->children);
     node->name = strdup(name);
-    if (node->name && table_place(node) == 0)
+    if (node->name && table_add(node) == 0)
         return node;
     free(node->name);
     free(node);
@@ -217,7 +217,7 @@ int node_init_root(void)
 
     if (!root)
         return -ENOMEM;
-    root->lookups = 1; // the kernel never asks for the root, nor forgets it
+    root->lookups = 1; // the kernel never looks the root up, and never forgets it
     root->owner = geteuid();
     root->group = getegid();
     root->permissions = 0755;

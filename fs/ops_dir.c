@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names and attributes: what is where, whose it is, and what cannot be made.
+// Names and attributes: look-ups, owners and permissions, slots, and the files that cannot be made.
 #include "caller.h"
 #include "cleanup.h"
 #include "ops.h"
@@ -8,15 +8,14 @@
 #include <limits.h>
 #include <sys/statvfs.h>
 
-// The attributes of files change by jobs without the kernel's being asked, and each
-// look-up of request and call gives another inode. It is not told either: a notification
-// that makes it drop a name waits for operations that wait for the daemon. So it must ask
-// each time.
+// Jobs change the attributes of files without the kernel, and each look-up of request and call
+// gives another inode. The daemon cannot tell the kernel: a notification that makes the kernel drop
+// a name waits for operations that wait for the daemon. So the kernel must ask each time.
 static const double timeout_s = 0;
 
-// The kernel may keep the names of directories, and the root's attributes, for so long;
-// otherwise each call would ask for them. A sandbox that a reload has removed can be seen
-// until then, and so can a root whose daemon has died.
+// How long the kernel may keep the names of directories, and the root's attributes. Otherwise each
+// call would ask for them. A sandbox that a reload has removed, and a root whose daemon has died,
+// can be seen for this time.
 static const double name_timeout_s = NODE_NAME_TIMEOUT_MS / 1000.;
 
 // The kernel learns a directory's attributes with each lookup of its name. A process that
@@ -26,11 +25,10 @@ static const double directory_timeout_s = 24 * 60 * 60.;
 
 // sendfile(2) and splice(2) do not ask for what direct_io files have, but go by
 // the inode's size and the page cache (since Linux 6.5: filemap_splice_read). With
-// the size of 0 that stat shows before the end they would find an empty answer
-// and no error. So the inode gets this size, with the reply to a lookup, unless the file has
-// one already; they come to ops_read then, which sends them away with EINVAL, and everybody who
-// uses them falls back to read(2).
-// It is small enough for programs without O_LARGEFILE, to which generic_file_open
+// the size of 0 that stat shows before the end of the job, they would find an empty answer and no
+// error. So the reply to a lookup gives the inode this size, unless the file has a size already.
+// Then these calls reach ops_read, which answers EINVAL, and programs fall back to read(2).
+// The size is small enough for programs without O_LARGEFILE, to which generic_file_open
 // refuses files of 2 GiB and more.
 static const off_t inode_size = (off_t)1 << 30;
 
@@ -49,8 +47,8 @@ static double attr_timeout_s(const struct node *node, enum slot_file file)
     return node->kind == NODE_ROOT ? name_timeout_s : directory_timeout_s;
 }
 
-// A slot that is looked for by its name is in use: what the kernel knows by itself must not
-// be a large part of the time after which it expires.
+// A look-up of a slot's name is a use of the slot. So the time for which the kernel may keep the
+// name must be a small part of the time after which the slot expires.
 static double entry_timeout_s(const struct node *node, enum slot_file file)
 {
     double ttl_s;
@@ -63,13 +61,13 @@ static double entry_timeout_s(const struct node *node, enum slot_file file)
     return ttl_s / 10 < name_timeout_s ? ttl_s / 10 : name_timeout_s;
 }
 
-// Somebody may stand in, or hold open, a directory that no name leads to.
+// A process may stand in a directory that has no name any more, or hold it open.
 static bool is_removed(const struct node *node)
 {
     return node->kind != NODE_ROOT && !node->parent;
 }
 
-// Finds NAME in PARENT. NULL: there is none.
+// Finds NAME in PARENT. Returns NULL when there is none.
 static struct node *find_entry(uint64_t parent, const char *name, enum slot_file *file)
 {
     enum slot_file of_parent;
@@ -85,9 +83,8 @@ static struct node *find_entry(uint64_t parent, const char *name, enum slot_file
     return *file != SLOT_DIRECTORY ? node : node_child(node, name);
 }
 
-// Could the kernel come to the directory with the id ID by a name that it has kept, and that
-// leads to nothing or to another directory now? It looks the whole path up again after
-// ESTALE.
+// May the kernel have reached the directory with the id ID by a name that it has kept, and that now
+// leads to nothing or to another directory? After ESTALE the kernel looks the whole path up again.
 static bool has_new_meaning(uint64_t id)
 {
     enum slot_file file;
@@ -96,7 +93,7 @@ static bool has_new_meaning(uint64_t id)
     return node && is_removed(node) && node_was_detached_lately(node);
 }
 
-// Returns 0, or -errno when the kernel did not take it.
+// Returns 0, or -errno when the kernel did not take the reply.
 static int reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_param *entry)
 {
     struct slot_dir *dir = node->kind == NODE_ALIAS ? node->parent->dir : node->dir;
@@ -105,8 +102,8 @@ static int reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_para
     if (dir)
         tree_touch(dir);
     node_ref(node);
-    // -ENOENT: the caller was interrupted. With any other error the kernel has told it
-    // EIO.
+    // -ENOENT: the caller was interrupted. With any other error the caller has got EIO from the
+    // kernel.
     result = fuse_reply_entry(req, entry);
     if (result < 0)
         node_forget(entry->ino, 1);
@@ -178,8 +175,8 @@ void ops_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     }
     // The kernel shows what it is told, but the inode keeps its size if that was
     // invalidated meanwhile (fuse_change_attributes in its fs/fuse/inode.c). With
-    // a negative offset the notification takes no page's lock, and cannot wait
-    // for us. With an open file it is lseek(2) that asks, which goes by the inode.
+    // a negative offset the notification takes no page's lock, and cannot wait for the daemon. With
+    // an open file the question comes from lseek(2), which goes by the inode.
     if (!fi && file != SLOT_DIRECTORY)
         fuse_lowlevel_notify_inval_inode(fs->session, ino, -1, 0);
     reply_attr(req, node, file);
@@ -202,8 +199,8 @@ void ops_reply_attr_set(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_attr(req, &st, attr_timeout_s(node, file));
 }
 
-// The permissions of a slot of one's own are its owner's to set; its files follow. All
-// others are the configuration's to say.
+// The owner of a slot that a user has made may set its permissions, from which those of its files
+// follow. The configuration has all other permissions.
 static bool may_change_mode(fuse_req_t req, const struct node *node, enum slot_file file,
                             mode_t mode)
 {
@@ -213,7 +210,7 @@ static bool may_change_mode(fuse_req_t req, const struct node *node, enum slot_f
            (mode & 07000) == 0;
 }
 
-// 0, or the error of what cannot be.
+// Returns 0, or the error for a change that is not possible.
 static int check_setattr(fuse_req_t req, const struct node *node, enum slot_file file,
                          const struct stat *attr, int to_set)
 {
@@ -232,7 +229,7 @@ static int check_setattr(fuse_req_t req, const struct node *node, enum slot_file
     return 0;
 }
 
-// Times are what touch and cp -p set: they mean nothing here, and succeed.
+// touch and cp -p set times. Here these changes succeed and have no effect.
 void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                  struct fuse_file_info *fi)
 {
@@ -279,9 +276,9 @@ static bool list_entry(struct listing *listing, const char *name, const struct n
     return true;
 }
 
-// The offset of an entry is where reading goes on after it: 1 and 2 for . and ..,
-// then a number for each file, then the cookies of the directories, which stay
-// the same while others come and go.
+// Reading goes on behind an entry at the entry's offset. The offsets are 1 and 2 for . and .., then
+// a number for each file, then the cookies of the directories, which stay the same while other
+// directories come and go.
 static void list_directory(struct listing *listing, const struct node *node, off_t off)
 {
     const struct node *parent = node->parent ? node->parent : node;
@@ -362,7 +359,7 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
     entry.entry_timeout = entry_timeout_s(node, SLOT_DIRECTORY);
     stat_of(node, SLOT_DIRECTORY, &entry.attr);
     result = reply_entry(req, node, &entry);
-    // Its maker has been told that there is none.
+    // The caller has got an error, so there must be no slot.
     if (result < 0 && result != -ENOENT)
         tree_remove_slot(node);
 }
@@ -392,7 +389,7 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     }
 }
 
-// rm -r and its like remove the files first. Only their names go.
+// rm -r and similar programs remove the files first. Only the names of the files go.
 void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     enum slot_file file;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Open files: who may open which, and the last close.
+// Open files: the permission to open a file, and the last close.
 #include "caller.h"
 #include "handle.h"
 #include "ops.h"
@@ -9,7 +9,7 @@
 #include <linux/fuse.h>
 #include <stdint.h>
 
-// 0, -EACCES, or why it cannot be said.
+// Returns 0, -EACCES, or the error for which the daemon cannot decide.
 static int check_member(fuse_req_t req, gid_t group)
 {
     struct caller caller;
@@ -27,8 +27,8 @@ static int check_member(fuse_req_t req, gid_t group)
     return found ? 0 : -EACCES;
 }
 
-// The kernel checks permissions too, but of the inode as it knows it: whoever
-// holds on to one (O_PATH) would keep what a reload has taken away.
+// The kernel checks permissions too, but with the attributes that it knows. A process that holds
+// the inode (O_PATH) would keep a right that a reload has taken away.
 static int check_mode(fuse_req_t req, const struct node *node, enum slot_file file, mode_t want)
 {
     uid_t uid = fuse_req_ctx(req)->uid;
@@ -54,7 +54,8 @@ static int check_permission(fuse_req_t req, const struct node *node, enum slot_f
     if (fuse_req_ctx(req)->uid == 0)
         return 0;
     result = check_mode(req, node, file, wanted[flags & O_ACCMODE]);
-    // A directory that is held open is a way past the sandbox's.
+    // Otherwise a process that holds the slot's directory open would get past the permissions of
+    // the sandbox's directory.
     if (result == 0 && node->dir->home && node->dir->home->node)
         result = check_mode(req, node->dir->home->node, SLOT_DIRECTORY, 01);
     return result;
@@ -109,7 +110,7 @@ static int open_file(fuse_req_t req, fuse_ino_t ino, int flags, struct handle **
     int result;
 
     if (!node || !node->parent)
-        return -ESTALE; // removed, or the root, which the kernel does not open so
+        return -ESTALE; // removed, or the root, which the kernel opens in another way
     if (file == SLOT_DIRECTORY)
         return -EISDIR;
     result = check_access(file, flags);
@@ -141,14 +142,14 @@ static void close_handle(struct handle *handle, fuse_ino_t ino)
 
 static int reply_open(fuse_req_t req, const struct handle *handle)
 {
-    // Every read and write is one of ours, and no size limits them.
+    // Every read and write comes to the daemon, and no size limits them.
     struct fuse_open_out out = {.fh = (uintptr_t)handle, .open_flags = FOPEN_DIRECT_IO};
 
-    // A conversation has no offsets. A program that cannot seek reads no more than it
-    // needs (bash's read), or says so, instead of losing bytes that it tried to put back;
-    // sendfile, which the kernel serves by a size that is 0, fails. And without the lock
-    // of a position a thread can write while another waits in a read. libfuse 3.14 has no
-    // member for this flag.
+    // A conversation has no offsets. A program that cannot seek reads no more than it needs (bash's
+    // read), or reports an error; otherwise it would lose bytes that it tried to put back. sendfile
+    // fails, which the kernel would otherwise serve by a size of 0. Without a position there is no
+    // lock of it, so one thread can write while another waits in a read. libfuse 3.14 has no member
+    // for this flag.
     if (handle->conversation)
         out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
     return fuse_reply_buf(req, (const char *)&out, sizeof out);
@@ -164,8 +165,8 @@ void ops_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     node_alias_opened(ino, fuse_req_ctx(req)->uid);
-    // -ENOENT: the caller was interrupted. With any other error the kernel has
-    // told it EIO. No release will follow.
+    // -ENOENT: the caller was interrupted. With any other error the caller has got EIO from the
+    // kernel. No release will follow.
     if (reply_open(req, handle) < 0)
         close_handle(handle, ino);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading, and polling for what can be read or written.
+// Reads, and polls for reads and writes.
 #include "caller.h"
 #include "handle.h"
 #include "ops.h"
@@ -49,8 +49,8 @@ static bool try_read_conversation(fuse_req_t req, struct handle *handle, off_t o
     struct answer_pieces pieces;
     ssize_t count;
 
-    // A stream is read at 0. This is a later part of a large read, and the kernel drops it
-    // when the part before it was short: it has no bytes that could be lost.
+    // A stream is read at offset 0. Another offset means a later part of a large read. The kernel
+    // drops this part if the part before it was short, so it must not take bytes.
     if (off > 0) {
         fuse_reply_buf(req, NULL, 0);
         return true;
@@ -63,14 +63,13 @@ static bool try_read_conversation(fuse_req_t req, struct handle *handle, off_t o
         fuse_reply_err(req, (int)-count);
     else if (count == 0)
         fuse_reply_buf(req, NULL, 0);
-    // -ENOENT: the reader was interrupted. Whatever the error is, the bytes have
-    // not reached it.
+    // -ENOENT: the reader was interrupted. With each error, the bytes have not reached the reader.
     else if (reply_pieces(req, &pieces) == 0)
         conversation_take(handle->conversation, &pieces, (size_t)count);
     return true;
 }
 
-// Answers a read if it can be answered now.
+// Answers a read if there is an answer now.
 static bool try_read(fuse_req_t req, struct handle *handle, off_t off, size_t size)
 {
     return handle->conversation ? try_read_conversation(req, handle, off, size)
@@ -98,9 +97,9 @@ void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fus
         fuse_reply_err(req, EBADF);
         return;
     }
-    // The kernel names an owner for what a caller reads, and none for what it
-    // reads for itself, into the page cache: for splice, sendfile or a mapping.
-    // There it would stay when the results have become others.
+    // The kernel names an owner for a read of a caller. It names none for its own reads into the
+    // page cache, for splice, sendfile or a mapping. There old results would stay when the slot has
+    // new ones.
     if (fi->lock_owner == 0) {
         fuse_reply_err(req, EINVAL);
         return;
@@ -140,8 +139,8 @@ static unsigned poll_events(struct handle *handle)
     if (handle->file == SLOT_REQUEST || handle->file == SLOT_CTL)
         return (handle->access == O_RDWR ? POLLIN | POLLRDNORM : 0) |
                (slot_is_writable(slot) ? POLLOUT | POLLWRNORM : 0);
-    // The kernel does not say where the caller will read. Where the last read
-    // ended is a good guess, but not in the results of another request.
+    // The kernel does not say at which offset the caller will read. The end of the last read is a
+    // good guess, but not in the results of another request.
     slot_reader_init(slot, &now);
     off = reader.generation == now.generation ? handle->read_to : 0;
     return slot_read(slot, handle->file, &reader, off, 1, &bytes) == -EAGAIN ? 0

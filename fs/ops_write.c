@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writing: requests, stdin and `cancel`; holes, truncations, and the end of stdin.
+// Writes of requests, stdin and `cancel`; holes, truncations, and the end of stdin.
 #include "caller.h"
 #include "handle.h"
 #include "ops.h"
@@ -10,7 +10,7 @@
 
 enum {
     ZEROS = 64 * 1024, // bytes of a hole that are written at once
-    ZEROS_A_TURN = 16, // so often; then others on the loop get their turn
+    ZEROS_A_TURN = 16, // so many times; then other events of the loop get their turn
 };
 
 static ssize_t write_take(const struct handle *handle, const char *bytes, size_t size)
@@ -55,8 +55,8 @@ static int begin_write(struct handle *handle, struct write_progress *progress)
     return 0;
 }
 
-// Gives the command zeros of the hole, as many as it takes. 0, or -errno. A hole costs
-// nothing but the time of the command that reads it.
+// Gives the command as many zeros of the hole as it takes. Returns 0 or -errno. A hole costs only
+// the time of the command that reads it.
 static int write_zeros(struct handle *handle, struct write_progress *progress)
 {
     static const char zeros[ZEROS];
@@ -66,7 +66,7 @@ static int write_zeros(struct handle *handle, struct write_progress *progress)
         ssize_t count = write_take(handle, zeros, size);
         if (count < 0)
             return (int)count;
-        // Nobody will read the rest of it, however long it is.
+        // Nobody will read the rest of the hole, however long it is.
         if ((size_t)count == size && handle_drops_stdin(handle))
             count = (ssize_t)progress->zeros;
         progress->zeros -= (uint64_t)count;
@@ -79,11 +79,11 @@ static int write_zeros(struct handle *handle, struct write_progress *progress)
     return 0;
 }
 
-// Goes on with a write whose bytes end at END. Returns 1 when it is complete, 0 when it has to
+// Goes on with a write whose bytes end at END. Returns 1 when the write is complete, 0 when it must
 // wait, or -errno.
 static int write_go_on(struct handle *handle, struct write_progress *progress, const char *end)
 {
-    // After a request that was cancelled others do not wait for its writer.
+    // After a cancelled request, other callers do not wait for its writer.
     bool is_late = handle->is_writer && handle->dir->writer != handle;
     int result = is_late                     ? -ECANCELED
                  : !handle_may_begin(handle) ? -EACCES
@@ -118,7 +118,8 @@ static bool retry_write(struct parked *parked)
     struct handle *handle = parked->handle;
     int result;
 
-    // One before it waits again. A full pipe may still have room for a few bytes.
+    // An earlier write waits again. A full pipe may still have room for a few bytes, which must not
+    // go to this write.
     if (!list_is_empty(handle_writers(handle)))
         return false;
     result = write_go_on(handle, &parked->write, parked->bytes + parked->size);
@@ -132,8 +133,8 @@ static void interrupt_write(struct parked *parked)
     end_write(parked->req, &parked->write, EINTR);
 }
 
-// The account of who makes the request that HANDLE writes, which counts SIZE bytes more now.
-// NULL: that is more than one user may have.
+// Returns the account of the caller whose request HANDLE writes, and has it count SIZE more bytes.
+// Returns NULL when one user may not have so many.
 static struct account *charge_write(const struct handle *handle, size_t size)
 {
     struct account *account = handle->conversation ? conversation_account(handle->conversation)
@@ -148,7 +149,7 @@ static struct account *charge_write(const struct handle *handle, size_t size)
     return NULL;
 }
 
-// Parks a write that has to wait. 0, -EDQUOT or -ENOMEM.
+// Parks a write that must wait. Returns 0, -EDQUOT or -ENOMEM.
 static int park_write(fuse_req_t req, struct handle *handle, const char *end,
                       const struct write_progress *progress)
 {
@@ -175,7 +176,7 @@ static int park_write(fuse_req_t req, struct handle *handle, const char *end,
 static void write_request(fuse_req_t req, struct handle *handle, const char *bytes,
                           struct write_progress *progress, bool is_nonblocking)
 {
-    // Not past one that waits: a request is in the order in which it is written.
+    // A write must not overtake a waiting write: a request has the order in which it is written.
     const char *end = bytes + progress->size;
     int result = list_is_empty(handle_writers(handle)) ? write_go_on(handle, progress, end) : 0;
 
@@ -189,7 +190,7 @@ static void write_request(fuse_req_t req, struct handle *handle, const char *byt
 
 // --- ctl
 
-// `cancel`, with or without its newline, is all that can be asked for.
+// The only command is `cancel`, with or without a newline.
 static void write_ctl(fuse_req_t req, struct handle *handle, const char *bytes, size_t size)
 {
     static const char cancel[] = "cancel\n";
@@ -243,8 +244,8 @@ static void interrupt_truncate(struct parked *parked)
     caller_fail(parked->req, EINTR);
 }
 
-// The size of an open file of a request is set: to one beyond its end by a program that
-// has skipped zeros there.
+// Sets the size of an open request. A program that has skipped zeros at the end sets a size beyond
+// the end.
 static void truncate_open(fuse_req_t req, fuse_ino_t ino, struct handle *handle, uint64_t size)
 {
     static const struct parked_operations operations = {retry_truncate, interrupt_truncate};
@@ -281,7 +282,7 @@ void ops_truncate(fuse_req_t req, fuse_ino_t ino, const struct node *node, uint6
         truncate_open(req, ino, handle_from(fi->fh), size);
         return;
     }
-    // By its name: what shells do to a file that they have just opened.
+    // The size is set by the file's name, as shells do for a file that they have just opened.
     if (file == SLOT_REQUEST && node->dir->writer)
         written = node->dir->writer->written;
     if (file != SLOT_CTL && size != written)
@@ -292,8 +293,7 @@ void ops_truncate(fuse_req_t req, fuse_ino_t ino, const struct node *node, uint6
 
 // --- The end of stdin
 
-// The end of stdin of a conversation. Whoever wants to be sure of bytes that it has written
-// to another file asks for nothing here.
+// fsync ends stdin of a conversation. For any other file it has nothing to do, and succeeds.
 void ops_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
     const struct handle *handle = handle_from(fi->fh);

@@ -12,9 +12,9 @@
 #include <sys/epoll.h>
 
 enum {
-    REQUESTS_A_TURN = 16,  // then others on the loop get theirs
+    REQUESTS_A_TURN = 16,  // then other events of the loop get their turn
     MAX_BACKGROUND = 4096, // asynchronous reads that the kernel lets wait at once
-    PAUSE_MS = 10,         // without memory: until the next try
+    PAUSE_MS = 10,         // the time until the next try when there is no memory
 };
 
 struct session {
@@ -22,7 +22,7 @@ struct session {
     struct fuse_session *fuse;
     struct watch watch;
     struct fuse_buf buffer; // libfuse allocates it, once
-    struct timer resume;    // after a pause
+    struct timer resume;    // ends a pause
     void (*on_end)(void *data);
 };
 
@@ -36,7 +36,7 @@ static void on_init(void *data, struct fuse_conn_info *conn)
     // asynchronous read or write side by side (see ops_read.c and ops_write.c).
     // With it the kernel sets the inode's size to 0 itself (see ops_setattr).
     conn->want &= ~(unsigned)FUSE_CAP_ATOMIC_O_TRUNC;
-    // libfuse gives the session up when its option and this are not the same.
+    // libfuse gives the session up when this differs from its option.
     conn->max_read = fs->max_read;
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND;
@@ -65,13 +65,13 @@ static const struct fuse_lowlevel_ops operations = {
     .readdir = ops_readdir,
     .statfs = ops_statfs,
     .poll = ops_poll,
-    // No flush: it means nothing here (a shell's duplicate is closed before
-    // anything is written), and without it the kernel stops to send it.
+    // There is no flush, because a flush has no meaning here (a shell closes its duplicate before
+    // anything is written). Without this operation the kernel stops sending it.
 };
 
-// For a request that libfuse has no memory for it answers ENOMEM, and the caller
-// knows. These have no caller who could know, and what they let go of would be
-// held for ever: a slot busy, a command waiting for the end of its stdin.
+// When libfuse has no memory for a request, it answers ENOMEM, which the caller sees. The
+// operations here have no caller who could see an error. If one of them were lost, a slot would
+// stay busy, or a command would wait for the end of its stdin, for ever.
 static void session_let_go(const struct fuse_buf *buffer)
 {
     const struct fuse_in_header *request = buffer->mem;
@@ -103,8 +103,8 @@ static void session_process(struct session *session)
         session_let_go(&session->buffer);
 }
 
-// Leaves the requests to the kernel for a while. When not even that is possible
-// the loop comes again at once.
+// Reads no requests for a while; they stay in the kernel. If there is no memory for the timer
+// either, the loop tries again at once.
 static void session_pause(struct session *session)
 {
     if (loop_arm(session->fs->loop, &session->resume, PAUSE_MS) == 0)
@@ -125,7 +125,7 @@ static void on_request(void *data, uint32_t events)
             return;
         }
         if (result <= 0) {
-            // ENODEV: unmounted. libfuse has logged anything else.
+            // ENODEV: the mount is gone. libfuse has logged any other error.
             loop_unwatch(session->fs->loop, &session->watch);
             session->on_end(session->fs->data);
             return;
@@ -134,8 +134,8 @@ static void on_request(void *data, uint32_t events)
     }
 }
 
-// With a negative offset this drops what the kernel knows of the inode, and takes
-// no lock that somebody who waits for us could hold.
+// With a negative offset this drops the kernel's attributes of the inode, and takes no lock that a
+// process waiting for the daemon could hold.
 static void on_directory_change(void *data, uint64_t id)
 {
     struct session *session = data;
@@ -146,7 +146,7 @@ static void on_resume(void *data)
 {
     struct session *session = data;
 
-    // There is room for the timer: it has only now been taken out.
+    // There is memory for the timer, because it has only now been taken out of the heap.
     if (loop_change(session->fs->loop, &session->watch, EPOLLIN) < 0)
         loop_arm(session->fs->loop, &session->resume, PAUSE_MS);
 }
@@ -154,7 +154,7 @@ static void on_resume(void *data)
 __attribute__((format(printf, 2, 0))) static void log_fuse(enum fuse_log_level level,
                                                            const char *format, va_list args)
 {
-    char text[1024]; // on the stack: the message may be that there is no memory
+    char text[1024]; // on the stack, because the message may report a lack of memory
 
     vsnprintf(text, sizeof text, format, args);
     if (level <= FUSE_LOG_ERR)
@@ -205,15 +205,15 @@ static int session_add_options(struct fuse_args *args, const char *source, const
         users = NULL;
         return -1;
     }
-    // Ours last: of two that contradict each other the last one counts, and
-    // mount(8) adds suid and dev of its own accord.
+    // The daemon's own options come last: of two contradicting options the last one counts, and
+    // mount(8) adds suid and dev on its own.
     if (fuse_opt_add_arg(args, "hooksfs") < 0 || (users && fuse_opt_add_arg(args, users) < 0) ||
         add_escaped(args, "fsname", source) < 0 ||
         fuse_opt_add_arg(args, "-osubtype=hooksfs") < 0 ||
         fuse_opt_add_arg(args, "-onosuid,nodev,noexec,default_permissions") < 0)
         return -1;
-    // Others may come in as far as the permissions let them. Only root can
-    // always offer that; another user asks for it with -o allow_other.
+    // Other users may come in where the permissions let them. Only root can always offer that; the
+    // daemon of another user needs -o allow_other.
     if (geteuid() == 0 && fuse_opt_add_arg(args, "-oallow_other") < 0)
         return -1;
     return is_debug ? fuse_opt_add_arg(args, "-d") : 0;

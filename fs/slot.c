@@ -57,7 +57,7 @@ void slot_destroy(struct slot *slot)
 static void clear(struct slot *slot)
 {
     call_clear(&slot->call);
-    // A reader of the old results must not go on in new ones.
+    // A reader of the old results must not go on in the new results.
     slot->generation++;
 }
 
@@ -119,7 +119,7 @@ void slot_end(struct slot *slot)
 
 void slot_cancel(struct slot *slot)
 {
-    // Nor does the slot wait for a writer who does not go.
+    // The slot does not wait for a writer who does not close the file either.
     slot->has_writer = false;
     call_cancel(&slot->call);
 }
@@ -153,7 +153,7 @@ ssize_t slot_read(const struct slot *slot, enum slot_file file, struct slot_read
     const struct outcome *outcome = call_outcome(&slot->call);
     const struct output *output;
 
-    // From the start is a new reading, of whatever is there now.
+    // A read from the start begins with the results that are there now.
     if (offset == 0)
         reader->generation = slot->generation;
     else if (reader->generation != slot->generation)

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-// The slot of a sandbox's own directory, in the log.
+// The name, in the log, of the slot of a sandbox's own directory.
 static const char own_slot[] = ".";
 
 enum { NS_PER_MS = 1000000 };
@@ -30,7 +30,7 @@ static void tree_tell_change(const struct node *node)
 
 // --- Directories
 
-// Its maker holds it no more.
+// The slot does not count for its maker any more.
 static void uncount(struct slot_dir *dir)
 {
     if (!dir->account)
@@ -67,8 +67,8 @@ static void on_node_free(struct slot_dir *dir)
     slot_dir_unref(dir);
 }
 
-// Never called from within a FUSE operation (see slot_create), as a
-// notification must not be.
+// Never called from within a FUSE operation (see slot_create), because a notification must not be
+// sent there.
 static void on_slot_change(void *data)
 {
     struct slot_dir *dir = data;
@@ -88,8 +88,8 @@ static void on_slot_change(void *data)
     }
 }
 
-// A directory called NAME in PARENT, whose slot's jobs run in SANDBOX, a
-// reference to which is taken over. NULL when there is no memory.
+// Makes a directory called NAME in PARENT, whose slot's jobs run in SANDBOX. Takes over a reference
+// to SANDBOX. Returns NULL when there is no memory.
 static struct slot_dir *slot_dir_make(struct loop *loop, struct sandbox *sandbox,
                                       struct node *parent, enum node_kind kind, const char *name)
 {
@@ -170,7 +170,7 @@ static void tree_change_sandbox(struct node *node, struct sandbox_config *config
     sandbox_configure(node->dir->sandbox, config);
     node_apply_settings(node, config);
     tree_tell_change(node);
-    // The slots' time to live may have become shorter.
+    // The time to live of the slots may have become shorter.
     for (struct list *link = node->children.next; link != &node->children; link = link->next)
         loop_arm(node->dir->loop, &LIST_ENTRY(link, struct node, siblings)->dir->expiry, 0);
 }
@@ -189,7 +189,7 @@ int tree_configure(struct loop *loop, struct sandboxes *sandboxes, const struct 
         else if (!sandbox_config_equal(sandbox_config(node->dir->sandbox), new))
             tree_change_sandbox(node, new);
         else
-            sandbox_configure(node->dir->sandbox, new); // for its standbys, which start anew
+            sandbox_configure(node->dir->sandbox, new); // its standbys start anew
     }
     for (size_t i = 0; i < config->count && result == 0; i++)
         if (!node_child(node_root(), config->sandboxes[i]->name))
@@ -199,8 +199,8 @@ int tree_configure(struct loop *loop, struct sandboxes *sandboxes, const struct 
 
 // --- Slots
 
-// The timer is not moved with each use of a slot; when it fires, it is moved to
-// where the last use wants it.
+// A use of a slot does not move the timer. When the timer fires, it is moved to the time that
+// follows from the last use.
 static void on_expiry(void *data)
 {
     struct slot_dir *dir = data;
@@ -225,8 +225,8 @@ void tree_touch(struct slot_dir *dir)
         dir->touched_ns = loop_now_ns();
 }
 
-// Counts one more slot in HOME for UID, until the last who has it open has gone: a removed
-// one takes memory as well. Nobody takes more than three times what is left for others.
+// Counts one more slot in HOME for UID. The slot counts until nobody has it open, because a removed
+// slot takes memory as well. A user takes at most three times as many as are left for others.
 static struct account *take_slot(const struct slot_dir *home, uid_t uid, int *errnum)
 {
     const struct sandbox_config *config = sandbox_config(home->sandbox);
@@ -330,10 +330,10 @@ void tree_finish(int errnum)
 {
     for (struct list *link = all_dirs.next, *next; link != &all_dirs; link = next) {
         struct slot_dir *dir = LIST_ENTRY(link, struct slot_dir, link);
-        dir->references++; // a file may be the last that needs it
+        dir->references++; // a file may have the last reference
         slot_dir_close_all(dir, errnum);
         if (dir->is_kept)
-            slot_dir_unref(dir); // its job is not waited for
+            slot_dir_unref(dir); // nobody waits for its job
         next = link->next;
         slot_dir_unref(dir);
     }
