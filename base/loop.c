@@ -111,7 +111,7 @@ static bool timer_is_earlier(const struct timer *a, const struct timer *b)
     return a->deadline_ns != b->deadline_ns ? a->deadline_ns < b->deadline_ns : a->order < b->order;
 }
 
-static void put_timer(struct loop *loop, struct timer *timer, size_t index)
+static void timer_put(struct loop *loop, struct timer *timer, size_t index)
 {
     loop->heap[index] = timer;
     timer->index = index;
@@ -120,10 +120,10 @@ static void put_timer(struct loop *loop, struct timer *timer, size_t index)
 static void timer_sift_up(struct loop *loop, struct timer *timer, size_t index)
 {
     while (index > 1 && timer_is_earlier(timer, loop->heap[index / 2])) {
-        put_timer(loop, loop->heap[index / 2], index);
+        timer_put(loop, loop->heap[index / 2], index);
         index /= 2;
     }
-    put_timer(loop, timer, index);
+    timer_put(loop, timer, index);
 }
 
 static void timer_sift_down(struct loop *loop, struct timer *timer, size_t index)
@@ -133,9 +133,9 @@ static void timer_sift_down(struct loop *loop, struct timer *timer, size_t index
             child++;
         if (!timer_is_earlier(loop->heap[child], timer))
             break;
-        put_timer(loop, loop->heap[child], index);
+        timer_put(loop, loop->heap[child], index);
     }
-    put_timer(loop, timer, index);
+    timer_put(loop, timer, index);
 }
 
 int loop_arm(struct loop *loop, struct timer *timer, uint64_t delay_ms)

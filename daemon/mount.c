@@ -18,7 +18,7 @@ enum { ANSWER_MS = 3000 }; // an existing mount must answer in this time
 
 // Returns PATH without links. Its last component is not resolved if realpath fails: that
 // component may be a dead mount.
-static char *canonical(const char *path)
+static char *path_make_canonical(const char *path)
 {
     AUTO_FREE char *copy = strdup(path);
     AUTO_FREE char *parent = NULL;
@@ -41,7 +41,7 @@ static char *canonical(const char *path)
 }
 
 // Undoes the octal escapes of /proc/self/mountinfo (proc(5)), in mount_point.
-static void unescape(char *text)
+static void text_unescape(char *text)
 {
     char *to = text;
 
@@ -56,7 +56,7 @@ static void unescape(char *text)
 }
 
 // Is the topmost mount on PATH a hooksfs?
-static bool is_hooksfs(const char *path)
+static bool mount_is_hooksfs(const char *path)
 {
     FILE *file = fopen("/proc/self/mountinfo", "re");
     AUTO_FREE char *line = NULL;
@@ -72,7 +72,7 @@ static bool is_hooksfs(const char *path)
             mount_point = strsep(&rest, " ");
         if (!type || !mount_point)
             continue;
-        unescape(mount_point);
+        text_unescape(mount_point);
         if (strcmp(mount_point, path) == 0)
             found = strncmp(type + 3, "fuse.hooksfs ", strlen("fuse.hooksfs ")) == 0;
     }
@@ -83,7 +83,7 @@ static bool is_hooksfs(const char *path)
 
 // Returns the result of stat of PATH: 0 or an errno, or ETIMEDOUT when the mount does not
 // answer. A child process calls stat, because the call may hang for ever.
-static int probe(const char *path)
+static int mount_probe(const char *path)
 {
     int fds[2];
     int result = ETIMEDOUT;
@@ -111,7 +111,7 @@ static int probe(const char *path)
     return result;
 }
 
-static int run_fusermount(const char *path)
+static int mount_run_fusermount(const char *path)
 {
     int status;
     pid_t pid = fork();
@@ -123,9 +123,9 @@ static int run_fusermount(const char *path)
     return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -EPERM;
 }
 
-static int take_down(const char *path, struct error *err)
+static int mount_take_down(const char *path, struct error *err)
 {
-    if (umount2(path, MNT_DETACH) == 0 || run_fusermount(path) == 0)
+    if (umount2(path, MNT_DETACH) == 0 || mount_run_fusermount(path) == 0)
         return 0;
     return error_set(err, EBUSY,
                      "%s: there is a mount of a hooksfs that has died, and it cannot be taken "
@@ -135,12 +135,12 @@ static int take_down(const char *path, struct error *err)
 
 char *mount_prepare(const char *mountpoint, struct error *err)
 {
-    AUTO_FREE char *path = canonical(mountpoint);
+    AUTO_FREE char *path = path_make_canonical(mountpoint);
     struct stat st;
 
     // Several dead mounts may lie on top of each other.
-    while (path && is_hooksfs(path)) {
-        int answer = probe(path);
+    while (path && mount_is_hooksfs(path)) {
+        int answer = mount_probe(path);
         if (answer == 0 || answer == EACCES) {
             error_set(err, EBUSY,
                       "%s: another hooksfs is mounted there; unmount it first: "
@@ -158,7 +158,7 @@ char *mount_prepare(const char *mountpoint, struct error *err)
                       mountpoint, strerror(answer));
             return NULL;
         }
-        if (take_down(path, err) < 0)
+        if (mount_take_down(path, err) < 0)
             return NULL;
     }
     if (!path || stat(path, &st) < 0) {
@@ -193,9 +193,9 @@ int mount_check_device(struct error *err)
 
 int mount_check_hooksfs(const char *mountpoint, struct error *err)
 {
-    AUTO_FREE char *path = canonical(mountpoint);
+    AUTO_FREE char *path = path_make_canonical(mountpoint);
 
-    return path && is_hooksfs(path)
+    return path && mount_is_hooksfs(path)
                ? 0
                : error_set(err, EINVAL, "%s: no hooksfs is mounted there", mountpoint);
 }

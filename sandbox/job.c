@@ -196,7 +196,7 @@ static const struct channel_events channel_events = {
 
 // --- Actions of the states
 
-// The far end kills the command then, should it hear nothing of us. 0: never.
+// Returns when the far end kills the command by itself if it hears nothing of the daemon. 0: never.
 static uint64_t job_last_ns(const struct job *job)
 {
     uint64_t end_ns = job->timeout_ms > 0 ? job->start_ns + NS_PER_MS * job->timeout_ms : 0;

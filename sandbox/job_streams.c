@@ -23,13 +23,13 @@ bool job_has_client(const struct job *job)
     return job->launch.client != NULL;
 }
 
-static bool has_ended(const struct job *job, enum job_stream stream)
+static bool job_stream_has_ended(const struct job *job, enum job_stream stream)
 {
     return job->channel.ops->has_ended(job->channel.self, stream);
 }
 
 // Unlike other stops, an overflow counts even when the command has exited.
-static void overflow(struct job *job, enum job_stream stream, int why)
+static void job_overflow(struct job *job, enum job_stream stream, int why)
 {
     const char *name = stream == JOB_STDOUT ? "stdout" : "stderr";
     char size[UNITS_TEXT];
@@ -60,14 +60,14 @@ void job_on_end_held(void *data)
 
     // The last bytes of a client's stderr, and all of its stdout that is held back, may turn
     // out to be the client's own message: job_judge ends these streams.
-    if (has_ended(job, JOB_STDOUT) && job->intake.outputs[JOB_STDOUT].held == 0)
+    if (job_stream_has_ended(job, JOB_STDOUT) && job->intake.outputs[JOB_STDOUT].held == 0)
         output_end(&job->intake.outputs[JOB_STDOUT], 0);
-    if (has_ended(job, JOB_STDERR) && !job_has_client(job))
+    if (job_stream_has_ended(job, JOB_STDERR) && !job_has_client(job))
         output_end(&job->intake.outputs[JOB_STDERR], 0);
     job_announce(job);
 }
 
-static void pause_or_resume(struct job *job, enum job_stream stream)
+static void job_pause_or_resume(struct job *job, enum job_stream stream)
 {
     bool is_full = intake_is_full(&job->intake, stream, job->is_stdin_ended);
 
@@ -75,7 +75,7 @@ static void pause_or_resume(struct job *job, enum job_stream stream)
         return;
     job->is_paused[stream] = is_full;
     if (job->channel.ops->pause(job->channel.self, stream, is_full) < 0)
-        overflow(job, stream, -ENOMEM);
+        job_overflow(job, stream, -ENOMEM);
 }
 
 bool job_charge(struct job *job)
@@ -103,17 +103,17 @@ void job_drop_output(struct job *job)
     account_unref(take_ptr(&job->account));
 }
 
-static void keep_output(struct job *job, enum job_stream stream, const char *bytes, size_t size)
+static void job_keep_output(struct job *job, enum job_stream stream, const char *bytes, size_t size)
 {
     int result = intake_take(&job->intake, stream, bytes, size);
 
     if (!job_charge(job) && result == 0)
         result = -EDQUOT;
-    pause_or_resume(job, stream);
+    job_pause_or_resume(job, stream);
     job_announce(job);
     // A job whose output is not whole must not look like a success.
     if (result < 0)
-        overflow(job, stream, result);
+        job_overflow(job, stream, result);
 }
 
 static char chunk[CHUNK];
@@ -124,21 +124,21 @@ void job_on_output(void *data, enum job_stream stream)
     ssize_t count = job->channel.ops->read(job->channel.self, stream, chunk, sizeof chunk);
 
     if (count > 0)
-        keep_output(job, stream, chunk, (size_t)count);
+        job_keep_output(job, stream, chunk, (size_t)count);
     if (count != 0)
         return;
     if (loop_arm(job->loop, &job->end_timer, END_HOLD_MS) < 0)
         job_on_end_held(job);
-    if (has_ended(job, JOB_STDOUT) && has_ended(job, JOB_STDERR))
+    if (job_stream_has_ended(job, JOB_STDOUT) && job_stream_has_ended(job, JOB_STDERR))
         job_handle(job, JOB_CLOSE);
 }
 
 void job_on_output_lost(void *data, enum job_stream stream)
 {
-    overflow(data, stream, -ENOMEM);
+    job_overflow(data, stream, -ENOMEM);
 }
 
-static void read_what_is_there(struct job *job, enum job_stream stream)
+static void job_read_available(struct job *job, enum job_stream stream)
 {
     size_t left = job->channel.ops->available(job->channel.self, stream);
     ssize_t count;
@@ -148,14 +148,14 @@ static void read_what_is_there(struct job *job, enum job_stream stream)
             job->channel.ops->read(job->channel.self, stream, chunk, left < CHUNK ? left : CHUNK);
         if (count <= 0)
             return;
-        keep_output(job, stream, chunk, (size_t)count);
+        job_keep_output(job, stream, chunk, (size_t)count);
     }
 }
 
 void job_read_rest(struct job *job)
 {
     for (int i = 0; i < JOB_STREAMS && job->channel.self; i++)
-        read_what_is_there(job, (enum job_stream)i);
+        job_read_available(job, (enum job_stream)i);
 }
 
 // --- The owner's side
@@ -191,7 +191,7 @@ bool job_is_writable(const struct job *job)
 void job_end_stdin(struct job *job)
 {
     job->is_stdin_ended = true;
-    pause_or_resume(job, JOB_STDOUT);
+    job_pause_or_resume(job, JOB_STDOUT);
     if (job->channel.self)
         job->channel.ops->end_stdin(job->channel.self);
 }
@@ -200,7 +200,7 @@ void job_consume(struct job *job, enum job_stream stream, size_t size)
 {
     output_consume(&job->intake.outputs[stream], size);
     job_charge(job);
-    pause_or_resume(job, stream);
+    job_pause_or_resume(job, stream);
 }
 
 const struct output *job_output(const struct job *job, enum job_stream stream)

@@ -28,8 +28,8 @@ struct channel_events {
     void (*on_exit)(void *data, bool is_signaled, int number);
     // The connection is gone, for the REASON. No other event follows.
     void (*on_lost)(void *data, const char *reason);
-    // The command was not started, and this channel cannot start it: the job has to take
-    // another route.
+    // The command was not started, and this channel cannot start it: the job must take another
+    // route.
     void (*on_declined)(void *data);
     // There was no memory for bytes that the command wrote to STREAM: from here on the
     // output is missing.
@@ -41,16 +41,17 @@ struct channel_ops {
     // when the command has closed it, or -ENOMEM when there is no memory to wait
     // until it takes more. When the number is lower than SIZE, on_stdin follows.
     ssize_t (*write)(void *self, const char *bytes, size_t size);
-    // False from a write that took fewer bytes than it was given until on_stdin.
+    // Is there room for a write? Returns false after a write that took fewer than SIZE bytes, until
+    // on_stdin.
     bool (*is_writable)(const void *self);
     // The command reads the end of its stdin. A second call does nothing.
     void (*end_stdin)(void *self);
     // Reads up to SIZE bytes that the command wrote. Returns 0 at the end of the
     // stream, -EAGAIN when there is nothing now.
     ssize_t (*read)(void *self, enum job_stream stream, char *bytes, size_t size);
-    // Stops or resumes calls of on_output for STREAM. 0 or -ENOMEM.
+    // Stops or resumes calls of on_output for STREAM. Returns 0 or -ENOMEM.
     int (*pause)(void *self, enum job_stream stream, bool is_paused);
-    // How many bytes read would find now.
+    // Returns how many bytes read would find now.
     size_t (*available)(const void *self, enum job_stream stream);
     // Has read returned the end of the stream?
     bool (*has_ended)(const void *self, enum job_stream stream);
@@ -63,12 +64,13 @@ struct channel_ops {
     // started, as far as is known. A channel without this function never waits.
     const char *(*waits_for)(const void *self);
 
-    // Only of a channel that was opened for a standby:
+    // Only for a channel that was opened for a standby:
 
-    // Has the command ended, or is it lost, whether or not an event has told so?
+    // Has the command ended, or is it lost? The answer is true even before the event was reported.
     bool (*is_over)(const void *self);
-    // The command is a job's from now on. Until then it is killed when the daemon is, before
-    // it can read the end of its stdin. Comes before the first write and before end_stdin.
+    // From this call on the command belongs to a job. Before it, if the daemon dies, the command is
+    // killed before it can read the end of its stdin. Called before the first write and before
+    // end_stdin.
     void (*hand_over)(void *self);
 };
 

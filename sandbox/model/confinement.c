@@ -11,7 +11,7 @@
 
 enum { PROCESS = 1 }; // IOPRIO_WHO_PROCESS
 
-// Of ourselves; nobody else can change it.
+// The daemon's own; no other process can change it.
 static struct {
     bool is_known;
     uint64_t filters;
@@ -29,7 +29,8 @@ uint64_t confinement_field(const char *status, const char *name, int base, uint6
     return found ? strtoull(found + strlen(label), NULL, base) : missing;
 }
 
-// How many seccomp filters there are. Before Linux 5.9 the kernel does not say; then one.
+// Returns how many seccomp filters there are. Before Linux 5.9 the kernel does not tell the number;
+// then the answer is one.
 static uint64_t count_filters(const char *status)
 {
     uint64_t mode = confinement_field(status, "Seccomp", 10, 0);
@@ -65,7 +66,7 @@ static int learn_own(void)
     return 0;
 }
 
-// Has PID the same ids as we have, if all ids of the machine are those?
+// Does the user namespace of PID have all ids of the machine, unchanged?
 static bool has_plain_ids(pid_t pid)
 {
     char path[64];
@@ -88,8 +89,8 @@ static int learn_namespace(struct confinement *confinement, pid_t pid)
     snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
     if (stat(path, &st) == 0)
         confinement->is_elsewhere = st.st_ino != own.namespace || st.st_dev != own.namespace_device;
-    // Without CAP_SYS_PTRACE one may not look at another user's. But only root can make a
-    // namespace with the same ids.
+    // Without CAP_SYS_PTRACE a process may not look at the namespace of another user's process. But
+    // only root can make a namespace with the same ids.
     else if (errno == EACCES && has_plain_ids(getpid()))
         confinement->is_elsewhere = !has_plain_ids(pid);
     else
@@ -97,8 +98,8 @@ static int learn_namespace(struct confinement *confinement, pid_t pid)
     return 0;
 }
 
-// The limits as the file that everybody may read has them: without CAP_SYS_RESOURCE one
-// may not ask for another user's.
+// Reads the limits from the file that everybody may read: without CAP_SYS_RESOURCE a process may
+// not ask the kernel for the limits of another user's process.
 static int read_limits(struct confinement *confinement, pid_t pid)
 {
     enum { NAME = 26, VALUE = 21 }; // the widths of its columns
@@ -174,7 +175,7 @@ int confinement_learn(struct confinement *confinement, pid_t pid, const char *st
         result = learn_scheduling(confinement, pid);
     if (result == 0)
         result = learn_oom_score_adj(confinement, pid);
-    if (result < 0) // a shortage is no answer; anything else is: we may not know
+    if (result < 0) // a shortage is an error; otherwise the daemon may not know it
         return result == -EMFILE || result == -ENFILE || result == -ENOMEM ? result : 0;
     confinement->is_filtered = count_filters(status) > own.filters;
     confinement->cannot_gain = confinement_field(status, "NoNewPrivs", 10, 0) != 0;

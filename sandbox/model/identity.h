@@ -25,15 +25,15 @@ struct caller {
     uint64_t opened_ns; // when the request was opened (loop_now_ns); 0: not known
 };
 
-// Looks up USER, a name or a number of this machine's user database, with the
-// groups that it gives, in USERS (see there). 0, or -errno with ERR set.
+// Looks up USER, a name or a number of this machine's user database, and the user's groups, in
+// USERS (users.h). Returns 0, or -errno with ERR set.
 int identity_of_user(const char *user, struct identity *identity, struct users *users,
                      struct error *err);
 
-// The same ids, and the same groups in the same order?
+// Have A and B the same ids, and the same groups in the same order?
 bool identity_equal(const struct identity *a, const struct identity *b);
 
-// A copy that owns what it has. 0 or -ENOMEM.
+// Makes a copy that owns its members. Returns 0 or -ENOMEM.
 int identity_copy(struct identity *to, const struct identity *from);
 
 void identity_finish(struct identity *identity);

@@ -34,7 +34,7 @@ struct outcome {
     enum outcome_kind kind;
     int code;
     char *detail;        // owned; NULL: none
-    bool is_unconfirmed; // 0 exited, and only a client says so
+    bool is_unconfirmed; // `0 exited`, known only from a client
 };
 
 // Sets OUTCOME, freeing what it held. FORMAT may be NULL for no detail. Of the
@@ -51,10 +51,10 @@ void outcome_set_ending(struct outcome *outcome, bool is_signaled, int number);
 // a client does so too when its connection is cut.
 void outcome_set_unconfirmed(struct outcome *outcome);
 
-// The text after the kind; "" when there is none. Valid until OUTCOME changes.
+// Returns the text after the kind; "" when there is none. Valid until OUTCOME changes.
 const char *outcome_detail(const struct outcome *outcome);
 
-// "CODE KIND[ DETAIL]\n" into LINE. Returns its length.
+// Writes "CODE KIND[ DETAIL]\n" into LINE. Returns its length.
 size_t outcome_format(const struct outcome *outcome, char line[OUTCOME_MAX_LINE]);
 
 const char *outcome_kind_name(enum outcome_kind kind);

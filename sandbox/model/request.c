@@ -6,7 +6,7 @@
 #include <errno.h>
 
 enum state {
-    BETWEEN = 0, // words, or inside an unquoted word
+    BETWEEN = 0, // between words, or inside an unquoted word
     ESCAPED,     // after a backslash
     SINGLE,      // in '...'
     DOUBLE,      // in "..."
@@ -37,7 +37,7 @@ bool request_is_empty(const struct request_parser *parser)
 
 // --- Words into options, environment and argv
 
-static int take_option(struct request *request, const char *word, struct error *err)
+static int request_take_option(struct request *request, const char *word, struct error *err)
 {
     if (request->env.count > 0)
         return error_set(err, EINVAL,
@@ -47,12 +47,13 @@ static int take_option(struct request *request, const char *word, struct error *
     return request_options_take(&request->options, word, err);
 }
 
-static int take_word(struct request *request, char *word, bool is_assignment, struct error *err)
+static int request_take_word(struct request *request, char *word, bool is_assignment,
+                             struct error *err)
 {
     int result;
 
     if (request->argv.count == 0 && *word == '-') {
-        result = take_option(request, word, err);
+        result = request_take_option(request, word, err);
         free(word);
         return result;
     }
@@ -70,7 +71,7 @@ static int take_word(struct request *request, char *word, bool is_assignment, st
     return result < 0 ? error_set(err, ENOMEM, "no memory") : 0;
 }
 
-static int end_word(struct request_parser *parser, struct error *err)
+static int parser_end_word(struct request_parser *parser, struct error *err)
 {
     char *word;
     bool is_assignment = parser->is_assignment;
@@ -82,12 +83,12 @@ static int end_word(struct request_parser *parser, struct error *err)
     word = buffer_take_string(&parser->word);
     if (!word)
         return error_set(err, ENOMEM, "no memory");
-    return take_word(&parser->request, word, is_assignment, err);
+    return request_take_word(&parser->request, word, is_assignment, err);
 }
 
-static int end_line(struct request_parser *parser, struct error *err)
+static int parser_end_line(struct request_parser *parser, struct error *err)
 {
-    int result = end_word(parser, err);
+    int result = parser_end_word(parser, err);
 
     if (result == 0 && parser->request.argv.count == 0)
         return error_set(err, EINVAL, "there is no command in the command line");
@@ -96,7 +97,7 @@ static int end_line(struct request_parser *parser, struct error *err)
 
 // --- Bytes into words
 
-static void begin_word(struct request_parser *parser)
+static void parser_begin_word(struct request_parser *parser)
 {
     if (parser->is_in_word)
         return;
@@ -105,9 +106,10 @@ static void begin_word(struct request_parser *parser)
     parser->is_assignment = false;
 }
 
-static int add_byte(struct request_parser *parser, char byte, bool is_quoted, struct error *err)
+static int parser_add_byte(struct request_parser *parser, char byte, bool is_quoted,
+                           struct error *err)
 {
-    begin_word(parser);
+    parser_begin_word(parser);
     if (buffer_append(&parser->word, &byte, 1) < 0)
         return error_set(err, ENOMEM, "no memory");
     // Only a NAME without any quoting makes an assignment, as in sh.
@@ -122,25 +124,25 @@ static int add_byte(struct request_parser *parser, char byte, bool is_quoted, st
     return 0;
 }
 
-static int refuse(const struct request_parser *parser, char byte, const char *where,
-                  struct error *err)
+static int parser_refuse(const struct request_parser *parser, char byte, const char *where,
+                         struct error *err)
 {
     return error_set(err, EINVAL, "%s %c at byte %zu: %s", where, byte, parser->length,
                      ask_for_shell);
 }
 
-static int take_unquoted(struct request_parser *parser, char byte, struct error *err)
+static int parser_take_unquoted(struct request_parser *parser, char byte, struct error *err)
 {
     switch (byte) {
     case ' ':
     case '\t':
-        return end_word(parser, err);
+        return parser_end_word(parser, err);
     case '\\':
         parser->state = ESCAPED;
         return 0;
     case '\'':
     case '"':
-        begin_word(parser);
+        parser_begin_word(parser);
         if (!parser->is_assignment)
             parser->is_name = false;
         parser->state = byte == '"' ? DOUBLE : SINGLE;
@@ -154,13 +156,13 @@ static int take_unquoted(struct request_parser *parser, char byte, struct error 
     case ')':
     case '$':
     case '`':
-        return refuse(parser, byte, "unquoted", err);
+        return parser_refuse(parser, byte, "unquoted", err);
     default:
-        return add_byte(parser, byte, false, err);
+        return parser_add_byte(parser, byte, false, err);
     }
 }
 
-static int take_double_quoted(struct request_parser *parser, char byte, struct error *err)
+static int parser_take_double_quoted(struct request_parser *parser, char byte, struct error *err)
 {
     switch (byte) {
     case '"':
@@ -171,36 +173,36 @@ static int take_double_quoted(struct request_parser *parser, char byte, struct e
         return 0;
     case '$':
     case '`':
-        return refuse(parser, byte, "double-quoted", err);
+        return parser_refuse(parser, byte, "double-quoted", err);
     default:
-        return add_byte(parser, byte, true, err);
+        return parser_add_byte(parser, byte, true, err);
     }
 }
 
-static int take_byte(struct request_parser *parser, char byte, struct error *err)
+static int parser_take_byte(struct request_parser *parser, char byte, struct error *err)
 {
     int result;
 
     switch ((enum state)parser->state) {
     case BETWEEN:
-        return take_unquoted(parser, byte, err);
+        return parser_take_unquoted(parser, byte, err);
     case ESCAPED:
         parser->state = BETWEEN;
-        return byte == '\n' ? 0 : add_byte(parser, byte, true, err);
+        return byte == '\n' ? 0 : parser_add_byte(parser, byte, true, err);
     case SINGLE:
         if (byte != '\'')
-            return add_byte(parser, byte, true, err);
+            return parser_add_byte(parser, byte, true, err);
         parser->state = BETWEEN;
         return 0;
     case DOUBLE:
-        return take_double_quoted(parser, byte, err);
+        return parser_take_double_quoted(parser, byte, err);
     case DOUBLE_ESCAPED:
         parser->state = DOUBLE;
         if (byte == '\n')
             return 0;
-        // Before any other byte the backslash is one: sh(1), 2.2.3.
-        result = strchr("$`\"\\", byte) ? 0 : add_byte(parser, '\\', true, err);
-        return result < 0 ? result : add_byte(parser, byte, true, err);
+        // In front of any other byte the backslash stands for itself: sh(1), 2.2.3.
+        result = strchr("$`\"\\", byte) ? 0 : parser_add_byte(parser, '\\', true, err);
+        return result < 0 ? result : parser_add_byte(parser, byte, true, err);
     }
     return -EINVAL;
 }
@@ -214,7 +216,7 @@ ssize_t request_parse(struct request_parser *parser, const char *bytes, size_t s
 
         if (bytes[i] == '\n' && parser->state == BETWEEN) {
             parser->length++;
-            result = end_line(parser, err);
+            result = parser_end_line(parser, err);
             *is_complete = result == 0;
             return result < 0 ? result : (ssize_t)i + 1;
         }
@@ -226,7 +228,7 @@ ssize_t request_parse(struct request_parser *parser, const char *bytes, size_t s
         if (!bytes[i])
             return error_set(err, EINVAL, "the command line has a NUL byte at byte %zu",
                              parser->length);
-        result = take_byte(parser, bytes[i], err);
+        result = parser_take_byte(parser, bytes[i], err);
         if (result < 0)
             return result;
     }
@@ -247,7 +249,7 @@ int request_parse_end(struct request_parser *parser, struct error *err)
     case BETWEEN:
         break;
     }
-    return end_line(parser, err);
+    return parser_end_line(parser, err);
 }
 
 int request_from_words(struct request_parser *parser, char *const *words, struct error *err)
@@ -259,10 +261,11 @@ int request_from_words(struct request_parser *parser, char *const *words, struct
 
         if (!word)
             return error_set(err, ENOMEM, "no memory");
-        result = take_word(&parser->request, word,
-                           equals && environment_is_name(word, (size_t)(equals - *words)), err);
+        result =
+            request_take_word(&parser->request, word,
+                              equals && environment_is_name(word, (size_t)(equals - *words)), err);
         if (result < 0)
             return result;
     }
-    return end_line(parser, err);
+    return parser_end_line(parser, err);
 }
