@@ -53,7 +53,7 @@ static ssize_t find_plain(const struct call *call, size_t size, struct answer_pi
     const struct outcome *outcome;
 
     if (left > 0) {
-        pieces->plain.iov_base = (void *)(uintptr_t)bytes_of(call, JOB_STDOUT);
+        pieces->plain.iov_base = (void *)bytes_of(call, JOB_STDOUT);
         pieces->plain.iov_len = left < size ? left : size;
         return (ssize_t)pieces->plain.iov_len;
     }
