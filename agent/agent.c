@@ -69,8 +69,8 @@ static void on_agent_broken(void *data, int errnum)
     agent_give_up(data, "cannot write to the connection", errnum);
 }
 
-// The kernel reaps a supervisor a moment after its end, while we are its parent. When we
-// exit first, the first process of the container inherits it, and may not reap it.
+// The kernel reaps a supervisor a moment after its end, while the agent is its parent. If the agent
+// exits first, the first process of the container inherits the supervisor, and may not reap it.
 static void agent_await_supervisors(void)
 {
     for (int i = 0; i < 50 && waitpid(-1, NULL, WNOHANG) == 0; i++)

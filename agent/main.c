@@ -28,8 +28,8 @@ static bool has_standard_streams(void)
 }
 
 // A write to stdout must not block. The flag for that belongs to the open file, which
-// other processes may share. So a pipe is opened once more, which makes an open file of our
-// own. Where that is not possible (a socket, another user's pipe), the flag is set on the
+// other processes may share. So a pipe is opened once more, which makes an open file of the
+// agent's own. Where that is not possible (a socket, another user's pipe), the flag is set on the
 // shared open file, and *GIVEN_FLAGS becomes its old flags; otherwise it becomes -1.
 static int make_output(int *given_flags)
 {

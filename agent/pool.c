@@ -24,7 +24,7 @@ struct pool_worker {
     struct list in_idle;
     struct pool *pool;
     pid_t pid;
-    int fd; // our end of the socket
+    int fd; // the agent's end of the socket
     struct watch watch;
     struct timer hurry; // at its end a supervisor that does not listen is killed
     unsigned jobs;      // the number of jobs that it has done
@@ -84,8 +84,8 @@ static bool heirs_kill_one(void *data, pid_t pid)
     return true;
 }
 
-// Our children are the supervisors, perhaps the one that is dying, and the processes that
-// it has left us.
+// The agent's children are the supervisors, perhaps a supervisor that is dying, and the processes
+// that a dead supervisor has left.
 static void on_pool_inherit(void *data)
 {
     struct pool *pool = data;

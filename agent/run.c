@@ -247,7 +247,7 @@ static void streams_close(struct streams *streams)
     close_fd(&streams->err);
 }
 
-// Makes a pipe. NEAR, our end, does not block; FAR, the command's end, must block.
+// Makes a pipe. NEAR, the agent's end, does not block; FAR, the command's end, must block.
 static int run_make_pipe(int *near, int *far, bool is_near_writing)
 {
     int ends[2];

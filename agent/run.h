@@ -43,5 +43,5 @@ void runs_trim(struct runs *runs);
 // end. Nothing is sent any more. on_none follows, perhaps during this call.
 void runs_end(struct runs *runs);
 
-// Frees the runs whose supervisors are still killing; the supervisors go on without us.
+// Frees the runs whose supervisors are still killing; the supervisors go on without the agent.
 void runs_finish(struct runs *runs);

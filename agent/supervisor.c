@@ -45,9 +45,9 @@ struct supervisor {
 
 // --- The command's side of the start
 
-// The child between clone and execve. It shares our memory, and we wait until it has
-// executed the command or has failed. That is quicker than a copy of the memory, and a
-// failure needs no pipe to be known.
+// The child between clone and execve. It shares the supervisor's memory, and the supervisor waits
+// until the child has executed the command or has failed. That is quicker than a copy of the
+// memory, and a failure needs no pipe to be known.
 struct newborn {
     const struct supervisor_spec *spec;
     const struct program *program;
@@ -105,9 +105,9 @@ static void supervisor_start_program(struct supervisor *supervisor, const struct
 
     if (time_limit_ms > 0)
         supervisor->deadline_ns = loop_now_ns() + (uint64_t)time_limit_ms * NS_PER_MS;
-    // From here on until the command is executed we cannot listen. If the agent dies
-    // meanwhile we learn of it afterwards, and must not die with it: otherwise nobody would
-    // kill the processes that the command has started by then.
+    // From here on until the command is executed the supervisor cannot listen. If the agent dies
+    // meanwhile, the supervisor learns of it afterwards, and must not die with it: otherwise nobody
+    // would kill the processes that the command has started by then.
     if (getppid() != supervisor->spec->agent_pid)
         _exit(EXIT_FAILURE);
     if (program_init(&program, start, supervisor->spec->own_env) < 0)
@@ -143,7 +143,7 @@ static void descriptors_close_from(int first)
     closedir(open_ones);
 }
 
-// Leaves only the streams of the command and our end of the socket open.
+// Leaves only the streams of the command and the supervisor's end of the socket open.
 static bool descriptors_arrange(const struct supervisor_spec *spec)
 {
     if (dup2(spec->streams.in, STDIN_FILENO) < 0 || dup2(spec->streams.out, STDOUT_FILENO) < 0 ||
@@ -175,7 +175,7 @@ static bool supervisor_term_group_of(void *data, pid_t pid)
 }
 
 // Once the command has been reaped, the number of its process group may belong to another
-// group, unless one of our descendants is still in it.
+// group, unless a descendant of the supervisor is still in it.
 static void supervisor_terminate(struct supervisor *supervisor)
 {
     supervisor->is_doomed = true;

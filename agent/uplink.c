@@ -47,8 +47,8 @@ bool uplink_is_free(const struct uplink *uplink)
 
 // --- Writing
 
-// The reader of our pipe may take a page at a time, and each page would wake us. So a pipe
-// that was full is made wider, once. Where the system does not permit it, it stays narrow.
+// The reader of the agent's pipe may take a page at a time, and each page would wake the agent. So
+// a pipe that was full is made wider, once. Where the system does not permit it, it stays narrow.
 static bool uplink_widen(struct uplink *uplink)
 {
     bool was_wide = uplink->is_wide;
