@@ -305,12 +305,7 @@ END_TEST
 
 // Variables that an --env-file cannot hold, or not for every client.
 static const char *const no_lines[] = {
-    "UNIT_X=a\nUNIT_Y=b",
-    "UNIT_X=a\r",
-    "UNIT_X=\"a",
-    "UNIT_X='a",
-    "UNIT_X= a",
-    "UNIT_X=a\t",
+    "UNIT_X=a\nUNIT_Y=b", "UNIT_X=a\r", "UNIT_X=\"a", "UNIT_X='a", "UNIT_X= a", "UNIT_X=a\t",
 };
 
 // Bytes that docker's and podman's clients change on the way.

@@ -201,11 +201,12 @@ static const char far_client[] = "#!/bin/sh\n"
                                  "wait $!\n";
 
 // One that finds no shell, after a while.
-static const char shell_less_client[] = "#!/bin/sh\n"
-                                        "while [ \"$1\" != -- ]; do shift; done\n"
-                                        "shift\n"
-                                        "case $3 in *\"hooksfs standby\"*) read -r line; exit 127 ;; esac\n"
-                                        "exec \"$@\"\n";
+static const char shell_less_client[] =
+    "#!/bin/sh\n"
+    "while [ \"$1\" != -- ]; do shift; done\n"
+    "shift\n"
+    "case $3 in *\"hooksfs standby\"*) read -r line; exit 127 ;; esac\n"
+    "exec \"$@\"\n";
 
 static const char *const clients[] = {NULL, far_client};
 
