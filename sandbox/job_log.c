@@ -63,8 +63,8 @@ void job_log_end(const struct job_log *log, const struct job *job)
     log_info("%s", line.text);
 }
 
-// Refusals are cheap for a caller who wants to push other lines out of the log. So many are
-// logged in a second; the first one later is preceded by how many were not.
+// Refused requests cost a caller little, and could push other lines out of the log. So at most this
+// many are logged in a second. The first line later is preceded by the number of the others.
 static bool may_log_refusal(void)
 {
     enum { MOST_A_SECOND = 20 };

@@ -23,7 +23,7 @@ struct job {
     uint64_t deadline_ms; // since the request was opened
     uint64_t deadline_ns; // 0: none
     enum job_state state;
-    struct channel channel;      // while the command is, or may be, running
+    struct channel channel;      // while the command runs, or may run
     bool is_stdin_closed;        // by the command
     bool is_stdin_ended;         // the owner said so
     bool is_paused[JOB_STREAMS]; // the stream is not read: there is enough of it

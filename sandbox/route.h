@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A route: one way for the jobs of a sandbox to the place where their commands run.
+// A route: one way for the jobs of a sandbox to the machine or container where their commands run.
 // A sandbox has one route or several, in a fixed order (ROUTES). A job
 // takes the first route that is not declined; when a route declines later, before
 // anything was started, the job takes the next one.

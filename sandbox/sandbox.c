@@ -287,7 +287,7 @@ static int sandbox_check_request(const struct sandbox *sandbox, const struct req
         duration_format(config->max_timeout_ms, maximum);
         return error_set(err, EINVAL, "--timeout can be at most %s in this sandbox", maximum);
     }
-    // Their jobs are over, but each of these processes costs memory and a place among all
+    // The jobs of these processes are over, but each process costs memory, and counts among all
     // processes of the machine.
     if (uid != 0 && uid != geteuid() && process_ending_count(uid) >= MAX_ENDING)
         return error_set(err, EAGAIN, "%d commands of the user cannot be ended", MAX_ENDING);

@@ -44,12 +44,11 @@ const struct sandbox_config *sandbox_config(const struct sandbox *sandbox);
 // is no memory.
 struct account *sandbox_open_account(const struct sandbox *sandbox, uid_t uid);
 
-// Does a command there run with no more than its caller has? Then the caller of a request
-// has to say what confines it.
+// Is a command of SANDBOX confined as its caller is? Then the struct caller of a request must have
+// the confinement of the process.
 bool sandbox_confines(const struct sandbox *sandbox);
 
-// The sandbox was removed from the configuration. Its routes are kept only for the jobs
-// that it has.
+// The sandbox was removed from the configuration. Its routes are kept only for its present jobs.
 void sandbox_retire(struct sandbox *sandbox);
 
 // Accepts REQUEST, which is taken over and empty afterwards, whatever happens.
@@ -73,7 +72,7 @@ int sandbox_raise_descriptor_limit(void);
 // Loads the configuration at PATH, as config_load does, with every mode.
 struct config *sandbox_load_config(const char *path, struct users *users, struct buffer *problems);
 
-// Fills ARGV with the argument list that a request with the command line WORDS would start.
-// 0 or -errno with ERR set.
+// Fills ARGV with the argument list that a request with the command line WORDS would start. Returns
+// 0, or -errno with ERR set.
 int sandbox_show_argv(struct sandbox_config *config, char *const *words, struct words *argv,
                       struct error *err);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# hook(1) as a gate in front of a pod: without an agent there only an explicit yes counts, and
-# with one no cut of its connection becomes an allow. HOOK_CALLS: how many calls (600).
+# hook(1) as a gate in front of a pod. Without an agent there, only an explicit yes counts. With an
+# agent, no cut of its connection becomes an allow. HOOK_CALLS is the number of calls (600).
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh"
 
@@ -47,7 +47,7 @@ def caller():
         if i is None:
             return
         word = "good" if i % 2 else "bad"
-        # Half of them are asked for the exit code only: a false 0 would show there.
+        # Half of the calls ask for the exit code only: there a false 0 would be seen.
         script = SCRIPT if i % 4 < 2 else "read x; case $x in *good*) exit 0;; *) sleep 0.05; echo bad >&2; exit 2;; esac"
         began = time.monotonic()
         done = subprocess.run([os.environ["HOOK"], "-m", daemon.mount, "-a", "claude", "-t", "20s", "sidecar", "sh", "-c", script],

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Standbys in a pod and in podman's containers: an answer by each, and no hook that runs
-# without a request, whatever becomes of the daemon, the client and the connection.
+# Standbys in a pod and in podman's containers. Each gives an answer, and no hook runs without a
+# request, even if the daemon, the client or the connection ends.
 # shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh" --podman
 
-# Leaves a file when it ran, and another when it ran on nothing.
+# A hook that leaves a file when it ran, and another file when it ran without input.
 hook="sh -c 'cat >/tmp/got; if [ -s /tmp/got ]; then echo ran; else echo >>/tmp/empty; fi'"
 
 conf() {
@@ -50,7 +50,7 @@ container = bare
 CONF
 }
 
-# The hooks that wait in the place of SANDBOX.
+# Lists the hooks that wait in the container of SANDBOX.
 waiting_in() {
     case $1 in
     pod) processes_in my-pod hooks ;;
@@ -125,8 +125,8 @@ test_the_hook_runs_for_a_request() {
     nothing_ran
 }
 
-# The client is killed, and then the connection is cut: a call right afterwards is right, or
-# fails, and a later one is right.
+# The client is killed, and then the connection is cut. A call right afterwards has the right answer
+# or fails, and a later call has the right answer.
 test_clients_and_connections_that_die() {
     local place
     ready pod && ready box && ready agent
@@ -163,7 +163,7 @@ reloaded() {
     (($(grep -c 'was read again' "$T/log") > $1))
 }
 
-# No child is left to a first process that does not wait for any, but a hook's own.
+# A first process that waits for no children gets none, except a hook's own children.
 test_no_zombies_of_the_shell() {
     local before after
     before=$("$TESTS/cluster/ps" "$T/cluster" my-pod hooks | grep -c '\[sh\] <defunct>' || true)
@@ -178,7 +178,8 @@ test_no_zombies_of_the_shell() {
     is "$after" "$before" "zombies"
 }
 
-# The container is the standby's, and not the one that the request would have had.
+# The job runs in the container of the standby, and not in the container that the request would have
+# had.
 test_a_job_that_runs_too_long_leaves_no_container() {
     wait_until 30 has_containers 5 || fail "too few containers: $(containers)"
     ask "$M/slow" "--timeout=1s sh -c 'cat; sleep 60'"

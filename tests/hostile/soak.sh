@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Two hostile users at full speed, reloads, and a third user who only works: each of whose
-# answers is right. HOSTILE_SECONDS is how long (20); from 300 on the third user's 99th
-# percentile must be at most 5 times that of the time before.
+# Two hostile users attack at full speed, and there are reloads. A third user only works, and each
+# answer of this user is right. HOSTILE_SECONDS is the length of the attack (20); from 300 on, the
+# third user's 99th percentile must be at most 5 times as long as before the attack.
 # shellcheck source=tests/hostile/lib.sh disable=SC2119
 . "$(dirname "$0")/lib.sh"
 
 : "${HOSTILE_SECONDS:=20}"
-# A session for each, as a service and two logins have: the kernel shares the processors
-# out by sessions.
+# Each user has a session, as a service and two logins have: the kernel divides the processors by
+# sessions.
 HOOKSFS_WRAPPER="setsid ${HOOKSFS_WRAPPER:-}"
 
 mount_with <<CONF || exit 1
@@ -29,7 +29,7 @@ test_two_hostile_users() {
     idle=$(honest setsid -w /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" $((HOSTILE_SECONDS / 10 + 2)))
     before=$(daemon_kib)
     descriptors=$(daemon_descriptors)
-    # Each has as many processes as a user of a small machine may have, and no more.
+    # Each hostile user has as many processes as a user of a small machine may have, and no more.
     mallory setsid -w bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/mallory" 2>&1 &
     attackers+=($!)
     eve setsid -w bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/eve" 2>&1 &
@@ -61,7 +61,7 @@ test_two_hostile_users() {
     ratio=$(awk -v a="${idle##* }" -v b="${busy##* }" 'BEGIN { printf "%.1f", b / a }')
     echo "# p99 is $ratio times that of the time before" >&3
     ((HOSTILE_SECONDS < 300)) || awk -v r="$ratio" 'BEGIN { exit r > 5 }' || fail "p99 is $ratio times as long"
-    # Nothing is left: jobs end with their callers, or with their time limit.
+    # No job is left: jobs end with their callers, or with their time limit.
     for uid in $MALLORY $EVE; do
         pkill -KILL -u "$uid" || :
         wait_until 30 sh -c "! pgrep -u $uid >/dev/null" || fail "processes of $uid: $(ps -u "$uid" -o args=)"
