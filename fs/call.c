@@ -33,12 +33,12 @@ void call_finish(struct call *call)
     loop_undefer(&call->change);
 }
 
-static const struct sandbox_config *config_of(const struct call *call)
+static const struct sandbox_config *call_config(const struct call *call)
 {
     return sandbox_config(call->sandbox);
 }
 
-static void give_back(struct call *call)
+static void call_give_back(struct call *call)
 {
     if (!call->account)
         return;
@@ -55,7 +55,7 @@ void call_clear(struct call *call)
     outcome_finish(&call->refusal);
     identity_finish(&call->caller.identity);
     loop_disarm(call->loop, &call->too_late);
-    give_back(call);
+    call_give_back(call);
     call->is_given_up = false;
     call->phase = CALL_EMPTY;
     call->answer = ANSWER_PLAIN;
@@ -63,19 +63,20 @@ void call_clear(struct call *call)
     call->stdin_left = 0;
 }
 
-static int open_account(struct call *call, uid_t uid)
+static int call_open_account(struct call *call, uid_t uid)
 {
     call->account = sandbox_open_account(call->sandbox, uid);
     if (!call->account)
         return -ENOMEM;
-    return account_take(call->account, ACCOUNT_CALLS, 1, config_of(call)->max_user_calls) ? 0
-                                                                                          : -EDQUOT;
+    return account_take(call->account, ACCOUNT_CALLS, 1, call_config(call)->max_user_calls)
+               ? 0
+               : -EDQUOT;
 }
 
 int call_begin(struct call *call, const struct caller *caller)
 {
-    uint64_t write_timeout_ms = config_of(call)->write_timeout_ms;
-    int result = open_account(call, caller->identity.uid);
+    uint64_t write_timeout_ms = call_config(call)->write_timeout_ms;
+    int result = call_open_account(call, caller->identity.uid);
 
     if (result == 0)
         result = identity_copy(&call->caller.identity, &caller->identity);
@@ -119,7 +120,7 @@ static void on_too_late(void *data)
     struct error err = {0};
     char duration[UNITS_TEXT];
 
-    duration_format(config_of(call)->write_timeout_ms, duration);
+    duration_format(call_config(call)->write_timeout_ms, duration);
     error_set(&err, ETIMEDOUT, "there was no whole command line after %s", duration);
     call->is_given_up = true;
     call_refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);
@@ -127,7 +128,7 @@ static void on_too_late(void *data)
 
 // Has the account count the command line so far: its bytes and its words, twice, because the job
 // has them too. Returns 0, or -EDQUOT with ERR set.
-static int charge(struct call *call, struct error *err)
+static int call_charge(struct call *call, struct error *err)
 {
     enum { WORD_BYTES = 48 };
     const struct request *request = &call->parser.request;
@@ -136,7 +137,7 @@ static int charge(struct call *call, struct error *err)
     uint64_t more = now - call->charged;
 
     call->charged = now;
-    return account_take(call->account, ACCOUNT_BYTES, more, config_of(call)->max_user_bytes)
+    return account_take(call->account, ACCOUNT_BYTES, more, call_config(call)->max_user_bytes)
                ? 0
                : error_set(err, EDQUOT, "the user has more under way than one user may have");
 }
@@ -210,7 +211,7 @@ ssize_t call_write(struct call *call, const char *bytes, size_t size)
         return call_write_stdin(call, bytes, size);
     used = request_parse(&call->parser, bytes, size, &is_complete, &err);
     call->answer = call->parser.request.options.answer;
-    if (used >= 0 && charge(call, &err) < 0)
+    if (used >= 0 && call_charge(call, &err) < 0)
         used = -EDQUOT;
     if (used < 0)
         return call_refuse(call, OUTCOME_REFUSED, CODE_REFUSED, &err);

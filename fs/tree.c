@@ -31,7 +31,7 @@ static void tree_tell_change(const struct node *node)
 // --- Directories
 
 // The slot does not count for its maker any more.
-static void uncount(struct slot_dir *dir)
+static void slot_dir_uncount(struct slot_dir *dir)
 {
     if (!dir->account)
         return;
@@ -47,7 +47,7 @@ void slot_dir_unref(struct slot_dir *dir)
     loop_disarm(dir->loop, &dir->expiry);
     slot_destroy(dir->slot);
     sandbox_unref(dir->sandbox);
-    uncount(dir);
+    slot_dir_uncount(dir);
     if (dir->home)
         slot_dir_unref(dir->home);
     free(dir);
@@ -58,7 +58,7 @@ void slot_dir_discard(struct slot_dir *dir)
     if (!dir->is_removed || !list_is_empty(&dir->handles))
         return;
     slot_discard(dir->slot);
-    uncount(dir);
+    slot_dir_uncount(dir);
 }
 
 static void on_node_free(struct slot_dir *dir)
@@ -227,7 +227,7 @@ void tree_touch(struct slot_dir *dir)
 
 // Counts one more slot in HOME for UID. The slot counts until nobody has it open, because a removed
 // slot takes memory as well. A user takes at most three times as many as are left for others.
-static struct account *take_slot(const struct slot_dir *home, uid_t uid, int *errnum)
+static struct account *tree_take_slot(const struct slot_dir *home, uid_t uid, int *errnum)
 {
     const struct sandbox_config *config = sandbox_config(home->sandbox);
     struct account *account = sandbox_open_account(home->sandbox, uid);
@@ -265,7 +265,7 @@ struct node *tree_make_slot(struct node *parent, const char *name, uid_t uid, gi
     *errnum = ENOSPC;
     if (home->slot_count >= sandbox_config(home->sandbox)->max_slots)
         return NULL;
-    account = take_slot(home, uid, errnum);
+    account = tree_take_slot(home, uid, errnum);
     if (!account)
         return NULL;
     *errnum = ENOMEM;
