@@ -181,6 +181,7 @@ void log_debug_line(enum debug_module module, const char *format, ...)
     va_list args;
 
     va_start(args, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (module == DEBUG_FUSE) // libfuse's lines have their own form
