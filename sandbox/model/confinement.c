@@ -77,6 +77,7 @@ static bool has_plain_ids(pid_t pid)
 
     snprintf(path, sizeof path, "/proc/%d/uid_map", (int)pid);
     return read_file(path, text, sizeof text) > 0 &&
+           // The kernel writes the numbers, and each fits. NOLINTNEXTLINE(cert-err34-c)
            sscanf(text, "%u %u %u", &first, &outside, &count) == 3 && first == 0 && outside == 0 &&
            count == UINT32_MAX;
 }
