@@ -139,6 +139,22 @@ test_the_working_directory() {
     is "$(stdout workdir)" /hooks
     ask "$M/sidecar" pwd
     is "$(stdout sidecar)" /
+    ask "$M/workdir" "--workdir=/tmp pwd"
+    is "$(stdout workdir)" /tmp "that of the request"
+    ask "$M/sidecar" "--workdir=/no/such/place pwd"
+    like "$(status sidecar)" '126 unstarted *working directory*No such file or directory'
+}
+
+# No process of this machine has PATTERN in its command line.
+is_gone() {
+    ! pgrep -f "$1" >/dev/null
+}
+
+# A deadline ends the command in the container, too.
+test_a_deadline() {
+    ask "$M/sidecar" "--deadline=1s sleep 7321"
+    like "$(status sidecar)" '124 timeout *'
+    wait_until 20 is_gone '[s]leep 7321' || fail "the command lives on"
 }
 
 test_stderr_is_the_commands_alone() {

@@ -115,6 +115,16 @@ with_exec_with_options_and_environment() {
     is "$(status "$c-exec-options")" "0 exited unconfirmed"
 }
 
+# The working directory of a request counts more than the sandbox's own.
+with_a_working_directory_of_the_request() {
+    local s
+    for s in "$c-exec" "$c-exec-options" "$c-run"; do
+        ask "$M/$s" "--workdir=/etc pwd"
+        is "$(stdout "$s")" /etc "$s"
+        is "$(status "$s")" "0 exited unconfirmed" "$s"
+    done
+}
+
 # A variable that podman itself reads must reach the command, and not podman.
 with_a_variable_that_the_client_would_act_on() {
     ask "$M/$c-exec" "CONTAINER_HOST=tcp://192.0.2.1:1 LD_PRELOAD=/no/such.so HOME=/h sh -c 'echo \$CONTAINER_HOST \$HOME'"
