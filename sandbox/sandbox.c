@@ -103,8 +103,10 @@ void sandboxes_destroy(struct sandboxes *sandboxes)
 {
     agents_finish_all();
     process_finish_all();
-    if (sandboxes && list_is_empty(&sandboxes->all))
-        free(sandboxes);
+    if (!sandboxes || !list_is_empty(&sandboxes->all))
+        return;
+    accounts_finish(&sandboxes->accounts); // a job that was done can be freed later
+    free(sandboxes);
 }
 
 // --- One of them

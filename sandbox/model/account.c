@@ -17,6 +17,12 @@ void accounts_init(struct accounts *accounts, uid_t privileged)
     list_init(&accounts->all);
 }
 
+void accounts_finish(struct accounts *accounts)
+{
+    while (!list_is_empty(&accounts->all))
+        list_remove(accounts->all.next);
+}
+
 struct account *account_open(struct accounts *accounts, uid_t uid)
 {
     struct account *account;

@@ -28,6 +28,9 @@ struct account;
 
 void accounts_init(struct accounts *accounts, uid_t privileged);
 
+// Lets go of the accounts that still have references; each of them is freed with its last one.
+void accounts_finish(struct accounts *accounts);
+
 // Returns the account of UID. The caller gets a reference. NULL when there is no memory.
 struct account *account_open(struct accounts *accounts, uid_t uid);
 struct account *account_ref(struct account *account); // both may be NULL
