@@ -2,7 +2,9 @@
 # usage: see languages.sh
 words <- commandArgs(trailingOnly = TRUE)
 if (words[1] == "write") {
-    cat(words[3], file = words[2], sep = "")
+    out <- file(words[2], "wb")
+    writeBin(charToRaw(words[3]), out)
+    close(out) # warns of a write that failed
 } else if (words[1] == "read") {
     cat(readLines(words[2], warn = FALSE), sep = "\n")
 } else {
