@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # hook(1) as a gate in front of a pod. Without an agent there, only an explicit yes counts. With an
-# agent, no cut of its connection becomes an allow. HOOK_CALLS is the number of calls (600).
+# agent, no cut of its connection and no death of the daemon becomes an allow. HOOK_CALLS is the
+# number of calls (600).
 # shellcheck source=tests/cluster/agents.sh
 . "$(dirname "$0")/agents.sh"
 
@@ -32,7 +33,7 @@ with Daemon(folder, config) as daemon:
 PYTHON
 }
 
-test_cuts_are_no_allow() {
+test_cuts_and_kills_are_no_allow() {
     inside "${HOOK_CALLS:-600}" <<'PYTHON'
 import collections, json, random
 total, chance, lock = int(sys.argv[2]), random.Random(14), threading.Lock()
@@ -50,7 +51,7 @@ def caller():
         # Half of the calls ask for the exit code only: there a false 0 would be seen.
         script = SCRIPT if i % 4 < 2 else "read x; case $x in *good*) exit 0;; *) sleep 0.05; echo bad >&2; exit 2;; esac"
         began = time.monotonic()
-        done = subprocess.run([os.environ["HOOK"], "-m", daemon.mount, "-a", "claude", "-t", "20s", "sidecar", "sh", "-c", script],
+        done = subprocess.run([os.environ["HOOK"], "-m", f"{folder}/mnt", "-a", "claude", "-t", "20s", "sidecar", "sh", "-c", script],
                               input=json.dumps({"hook_event_name": "PreToolUse", "x": word}).encode() + b"\n",
                               capture_output=True, timeout=60)
         assert time.monotonic() - began < 25, "late"
@@ -71,13 +72,24 @@ def cut():
     fault("cut-now")
 
 
+def kill():
+    while sum(tally.values()) < total - 100:
+        time.sleep(0.5 + chance.random() * 2)
+        daemons[-1].process.kill()
+        daemons[-1].process.wait()
+        daemons.append(Daemon(folder, CONFIG))
+
+
+CONFIG = HEAD + "[sidecar]\n"
 tally_cuts = []
-with Daemon(folder, HEAD + "[sidecar]\n") as daemon:
-    connected(daemon, 2)
-    side_by_side(cut, *[caller] * 64)
+daemons = [Daemon(folder, CONFIG)]
+connected(daemons[0], 2)
+side_by_side(cut, kill, *[caller] * 64)
+with daemons[-1]:
     assert sum(tally.values()) == total and tally["yes"] and tally["no"] and tally["failure"], tally
+    assert len(daemons) > 1, "the daemon was not killed"
     eventually(lambda: not jobs(), "a job is left")
-    os.write(3, f"# {total} calls, {len(tally_cuts)} cuts: {dict(tally)}\n".encode())
+    os.write(3, f"# {total} calls, {len(tally_cuts)} cuts, {len(daemons) - 1} kills: {dict(tally)}\n".encode())
 PYTHON
 }
 
