@@ -297,8 +297,12 @@ def keeps(said):
     """Handles of inodes that have come back, which others could be given; each is used."""
     become(bob)
     for _ in range(12):
-        handle = os.open(sandbox + "/call", os.O_PATH)
-        os.close(os.open(f"/proc/self/fd/{handle}", os.O_RDWR))
+        while True:
+            handle = os.open(sandbox + "/call", os.O_PATH)
+            with contextlib.suppress(OSError):  # a child below may have been faster
+                os.close(os.open(f"/proc/self/fd/{handle}", os.O_RDWR))
+                break
+            os.close(handle)
         if os.fork() == 0:
             try:
                 time.sleep(0.05)
