@@ -20,6 +20,9 @@ language_packages=(dash golang-go lua5.4 mksh php-cli pv rsync ruby socat zsh)
 cluster_packages=(apparmor conmon containerd docker.io openssl podman protobuf-compiler python3-grpcio
     python3-protobuf runc)
 
+# A virtual machine. The tests unpack Debian's kernel, and do not install it.
+vm_packages=(busybox-static qemu-system-x86 systemd)
+
 # For measuring, and to compare with.
 bench_packages=(bash busybox-static coreutils grep jq procps python3 sed)
 bench_library_packages=(nodejs python3-kubernetes)
