@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "standbys.h"
 
+#include "bounds.h"
 #include "cleanup.h"
 #include "log.h"
+#include "mode.h"
 #include "standby.h"
 #include "standby_line.h"
 
@@ -157,19 +159,38 @@ static void on_job_end(void *data)
 
 // --- Starting
 
+// Finds the caller of a standby: the daemon, since there is no request yet.
+static int line_learn_caller(const struct line *line, struct confinement *own,
+                             struct caller *caller, struct error *err)
+{
+    const struct sandbox_config *config = line->standbys->config;
+    const struct mode *mode = mode_of(config->mode);
+    int result = 0;
+
+    *caller = (struct caller){.identity.uid = geteuid()};
+    if (!mode->confines || !mode->confines(config->settings))
+        return 0;
+    caller->identity.confinement = own;
+    result = bounds_learn_own(own);
+    return result < 0 ? error_set(err, -result, "%s", strerror(-result)) : 0;
+}
+
 // Prepares the pattern anew each time, because in mode direct it depends on /etc/passwd. Standbys
 // with the old pattern are dropped.
 static int line_prepare(struct line *line, struct launch *launch, bool *is_gated, struct error *err)
 {
-    static const struct caller nobody;
+    struct confinement own;
+    struct caller caller;
     struct standbys *standbys = line->standbys;
     size_t route_index = routes_find(standbys->routes, 0);
     struct route *route = routes_at(standbys->routes, route_index);
     AUTO(launch_finish) struct launch pattern = {0};
     AUTO(request_finish) struct request wrapped = {0};
-    int result =
-        route->ops->prepare(route, &pattern, standbys->config, &line->request, &nobody, err);
+    int result = line_learn_caller(line, &own, &caller, err);
 
+    if (result == 0)
+        result =
+            route->ops->prepare(route, &pattern, standbys->config, &line->request, &caller, err);
     if (result < 0)
         return result;
     if (line->has_pattern &&
@@ -186,7 +207,7 @@ static int line_prepare(struct line *line, struct launch *launch, bool *is_gated
         result = standby_line_gate(&wrapped, err);
     return result < 0
                ? result
-               : route->ops->prepare(route, launch, standbys->config, &wrapped, &nobody, err);
+               : route->ops->prepare(route, launch, standbys->config, &wrapped, &caller, err);
 }
 
 static bool line_start(struct line *line)

@@ -156,10 +156,22 @@ long bounds_end(const struct bounds *bounds)
 // --- In the daemon
 
 static int daemon_oom_score_adj_fd = -1;
+static struct rlimit daemon_descriptors; // as it was given; rlim_max 0: it was not raised
 
 void bounds_set_up(void)
 {
+    if (getrlimit(RLIMIT_NOFILE, &daemon_descriptors) < 0)
+        daemon_descriptors.rlim_max = 0;
     daemon_oom_score_adj_fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+}
+
+int bounds_learn_own(struct confinement *confinement)
+{
+    int result = confinement_learn_own(confinement);
+
+    if (daemon_descriptors.rlim_max > 0)
+        confinement->limits[RLIMIT_NOFILE] = daemon_descriptors;
+    return result;
 }
 
 static int daemon_oom_score_adj(void)

@@ -14,10 +14,14 @@ struct bounds {
     bool is_freer;                  // the daemon is safer from the OOM killer than the caller
 };
 
-// Opens the file that says how soon the OOM killer takes the daemon. Called once, at the start
-// of the daemon, so that no call needs a descriptor for the file. Without this call the
-// daemon's value counts as 0.
+// Notes the daemon's limit of descriptors, and opens the file that says how soon the OOM killer
+// takes the daemon. Called once, at the start of the daemon, before it raises this limit, so that
+// no call needs a descriptor for the file. Without this call the daemon's value counts as 0.
 void bounds_set_up(void);
+
+// Finds the confinement that a command has which nobody but the daemon has asked for. Returns as
+// confinement_learn.
+int bounds_learn_own(struct confinement *confinement);
 
 // Prepares BOUNDS for SPEC, which is needed only during the call.
 void bounds_prepare(struct bounds *bounds, const struct process_spec *spec);

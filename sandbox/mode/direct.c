@@ -123,12 +123,11 @@ static int direct_check_common(const struct sandbox_config *config, const char *
 {
     const struct settings *settings = config->settings;
 
-    if (config->standby.count > 0 && !settings->user &&
-        (geteuid() == 0 || direct_confines(config->settings))) {
+    if (config->standby.count > 0 && !settings->user && geteuid() == 0) {
         *key = "standby";
         return error_set(err, EINVAL,
-                         "needs user: otherwise each command runs as its caller, or is confined "
-                         "as its caller is, and a standby has no caller yet");
+                         "needs user: otherwise each command runs as its caller, and a standby has "
+                         "no caller yet");
     }
     return standby_line_check(config, key, err);
 }

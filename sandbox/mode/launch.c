@@ -113,13 +113,19 @@ static bool is_same_argv(const struct launch *a, const struct launch *b)
     return true;
 }
 
+static bool is_confined_alike(const struct confinement *a, const struct confinement *b)
+{
+    return a && b ? confinement_is_no_tighter(a, b) : a == b;
+}
+
 bool launch_equal(const struct launch *a, const struct launch *b)
 {
     return is_same_argv(a, b) && words_equal(&a->env, &b->env) &&
            is_same_text(a->workdir, b->workdir) && a->client == b->client &&
            a->has_env == b->has_env && a->has_identity == b->has_identity &&
-           identity_equal(&a->identity, &b->identity) && !a->identity.confinement &&
-           !b->identity.confinement && a->file.length == b->file.length &&
+           identity_equal(&a->identity, &b->identity) &&
+           is_confined_alike(a->identity.confinement, b->identity.confinement) &&
+           a->file.length == b->file.length &&
            (a->file.length == 0 || memcmp(a->file.data, b->file.data, a->file.length) == 0);
 }
 

@@ -48,9 +48,9 @@ int launch_prepare_client(struct launch *launch, const struct sandbox_config *co
                           const struct words *argv, const struct container_entry *entry,
                           struct error *err);
 
-// Would the process of A be started exactly as the process of B? Never if either is confined
-// as its caller is. Each member that makes a difference to the process must be compared here:
-// otherwise a request would get a standby that is not its own.
+// Would the process of A, a launch for the daemon itself, be started exactly as the process of B?
+// Each member that makes a difference to the process must be compared here: otherwise a request
+// would get a standby that is not its own.
 bool launch_equal(const struct launch *a, const struct launch *b);
 
 void launch_finish(struct launch *launch);

@@ -48,7 +48,7 @@ static ssize_t read_file(const char *path, char *text, size_t size)
     return count;
 }
 
-static int learn_own(void)
+static int learn_filters_and_namespace(void)
 {
     char status[8192];
     struct stat st;
@@ -165,7 +165,7 @@ static int learn_oom_score_adj(struct confinement *confinement, pid_t pid)
 int confinement_learn(struct confinement *confinement, pid_t pid, const char *status)
 {
     uint64_t none = 0;
-    int result = learn_own();
+    int result = learn_filters_and_namespace();
 
     *confinement = (struct confinement){0};
     if (result == 0)
@@ -184,4 +184,28 @@ int confinement_learn(struct confinement *confinement, pid_t pid, const char *st
     confinement->bounding_set = confinement_field(status, "CapBnd", 16, none);
     confinement->is_known = true;
     return 0;
+}
+
+int confinement_learn_own(struct confinement *confinement)
+{
+    char status[8192];
+    ssize_t count = read_file("/proc/self/status", status, sizeof status);
+
+    *confinement = (struct confinement){0};
+    if (count < 0)
+        return count == -EMFILE || count == -ENFILE || count == -ENOMEM ? (int)count : 0;
+    return confinement_learn(confinement, getpid(), status);
+}
+
+bool confinement_is_no_tighter(const struct confinement *from, const struct confinement *to)
+{
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
+        if (to->limits[resource].rlim_cur < from->limits[resource].rlim_cur ||
+            to->limits[resource].rlim_max < from->limits[resource].rlim_max)
+            return false;
+    return from->is_known && to->is_known && from->is_filtered == to->is_filtered &&
+           from->is_elsewhere == to->is_elsewhere && from->cannot_gain == to->cannot_gain &&
+           from->capabilities == to->capabilities && from->bounding_set == to->bounding_set &&
+           from->policy == to->policy && from->nice == to->nice &&
+           from->io_priority == to->io_priority && from->oom_score_adj == to->oom_score_adj;
 }

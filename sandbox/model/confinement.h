@@ -39,5 +39,12 @@ struct confinement {
 // the daemon that will pass: -EMFILE, -ENFILE, -ENOMEM.
 int confinement_learn(struct confinement *confinement, pid_t pid, const char *status);
 
+// Finds the confinement of the daemon itself. Returns as confinement_learn.
+int confinement_learn_own(struct confinement *confinement);
+
+// Has a process of the daemon the same rights whether it is confined as FROM, which is the daemon's
+// own confinement, or as TO? Then TO differs from FROM only in limits, and no limit of TO is lower.
+bool confinement_is_no_tighter(const struct confinement *from, const struct confinement *to);
+
 // Returns the value of NAME in the text of a /proc/PID/status, a number of that BASE, or MISSING.
 uint64_t confinement_field(const char *status, const char *name, int base, uint64_t missing);

@@ -233,4 +233,44 @@ with Daemon(folder, "[gate]\n" + DIRECT + f"standby = {folder}/slow\nstandby_cou
 PYTHON
 }
 
+# The commands of an ordinary user's daemon are confined as their callers are. A caller with less
+# than the daemon gets no standby, and one with more has a standby that got no more.
+test_a_daemon_of_an_ordinary_user() {
+    local nobody=65534
+    mkdir "$T/user" "$T/user/mnt"
+    cp "$HOOKSFS" "$T/user/hooksfs"
+    mknod -m 666 "$T/fuse" c 10 229
+    printf '[gate]\nmode = direct\nstandby = sh -c "cat; ulimit -Sn; ulimit -Sc; nice"\n' >"$T/user/conf"
+    chown -R "$nobody:$nobody" "$T/user"
+    timeout 100 unshare -m bash -eu -c '
+        mount --bind "$1/fuse" /dev/fuse
+        cd "$1/user"
+        exec setpriv --reuid="$2" --regid="$2" --clear-groups bash -eu -c "$3"' bash "$T" "$nobody" '
+        ulimit -Sc 0
+        ulimit -Sn 500
+        ./hooksfs --debug=job -f conf mnt 2>log &
+        until grep -q serving log; do sleep 0.02; done
+        # $1 says which caller it is. The second line of its answer is what `ready` waits for.
+        ask() {
+            "${@:2}" bash -c "exec 3<>mnt/gate/call; printf \"%s\n\$0\n\" \"\$1\" >&3; cat <&3" "$1" \
+                "sh -c \"cat; ulimit -Sn; ulimit -Sc; nice\"" | tr "\n" " "
+            echo
+        }
+        ready() {
+            until pgrep -f "^sh -c cat; ulimit" >/dev/null; do sleep 0.02; done
+            sleep 0.2
+        }
+        ready; ask same env
+        ready; ask more prlimit --nofile=600:
+        ready; ask less prlimit --nofile=400:
+        ready; ask nice nice -n 5
+        ready; ask gains setpriv --no-new-privs
+        ready; ask again env
+        kill -TERM $!
+        wait $!' >"$T/got" 2>"$T/stderr" || fail "exit code $?: $(cat "$T/got" "$T/stderr" "$T/user/log")"
+    is "$(cat "$T/got")" "$(printf '%s \n' "same 500 0 0" "more 500 0 0" "less 400 0 0" "nice 500 0 5" "gains 500 0 0" "again 500 0 0")" answers
+    is "$(grep -c 'standby of .* taken' "$T/user/log")" 3 hits
+    like "$(cat "$T/user/log")" '* hits=3 misses=0 * others=3*'
+}
+
 run_tests

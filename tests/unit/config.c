@@ -132,7 +132,6 @@ static const struct {
     {"connections = 65\n[a]\nmode = kubectl_exec\npod = p\nagent = auto\n[b]\nmode = docker_exec\n"
      "container = c\nagent = auto\n", {{"1: connections: ", "64"}}},
     // Standbys
-    {"[a]\nmode = direct\nstandby = x\n", {{"3: [a] standby: ", "user"}}},
     {"[a]\nmode = docker_run\nimage = i\nstandby = 'x\n", {{"4: [a] standby: ", "quote"}}},
     {"[a]\nmode = docker_run\nimage = i\nstandby = --timeout=1s x\n",
      {{"4: [a] standby: ", "--workdir"}}},
@@ -209,6 +208,20 @@ START_TEST(names_a_file_it_cannot_read)
     ck_assert_int_eq(strncmp(text, "/nonexistent/hooksfs.conf: ", 27), 0);
     ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);
     free(text);
+}
+END_TEST
+
+// A root daemon's command runs as its caller, unless there is a user.
+START_TEST(wants_a_user_for_standbys_of_root)
+{
+    char *problems;
+    struct config *config = load("[a]\nmode = direct\nstandby = x\n", &problems);
+
+    ck_assert_int_eq(config == NULL, geteuid() == 0);
+    if (geteuid() == 0)
+        ck_assert_int_eq(strncmp(problems, "3: [a] standby: needs user", 26), 0);
+    free(problems);
+    config_destroy(config);
 }
 END_TEST
 
@@ -495,8 +508,9 @@ END_TEST
 int main(void)
 {
     UNIT_RUN("config", EACH(reports_a_mistake, mistakes), ONCE(names_a_file_it_cannot_read),
-             ONCE(takes_names_of_up_to_255_bytes), ONCE(has_the_documented_defaults),
-             ONCE(reads_every_common_key), ONCE(takes_defaults_for_what_a_sandbox_lacks),
+             ONCE(wants_a_user_for_standbys_of_root), ONCE(takes_names_of_up_to_255_bytes),
+             ONCE(has_the_documented_defaults), ONCE(reads_every_common_key),
+             ONCE(takes_defaults_for_what_a_sandbox_lacks),
              EACH(drops_a_default_that_does_not_apply, defaults), ONCE(finds_by_name),
              ONCE(shares_a_section), EACH(knows_when_nothing_changed, variants),
              ONCE(has_keys_of_one_meaning));
