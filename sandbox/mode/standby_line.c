@@ -6,45 +6,85 @@
 #include <errno.h>
 #include <fnmatch.h>
 
-// The command reads from a relay, which passes nothing on before it has read the key. If stdin
-// ends without the key, the relay kills every process of the process group except itself, the
-// first shell and the shell that waits for the command. The relay stays until that second shell
-// has gone. So each process has a parent that waits for it; the first process of a container
-// may not do that. At last, or where this does not help, the relay kills the whole group. The
-// first shell makes sure that it leads a group.
+// The command reads from a relay, which passes nothing on before it has read the key. The relay's
+// parent, the holder, has the write end of the same pipe until it hears of the key. So the command
+// does not read the end of the pipe when one of the two is killed.
 //
-// A command need not read to the end of its stdin: the first shell ends the relay after the
-// command, if the relay is still its child. Messages of the shells about the end of a command
-// are dropped, because they are not the command's.
-#define RELAY                                                                                      \
-    "echo $$; read -r key && exec cat\n"                                                           \
-    "i=0\n"                                                                                        \
-    "while [ $((i += 1)) -lt 300 ]; do\n"                                                          \
-    "rest=\n"                                                                                      \
-    "for p in /proc/[0-9]*; do\n"                                                                  \
-    "line=\n"                                                                                      \
-    "{ read -r line <$p/stat; }\n"                                                                 \
-    "set -- ${line##*) }\n"                                                                        \
-    "[ \"$3\" = $PPID ] && [ \"$1\" != Z ] || continue\n"                                          \
-    "case ${p#/proc/} in $$ | $PPID) continue ;; esac\n"                                           \
-    "rest=1\n"                                                                                     \
-    "[ \"$2\" = $PPID ] || kill -9 ${p#/proc/}\n"                                                  \
-    "done\n"                                                                                       \
-    "[ \"$rest\" ] || exit\n"                                                                      \
-    "done\n"                                                                                       \
-    "kill -9 0"
-
+// If stdin ends without the key, the relay sweeps, and if the relay is gone, the holder does: it
+// kills every process of the process group except the shells of this script, and at last the
+// processes outside of the group that can read from the pipe. It stays until the shell that waits
+// for the command has come and gone. So each process has a parent that waits for it; the first
+// process of a container may not do that. Where this does not help, or nobody has come soon, the
+// whole group is killed. The first shell makes sure that it leads a group.
+//
+// A command need not read to the end of its stdin: after the command the relay is ended, if it is
+// still the holder's child. Messages of the shells about the end of a command are dropped, because
+// they are not the command's; such a message must not end a shell whose client has gone.
 static const char gate[] =
     "command -v cat >/dev/null && read -r a b c d group e </proc/$$/stat && "
     "[ \"$group\" = $$ ] || exit 126\n"
     "printf '" STANDBY_GATE_GREETING "'\n"
     "exec 3<&0 4>&2 2>/dev/null\n"
-    "sh -c '" RELAY "' <&3 3<&- 4>&- | {\n"
+    "sweep() {\n"
+    "seen=\n"
+    "i=0\n"
+    "while [ $((i += 1)) -lt 300 ] && [ \"$seen\" -o $i -lt 10 ]; do\n"
+    "found=\n"
+    "rest=\n"
+    "new=1\n"
+    "while [ \"$new\" ]; do\n"
+    "new=\n"
+    "for p in /proc/[0-9]*; do\n"
+    "line=\n"
+    "{ read -r line <$p/stat; }\n"
+    "set -- ${p#/proc/} ${line##*) }\n"
+    "case $2 in '' | Z | X) continue ;; esac\n"
+    "case \" $$ $holder $self$found \" in *\" $1 \"*) continue ;; esac\n"
+    "[ \"$4\" = $$ ] || reads $p || continue\n"
+    "rest=1\n"
+    "[ \"$4\" = $$ ] && [ \"$3\" = $$ ] && continue\n"
+    "kill -STOP $1 && found=\"$found $1\" && new=1\n"
+    "done\n"
+    "done\n"
+    "[ \"$found\" ] && kill -9 $found\n"
+    "[ ! \"$rest\" ] && [ \"$seen\" ] && return\n"
+    "seen=$seen$rest\n"
+    "done\n"
+    "kill -9 0\n"
+    "}\n"
+    "reads() {\n"
+    "for f in $1/fd/*; do\n"
+    "[ $f -ef /proc/self/fd/1 ] && return\n"
+    "done\n"
+    "return 1\n"
+    "}\n"
+    "{\n"
+    "key=\n"
+    "trap 'key=1; exec >&-' USR1\n"
+    "read -r holder rest </proc/self/stat\n"
+    "self=$holder\n"
+    "{\n"
+    "read -r self rest </proc/self/stat\n"
+    "echo $self $holder\n"
+    "if read -r key; then\n"
+    "{ read -r a b c parent e </proc/$self/stat; } && [ \"$parent\" = $holder ] && "
+    "kill -USR1 $holder\n"
+    "exec cat\n"
+    "fi\n"
+    "sweep\n"
+    "exit\n"
+    "} <&3 3<&- 4>&- &\n"
+    "exec 3<&- 4>&-\n"
+    "wait $! || [ \"$key\" ] || sweep\n"
+    "wait $!\n"
+    "} | {\n"
     "exec 3<&-\n"
-    "read -r relay\n"
+    "trap : PIPE\n"
+    "read -r relay holder\n"
     "\"$@\" 2>&4 4>&-\n"
     "code=$?\n"
-    "{ read -r a b c parent e </proc/$relay/stat; } && [ \"$parent\" = $$ ] && kill -9 $relay\n"
+    "{ read -r a b c parent e </proc/$relay/stat; } && [ \"$parent\" = $holder ] && "
+    "kill -USR1 $holder && kill -9 $relay\n"
     "exit $code\n"
     "}";
 
