@@ -38,6 +38,22 @@ def is_sanitized():
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+PF_KTHREAD = 0x00200000  # linux/sched.h
+
+
+def environment(pid):
+    """While a process is about to become another program, its environment cannot be read: the file
+    is empty, and proc(5)'s env_start is 0."""
+    while True:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            text = file.read()
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        state, flags, env_start = fields[0], int(fields[6]), int(fields[47])
+        if text or env_start or state in "ZX" or flags & PF_KTHREAD:
+            return text
+
+
 class Mark:
     """A variable by which all processes of a job are found."""
 
@@ -49,9 +65,8 @@ class Mark:
         for entry in os.listdir("/proc"):
             if entry.isdigit():
                 try:
-                    with open(f"/proc/{entry}/environ", "rb") as file:
-                        if self.variable.encode() in file.read() and is_alive(entry):
-                            found.append(int(entry))
+                    if self.variable.encode() in environment(entry) and is_alive(entry):
+                        found.append(int(entry))
                 except OSError:
                     pass
         return found

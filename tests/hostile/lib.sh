@@ -11,7 +11,9 @@ if [[ $(id -u) != 0 ]]; then
     exit 0
 fi
 
-MALLORY=23001 EVE=23002 HONEST=23003
+# Scripts run at the same time. One that kills all that a user has needs users of its own.
+: "${FIRST_UID:=23001}"
+MALLORY=$FIRST_UID EVE=$((FIRST_UID + 1)) HONEST=$((FIRST_UID + 2))
 mallory() { setpriv --reuid $MALLORY --regid $MALLORY --clear-groups -- "$@"; }
 eve() { setpriv --reuid $EVE --regid $EVE --clear-groups -- "$@"; }
 honest() { setpriv --reuid $HONEST --regid $HONEST --clear-groups -- "$@"; }

@@ -3,6 +3,7 @@
 # Two hostile users attack at full speed, and there are reloads. A third user only works, and each
 # answer of this user is right. HOSTILE_SECONDS is the length of the attack (20); from 300 on, the
 # third user's 99th percentile must be at most 5 times as long as before the attack.
+FIRST_UID=23101
 # shellcheck source=tests/hostile/lib.sh disable=SC2119
 . "$(dirname "$0")/lib.sh"
 
