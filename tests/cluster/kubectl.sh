@@ -61,11 +61,23 @@ test_the_example_of_the_readme() {
     is "$(stderr sidecar)" "" stderr
 }
 
+# containerd 1.6 loses the end of an empty stdin when it comes before the command has begun: on a
+# busy machine in 2 of 480 calls of `kubectl exec -i my-pod -- cat </dev/null`. Then the command
+# waits until its time is over, and this asks again.
+ask_with_the_end() {
+    local try
+    for try in 1 2 3; do
+        ask "$@"
+        [[ $(cat "$1/status") == "124 timeout"* ]] || return 0
+        echo "# call $try: the end of stdin was lost" >&3
+    done
+}
+
 test_stdin_reaches_the_command() {
     printf 'no newline at the end' | request "$M/sidecar" cat
     is "$(stdout sidecar)" "no newline at the end"
     is "$(status sidecar)" "0 exited unconfirmed"
-    ask "$M/sidecar" cat
+    ask_with_the_end "$M/sidecar" cat
     is "$(stdout sidecar)" ""
     is "$(status sidecar)" "0 exited unconfirmed"
     printf 'x' | request "$M/sidecar" wc -c
