@@ -210,7 +210,7 @@ void pool_order(struct pool_worker *worker, enum supervisor_order what)
     if (send(worker->fd, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN &&
         what != ORDER_TERM)
         worker_kill(worker);
-    if (what == ORDER_TERM)
+    if (what == ORDER_TERM || what == ORDER_LET_GO)
         return;
     worker->is_to_end = true;
     worker_hurry(worker, HURRY_MS);
@@ -237,16 +237,16 @@ static bool worker_hand_over(struct pool_worker *worker, const struct frame *sta
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof *streams)];
     } control = {
-        .header = {.cmsg_len = CMSG_LEN(sizeof *streams),
-                   .cmsg_level = SOL_SOCKET,
-                   .cmsg_type = SCM_RIGHTS}
+        .header = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}
     };
+    size_t size = sizeof streams->in * (STREAMS_OF_COMMAND + (streams->held >= 0));
     struct msghdr message = {.msg_iov = parts,
                              .msg_iovlen = sizeof parts / sizeof parts[0],
                              .msg_control = &control,
-                             .msg_controllen = sizeof control};
+                             .msg_controllen = CMSG_SPACE(size)};
 
-    memcpy(CMSG_DATA(&control.header), streams, sizeof *streams);
+    control.header.cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(&control.header), streams, size);
     return sendmsg(worker->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
 }
 
@@ -335,7 +335,7 @@ int pool_start(struct pool *pool, const struct frame *start, const struct stream
     worker->is_to_end = false;
     worker->on_report = on_report;
     worker->data = data;
-    if (time_limit_ms > 0)
+    if (time_limit_ms > 0 && time_limit_ms != WIRE_STANDBY)
         worker_hurry(worker, (uint64_t)time_limit_ms + HURRY_MS);
     *started = worker;
     return 0;

@@ -22,6 +22,7 @@ struct run {
     bool has_failed;
     bool has_ended;
     bool is_end_told[1 + OUTPUTS]; // the end of the command, and of each output
+    bool is_held;                  // the supervisor holds stdin open, too
     bool is_killed;                // the supervisor has the order to kill
     bool is_released;
     bool is_lost; // the supervisor died
@@ -305,7 +306,7 @@ static struct run *run_create(struct runs *runs, uint32_t number)
 
 void run_start(struct runs *runs, const struct frame *frame)
 {
-    struct streams far = {-1, -1, -1};
+    struct streams far = {-1, -1, -1, -1};
     struct run *run = run_create(runs, frame->job);
     int result;
 
@@ -314,6 +315,9 @@ void run_start(struct runs *runs, const struct frame *frame)
         return;
     }
     result = run_open_streams(run, &far);
+    run->is_held = frame_number(frame->payload) == WIRE_STANDBY;
+    if (run->is_held)
+        far.held = run->input.fd; // not owned
     if (result == 0)
         result = pool_start(&runs->pool, frame, &far, on_run_report, run, &run->worker);
     else
@@ -326,8 +330,18 @@ void run_start(struct runs *runs, const struct frame *frame)
     run_settle(run);
 }
 
+// The standby gets its stdin: from now on only the agent may keep the end of it back.
+static void run_let_go(struct run *run)
+{
+    if (run->is_held)
+        run_order(run, ORDER_LET_GO);
+    run->is_held = false;
+}
+
 int run_receive(struct run *run, const struct frame *frame)
 {
+    if (frame->type == FRAME_STDIN || frame->type == FRAME_STDIN_END)
+        run_let_go(run);
     switch (frame->type) {
     case FRAME_STDIN:
         return run_input_write(&run->input, frame->payload, frame->length);

@@ -21,6 +21,7 @@
 
 enum {
     CONTROL_FD = STDERR_FILENO + 1,
+    HELD_FD,
     NS_PER_MS = 1000000,
     NS_PER_S = 1000000000,
     START_DELAY_MS = 2, // the start is reported so much later, perhaps with the end
@@ -36,6 +37,7 @@ struct supervisor {
     bool is_killing;
     bool is_doomed; // after ORDER_TERM: a release kills the processes that are left
     bool is_released;
+    bool is_holding;                 // has HELD_FD
     bool is_alone;                   // the agent is gone
     uint64_t deadline_ns;            // 0: there is none, or it has passed
     uint64_t report_ns;              // when the start is reported; 0: it has been
@@ -103,7 +105,7 @@ static void supervisor_start_program(struct supervisor *supervisor, const struct
     uint32_t time_limit_ms = frame_number(start->payload);
     struct program program = {0};
 
-    if (time_limit_ms > 0)
+    if (time_limit_ms > 0 && time_limit_ms != WIRE_STANDBY)
         supervisor->deadline_ns = loop_now_ns() + (uint64_t)time_limit_ms * NS_PER_MS;
     // From here on until the command is executed the supervisor cannot listen. If the agent dies
     // meanwhile, the supervisor learns of it afterwards, and must not die with it: otherwise nobody
@@ -146,12 +148,19 @@ static void descriptors_close_from(int first)
 // Leaves only the streams of the command and the supervisor's end of the socket open.
 static bool descriptors_arrange(const struct supervisor_spec *spec)
 {
+    int held = spec->streams.held;
+
+    // CONTROL_FD may be its number.
+    if (held >= 0 && (held = fcntl(held, F_DUPFD_CLOEXEC, HELD_FD)) < 0)
+        return false;
     if (dup2(spec->streams.in, STDIN_FILENO) < 0 || dup2(spec->streams.out, STDOUT_FILENO) < 0 ||
         dup2(spec->streams.err, STDERR_FILENO) < 0)
         return false;
     if (spec->control_fd != CONTROL_FD && dup3(spec->control_fd, CONTROL_FD, O_CLOEXEC) < 0)
         return false;
-    descriptors_close_from(CONTROL_FD + 1);
+    if (held >= 0 && held != HELD_FD && dup3(held, HELD_FD, O_CLOEXEC) < 0)
+        return false;
+    descriptors_close_from(held >= 0 ? HELD_FD + 1 : HELD_FD);
     return true;
 }
 
@@ -194,6 +203,13 @@ static void supervisor_begin_killing(struct supervisor *supervisor)
     supervisor->pause_ms = SHORTEST_PAUSE_MS;
 }
 
+static void supervisor_let_go(struct supervisor *supervisor)
+{
+    if (supervisor->is_holding)
+        close(HELD_FD);
+    supervisor->is_holding = false;
+}
+
 static void supervisor_release(struct supervisor *supervisor)
 {
     supervisor->is_released = true;
@@ -201,6 +217,7 @@ static void supervisor_release(struct supervisor *supervisor)
         supervisor_begin_killing(supervisor);
         return;
     }
+    supervisor_let_go(supervisor);
     supervisor->deadline_ns = 0;
     supervisor->report.what |= REPORT_GONE | REPORT_HOLDS;
     supervisor_tell(supervisor);
@@ -224,6 +241,8 @@ static void supervisor_obey(struct supervisor *supervisor)
         supervisor_begin_killing(supervisor);
     } else if (order == ORDER_RELEASE) {
         supervisor_release(supervisor);
+    } else if (order == ORDER_LET_GO) {
+        supervisor_let_go(supervisor);
     }
 }
 
@@ -304,15 +323,21 @@ static void supervisor_supervise(struct supervisor *supervisor)
     // The processes that lived on after the release have ended too; the agent heard GONE.
     if (supervisor->is_released && !supervisor->is_killing)
         _exit(EXIT_SUCCESS);
+    supervisor_let_go(supervisor);
     supervisor->report.what |= REPORT_GONE;
     supervisor_tell(supervisor);
 }
 
+static bool supervisor_is_standby(const struct frame *start)
+{
+    return frame_number(start->payload) == WIRE_STANDBY;
+}
+
 // Waits for ORDER_START. Returns with the payload of START, and the streams of the command
-// as descriptors 0 to 2; or ends the process.
+// as descriptors 0 to 2, and perhaps HELD_FD; or ends the process.
 static void supervisor_await_start(struct frame *start)
 {
-    static const struct streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO};
+    static const struct streams streams = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, HELD_FD};
     static char order[1 + SUPERVISOR_MAX_START];
     struct iovec whole = {order, sizeof order};
     union {
@@ -321,6 +346,7 @@ static void supervisor_await_start(struct frame *start)
     } control;
     struct msghdr message;
     ssize_t count;
+    size_t size;
 
     do {
         message = (struct msghdr){.msg_iov = &whole,
@@ -332,16 +358,21 @@ static void supervisor_await_start(struct frame *start)
             _exit(EXIT_SUCCESS);
         // Any other order was for the last job, and came too late.
     } while (order[0] != ORDER_START);
-    // Received descriptors get the lowest free numbers: 0, 1 and 2.
-    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || message.msg_controllen == 0 ||
-        memcmp(CMSG_DATA(&control.header), &streams, sizeof streams) != 0)
-        _exit(EXIT_FAILURE);
+    // Received descriptors get the lowest free numbers: 0, 1, 2 and HELD_FD.
     *start = (struct frame){.type = FRAME_START, .payload = order + 1, .length = (size_t)count - 1};
+    size = sizeof streams.in * (STREAMS_OF_COMMAND + supervisor_is_standby(start));
+    if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || message.msg_controllen == 0 ||
+        control.header.cmsg_len != CMSG_LEN(size) ||
+        memcmp(CMSG_DATA(&control.header), &streams, size) != 0)
+        _exit(EXIT_FAILURE);
+    if (supervisor_is_standby(start))
+        fcntl(HELD_FD, F_SETFD, FD_CLOEXEC);
 }
 
 static void supervisor_begin(struct supervisor *supervisor, const struct frame *start)
 {
-    *supervisor = (struct supervisor){.spec = supervisor->spec};
+    *supervisor =
+        (struct supervisor){.spec = supervisor->spec, .is_holding = supervisor_is_standby(start)};
     supervisor_start_program(supervisor, start);
     // From now on only the command has its streams.
     close(STDIN_FILENO);

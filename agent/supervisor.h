@@ -6,7 +6,8 @@
 //
 // The supervisor and the agent talk through a socket that keeps messages whole. The agent
 // sends orders and the supervisor answers with struct supervisor_report. An order is one
-// byte. Only ORDER_START has more: the payload of START, and the streams of the command.
+// byte. Only ORDER_START has more: the payload of START, and the streams of the command. A START
+// of a standby has WIRE_STANDBY as its time limit.
 #pragma once
 
 #include "program.h"
@@ -20,6 +21,7 @@ enum supervisor_order {
     ORDER_TERM = 't',
     ORDER_KILL = 'k',
     ORDER_RELEASE = 'r',
+    ORDER_LET_GO = 'l', // of the stdin of a standby
 };
 
 // The events since the last report, as bits.
@@ -43,7 +45,12 @@ struct streams {
     int in;
     int out;
     int err;
+    int held; // -1, or for a standby the other end of its stdin. The supervisor holds it until the
+              // order to let go, or until nothing is left of the job
 };
+
+// Of these the first three, and perhaps the last, go to a supervisor that waits.
+enum { STREAMS_OF_COMMAND = 3 };
 
 struct supervisor_spec {
     const struct frame *start; // of the first job

@@ -30,7 +30,9 @@ static int open_single(struct route *route, struct channel *channel,
                        void *data, struct error *err)
 {
     struct single_route *self = (struct single_route *)(void *)route;
-    struct remote_spec spec = {.launch = start->launch, .deadline_ns = start->deadline_ns};
+    struct remote_spec spec = {.launch = start->launch,
+                               .deadline_ns = start->deadline_ns,
+                               .is_standby = start->is_standby};
 
     return single_open(self->loop, self->config, channel, &spec, events, data, err);
 }

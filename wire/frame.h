@@ -21,6 +21,9 @@ enum {
     WIRE_KEY = 32,           // characters
 };
 
+// The time limit in the START of a standby, which has none.
+#define WIRE_STANDBY UINT32_MAX
+
 enum frame_type {
     FRAME_NONE,
     // from the agent
@@ -63,7 +66,7 @@ struct frame {
 
 // The payload of a START. Nothing is owned.
 struct frame_start {
-    uint32_t time_limit_ms; // 0: none
+    uint32_t time_limit_ms; // 0: none; WIRE_STANDBY
     const char *workdir;    // "": the agent's own
     uint32_t argument_count;
     uint32_t environment_count;

@@ -35,10 +35,12 @@ static uint32_t time_left_ms(const struct remote *remote)
     uint64_t now = loop_now_ns();
     uint64_t left;
 
+    if (remote->spec.is_standby)
+        return WIRE_STANDBY;
     if (remote->spec.deadline_ns == 0)
         return 0;
     left = remote->spec.deadline_ns > now ? (remote->spec.deadline_ns - now) / 1000000 : 0;
-    return left >= UINT32_MAX ? 0 : (uint32_t)left + 1;
+    return left + 1 >= WIRE_STANDBY ? 0 : (uint32_t)left + 1;
 }
 
 // Appends START and all bytes for stdin so far. These bytes are kept, because REMOTE may

@@ -994,6 +994,57 @@ def test_killed_agent_as_jobs_start():
     eventually(mark.is_gone, "they live on")
 
 
+# --- Standbys
+
+
+NOTES = "cat; echo >>$0"  # a job that notes that it has read the end
+
+
+def test_standby_reads_the_end():
+    """Also where the supervisor has done another job before."""
+    with Agent() as agent:
+        for number in range(20):
+            argv = ["cat"] if number % 2 else ["sh", "-c", "cat; echo end"]
+            env = LARGE if number % 4 == 3 else ()
+            job = agent.start(*argv, end=False, limit_ms=STANDBY, env=env)
+            if number % 3:
+                job.wait(lambda job=job: job.started)
+            job.feed(b"bytes " if number % 5 else b"")
+            expected = (b"bytes " if number % 5 else b"") + (b"" if number % 2 else b"end\n")
+            assert job.until_gone().stdout == expected and job.ended == (0, 0), (number, job.order)
+            assert agent.run("cat", data=b"x").stdout == b"x"
+        # Processes that such a job has left are as those of other jobs.
+        mark = Mark()
+        job = agent.shell("read -r line; setsid cat & exit 0", end=False, limit_ms=STANDBY, env=[mark.variable])
+        job.feed(b"line\n", end=False)
+        job.until_ended()
+        job.say(RELEASE)
+        eventually(mark.is_gone, "a process does not read the end of its input")
+        check_clean(agent)
+
+
+def test_killed_agent_runs_no_standby():
+    """Also when its supervisor was killed before."""
+    with tempfile.TemporaryDirectory() as folder:
+        notes = f"{folder}/notes"
+        for number in range(60):
+            agent, mark = Agent(), Mark()
+            agent.stop.set()  # its last frame may be cut
+            if number % 4 == 1:
+                agent.run("true")  # its supervisor takes the standby
+            script = f"exec 3<&0; setsid -w sh -c '{NOTES}' $0 <&3 & wait" if number % 2 else NOTES
+            agent.start("sh", "-c", script, notes, end=False, limit_ms=STANDBY, env=[mark.variable])
+            eventually(lambda: len(mark.pids()) >= 2, "it does not start")
+            time.sleep(0.02)
+            if number % 3 == 2:
+                os.kill(children(agent.pid)[0], signal.SIGKILL)
+                time.sleep(0.02)
+            agent.process.kill()
+            eventually(mark.is_gone, "it lives on")
+            agent.await_end(-9)
+            assert not os.path.exists(notes), number
+
+
 def test_stdout_breaks():
     agent, mark = Agent(), Mark()
     busy(agent, mark)
