@@ -11,11 +11,13 @@
 // does not read the end of the pipe when one of the two is killed.
 //
 // If stdin ends without the key, the relay sweeps, and if the relay is gone, the holder does: it
-// kills every process of the process group except the shells of this script, and at last the
-// processes outside of the group that can read from the pipe. It stays until the shell that waits
-// for the command has come and gone. So each process has a parent that waits for it; the first
-// process of a container may not do that. Where this does not help, or nobody has come soon, the
-// whole group is killed. The first shell makes sure that it leads a group.
+// kills every process of the process group except the shells of this script, and stays until the
+// shell that waits for the command has come and gone. So each process has a parent that waits for
+// it; the first process of a container may not do that. Where this does not help soon, the whole
+// group is killed. The first shell makes sure that it leads a group.
+//
+// A sweep looks at each process of the container, and up to ten times: it must cost little, because
+// the clients of many standbys can end at the same time.
 //
 // A command need not read to the end of its stdin: after the command the relay is ended, if it is
 // still the holder's child. Messages of the shells about the end of a command are dropped, because
@@ -28,35 +30,23 @@ static const char gate[] =
     "sweep() {\n"
     "seen=\n"
     "i=0\n"
-    "while [ $((i += 1)) -lt 300 ] && [ \"$seen\" -o $i -lt 10 ]; do\n"
+    "while [ $((i += 1)) -le 10 ]; do\n"
     "found=\n"
     "rest=\n"
-    "new=1\n"
-    "while [ \"$new\" ]; do\n"
-    "new=\n"
     "for p in /proc/[0-9]*; do\n"
     "line=\n"
     "{ read -r line <$p/stat; }\n"
     "set -- ${p#/proc/} ${line##*) }\n"
-    "case $2 in '' | Z | X) continue ;; esac\n"
-    "case \" $$ $holder $self$found \" in *\" $1 \"*) continue ;; esac\n"
-    "[ \"$4\" = $$ ] || reads $p || continue\n"
+    "[ \"$4\" = $$ ] && [ \"$2\" != Z ] || continue\n"
+    "case $1 in $$ | $holder | $self) continue ;; esac\n"
     "rest=1\n"
-    "[ \"$4\" = $$ ] && [ \"$3\" = $$ ] && continue\n"
-    "kill -STOP $1 && found=\"$found $1\" && new=1\n"
-    "done\n"
+    "[ \"$3\" = $$ ] || { kill -STOP $1 && found=\"$found $1\"; }\n"
     "done\n"
     "[ \"$found\" ] && kill -9 $found\n"
     "[ ! \"$rest\" ] && [ \"$seen\" ] && return\n"
     "seen=$seen$rest\n"
     "done\n"
     "kill -9 0\n"
-    "}\n"
-    "reads() {\n"
-    "for f in $1/fd/*; do\n"
-    "[ $f -ef /proc/self/fd/1 ] && return\n"
-    "done\n"
-    "return 1\n"
     "}\n"
     "{\n"
     "key=\n"
