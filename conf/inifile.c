@@ -138,6 +138,28 @@ static int on_pair(void *data, const char *section, const char *key, const char 
     return 1;
 }
 
+// Whoever can write to the file chooses what the daemon starts. Owners are root and the daemon's own
+// user; a group that may write is root's or the daemon's own.
+static int check_writers(const char *path, const struct stat *st, struct error *err)
+{
+    if (st->st_mode & S_IWOTH)
+        return error_set(err, EPERM,
+                         "%s: every user can write to this file, and so choose what the daemon "
+                         "starts; chmod o-w first",
+                         path);
+    if (st->st_uid != 0 && st->st_uid != geteuid())
+        return error_set(err, EPERM,
+                         "%s: it belongs to user %u, who can so choose what the daemon starts; "
+                         "chown it to root or to the daemon's user first",
+                         path, (unsigned)st->st_uid);
+    if (st->st_mode & S_IWGRP && st->st_gid != 0 && st->st_gid != getegid())
+        return error_set(err, EPERM,
+                         "%s: group %u can write to this file, and so choose what the daemon "
+                         "starts; chmod g-w first",
+                         path, (unsigned)st->st_gid);
+    return 0;
+}
+
 static int read_file(const char *path, struct buffer *content, struct error *err)
 {
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -148,11 +170,8 @@ static int read_file(const char *path, struct buffer *content, struct error *err
         return error_set(err, errno, "%s: cannot open it: %s", path, strerror(errno));
     if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
         return error_set(err, EISDIR, "%s: is a directory, not a configuration file", path);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IWOTH)
-        return error_set(err, EPERM,
-                         "%s: every user can write to this file, and so choose what the daemon "
-                         "starts; chmod o-w first",
-                         path);
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && check_writers(path, &st, err) < 0)
+        return -EPERM;
     do {
         if (buffer_reserve(content, READ_SIZE) < 0)
             return error_set(err, ENOMEM, "%s: no memory to read it", path);

@@ -331,11 +331,44 @@ START_TEST(reads_up_to_1_mib)
 }
 END_TEST
 
+static const struct {
+    uid_t uid;
+    gid_t gid;
+    mode_t mode;
+    int result;
+} writers[] = {
+    {0,    0,    0644, 0     },
+    {0,    0,    0664, 0     },
+    {0,    0,    0646, -EPERM},
+    {0,    1234, 0644, 0     },
+    {0,    1234, 0664, -EPERM},
+    {1234, 0,    0600, -EPERM},
+};
+
+START_TEST(wants_no_other_writer)
+{
+    char path[sizeof WORLD_PATH];
+    struct buffer log = {0};
+    struct error err = {0};
+
+    if (geteuid() != 0)
+        UNIT_SKIP("only root can give files away");
+    world_file(path, "[s]\n", 4);
+    ck_assert_int_eq(chown(path, writers[_i].uid, writers[_i].gid), 0);
+    ck_assert_int_eq(chmod(path, writers[_i].mode), 0);
+    ck_assert_int_eq(inifile_read(path, &events, &log, &err), writers[_i].result);
+    if (writers[_i].result < 0)
+        ck_assert_ptr_nonnull(strstr(error_message(&err), "first"));
+    unlink(path);
+    buffer_finish(&log);
+}
+END_TEST
+
 int main(void)
 {
     UNIT_RUN("inifile", EACH(reads_a_file, files), EACH(reports_nul_bytes, binaries),
              EACH(takes_lines_of_any_length, lengths), EACH(takes_comments_of_any_length, lengths),
              EACH(takes_nonsense_of_any_length, lengths), ONCE(takes_section_names_of_any_length),
              ONCE(takes_keys_of_some_length), ONCE(takes_many_lines), ONCE(says_why_it_cannot_read),
-             ONCE(reads_up_to_1_mib));
+             ONCE(reads_up_to_1_mib), EACH(wants_no_other_writer, writers));
 }
