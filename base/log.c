@@ -3,6 +3,7 @@
 
 #include "buffer.h"
 #include "cleanup.h"
+#include "loop.h"
 #include "text.h"
 
 #include <errno.h>
@@ -173,6 +174,23 @@ void log_info(const char *format, ...)
     va_start(args, format);
     log_line(LOG_INFO, format, args);
     va_end(args);
+}
+
+bool log_take(struct log_budget *budget)
+{
+    uint64_t now = loop_now_ns() / 1000000000;
+
+    if (now != budget->second && budget->dropped > 0)
+        log_warning("%u more %s were not logged", budget->dropped, budget->what);
+    if (now != budget->second)
+        budget->logged = budget->dropped = 0;
+    budget->second = now;
+    if (budget->logged >= LOG_MOST_A_SECOND) {
+        budget->dropped++;
+        return false;
+    }
+    budget->logged++;
+    return true;
 }
 
 void log_debug_line(enum debug_module module, const char *format, ...)

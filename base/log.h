@@ -42,6 +42,20 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+// For lines that a caller can cause as often as it likes, at little cost. They could push other
+// lines out of the log, so at most LOG_MOST_A_SECOND of a kind are written in a second. The first
+// line of a later second is preceded by the number of those left out.
+enum { LOG_MOST_A_SECOND = 20 };
+struct log_budget {
+    const char *what; // of the lines left out: "refused requests"
+    unsigned long long second;
+    unsigned logged;
+    unsigned dropped;
+};
+
+// May one more line of BUDGET's kind be written? If so, it counts as written.
+bool log_take(struct log_budget *budget);
+
 // Logs a step of MODULE, with the module's name in front (except for DEBUG_FUSE). If MODULE is
 // off, the arguments are not even evaluated.
 #define log_debug(module, ...)                                                                     \

@@ -13,9 +13,10 @@ enum { USUAL_SIZE = 4096 }; // of /proc/PID/status
 
 void caller_fail(fuse_req_t req, int errnum)
 {
+    static struct log_budget budget = {.what = "callers who were turned away"};
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
 
-    if (errnum == ENOMEM || errnum == EMFILE || errnum == ENFILE)
+    if ((errnum == ENOMEM || errnum == EMFILE || errnum == ENFILE) && log_take(&budget))
         log_error("a caller was turned away: uid=%u pid=%d error=%s", (unsigned)ctx->uid,
                   (int)ctx->pid, strerrorname_np(errnum));
     fuse_reply_err(req, errnum);

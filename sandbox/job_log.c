@@ -2,7 +2,6 @@
 #include "job_log.h"
 
 #include "log.h"
-#include "loop.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -63,34 +62,12 @@ void job_log_end(const struct job_log *log, const struct job *job)
     log_info("%s", line.text);
 }
 
-// Refused requests cost a caller little, and could push other lines out of the log. So at most this
-// many are logged in a second. The first line later is preceded by the number of the others.
-static bool may_log_refusal(void)
-{
-    enum { MOST_A_SECOND = 20 };
-    static uint64_t second;
-    static unsigned logged;
-    static unsigned dropped;
-    uint64_t now = loop_now_ns() / 1000000000;
-
-    if (now != second && dropped > 0)
-        log_warning("%u more refused requests were not logged", dropped);
-    if (now != second)
-        logged = dropped = 0;
-    second = now;
-    if (logged >= MOST_A_SECOND) {
-        dropped++;
-        return false;
-    }
-    logged++;
-    return true;
-}
-
 void job_log_refusal(const struct job_log *log, const struct error *err)
 {
+    static struct log_budget budget = {.what = "refused requests"};
     struct line line = {0};
 
-    if (!may_log_refusal())
+    if (!log_take(&budget))
         return;
     // Without the message of ERR, which may quote the command line.
     append(&line, "refused sandbox=");

@@ -177,11 +177,32 @@ START_TEST(counts_lost_lines)
 }
 END_TEST
 
+START_TEST(leaves_out_what_a_caller_repeats)
+{
+    struct log_budget budget = {.what = "cries"};
+    char got[500];
+    int saved = begin_log();
+    unsigned taken = 0;
+
+    for (int i = 0; i < 1000; i++)
+        taken += log_take(&budget);
+    // The second may have changed meanwhile.
+    ck_assert_uint_ge(taken, LOG_MOST_A_SECOND);
+    ck_assert_uint_le(taken, 2 * LOG_MOST_A_SECOND);
+    take_log(got, sizeof got);
+    for (int i = 0; i < 300 && !log_take(&budget); i++)
+        usleep(10000);
+    take_log(got, sizeof got);
+    end_log(saved);
+    ck_assert_ptr_nonnull(strstr(got, " more cries were not logged\n"));
+}
+END_TEST
+
 int main(void)
 {
     static const int places[3] = {0};
 
     UNIT_RUN("log", ONCE(writes_a_line_for_each_record), EACH(cuts_after_a_whole_character, places),
              ONCE(logs_steps_of_chosen_modules_only), EACH(parses_names_of_modules, selections),
-             ONCE(counts_lost_lines));
+             ONCE(counts_lost_lines), ONCE(leaves_out_what_a_caller_repeats));
 }
