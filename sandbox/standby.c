@@ -222,7 +222,7 @@ static void on_declined(void *data)
     if (standby->events)
         standby->events->on_declined(standby->data);
     else
-        standby_fail(standby, "there is no agent");
+        standby->owner.on_declined(standby->owner.data, standby);
 }
 
 static const struct channel_events inner_events = {

@@ -13,6 +13,9 @@ struct standby_owner {
     // A standby that no job has taken is of no use any more, for the reason WHY. The owner must
     // drop it.
     void (*on_failed)(void *data, struct standby *standby, const char *why);
+    // The route of a standby that no job has taken declines. The owner must drop the standby, and
+    // can start another one, by the next route.
+    void (*on_declined)(void *data, struct standby *standby);
     // The job that took the standby destroys its channel.
     void (*on_job_end)(void *data);
     void *data;

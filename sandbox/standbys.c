@@ -149,6 +149,16 @@ static void on_failed(void *data, struct standby *standby, const char *why)
     line_drop(line, standby, DROPPED_FAILURE);
 }
 
+// This is no failure: the log has the reason why the route declines.
+static void on_declined(void *data, struct standby *standby)
+{
+    struct line *line = data;
+
+    reserve_remove(&line->reserve, &standby->reserved);
+    standby_drop(standby);
+    standbys_look_within(line->standbys, 0);
+}
+
 static void on_job_end(void *data)
 {
     struct line *line = data;
@@ -213,7 +223,8 @@ static int line_prepare(struct line *line, struct launch *launch, bool *is_gated
 static bool line_start(struct line *line)
 {
     struct standbys *standbys = line->standbys;
-    struct standby_owner owner = {.on_failed = on_failed, .on_job_end = on_job_end, .data = line};
+    struct standby_owner owner = {
+        .on_failed = on_failed, .on_declined = on_declined, .on_job_end = on_job_end, .data = line};
     AUTO(launch_finish) struct launch launch = {0};
     struct standby *standby = NULL;
     struct error err = {0};
