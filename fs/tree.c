@@ -74,6 +74,7 @@ static void on_slot_change(void *data)
     struct slot_dir *dir = data;
 
     tree_touch(dir);
+    dir->was_busy = slot_is_busy(dir->slot);
     wait_retry_all(&dir->writers);
     wait_retry_all(&dir->readers);
     for (struct list *link = dir->handles.next; link != &dir->handles; link = link->next) {
@@ -199,6 +200,17 @@ int tree_configure(struct loop *loop, struct sandboxes *sandboxes, const struct 
 
 // --- Slots
 
+// The end of a job is a use of its slot. But the timer can fire in the turn of the loop in which
+// the job ends, before on_slot_change hears of it. So a slot that was busy the last time counts as
+// in use once more.
+static bool slot_dir_is_in_use(struct slot_dir *dir)
+{
+    bool was_busy = dir->was_busy;
+
+    dir->was_busy = slot_is_busy(dir->slot);
+    return dir->was_busy || was_busy || !list_is_empty(&dir->handles);
+}
+
 // A use of a slot does not move the timer. When the timer fires, it is moved to the time that
 // follows from the last use.
 static void on_expiry(void *data)
@@ -210,7 +222,7 @@ static void on_expiry(void *data)
 
     if (dir->is_removed)
         return;
-    if (idle_ms >= ttl_ms && !slot_is_busy(dir->slot) && list_is_empty(&dir->handles)) {
+    if (idle_ms >= ttl_ms && !slot_dir_is_in_use(dir)) {
         log_info("slot %s of sandbox %s has expired", dir->node->name,
                  sandbox_config(dir->sandbox)->name);
         slot_dir_detach(dir);

@@ -26,6 +26,7 @@ struct slot_dir {
     unsigned slot_count;     // of a sandbox: slots that users have made in it
     struct slot_dir *home;   // for a slot of a user: its sandbox's directory, a reference
     struct account *account; // for a slot of a user: that user's, a reference
+    bool was_busy;           // when the slot changed, or was looked at, the last time
     bool is_removed;         // no name leads to this directory any more
     bool is_kept;            // the job that ran at the removal needs the directory
 };
