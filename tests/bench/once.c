@@ -28,6 +28,7 @@ int main(int argc, char **argv)
     if (line.size > ROOM / 2)
         return 1;
     memcpy(buffer, line.data, line.size);
+    free(line.data);
     size = line.size + read_all(STDIN_FILENO, buffer + line.size, ROOM - line.size);
     fd = open_file(argv[1], "call", O_RDWR);
     write_all(fd, buffer, size);
