@@ -6,6 +6,8 @@
 #define COMMON(member) offsetof(struct sandbox_config, member)
 
 // clang-format off
+static const char *const slot_sharing_choices[] = {"no", "yes", NULL};
+
 const struct key config_common_keys[] = {
     {"allow",            VALUE_TEXTS,       COMMON(allow),              NULL,         false},
     {"env",              VALUE_ENVIRONMENT, COMMON(env),                NULL,         false},
@@ -23,6 +25,7 @@ const struct key config_common_keys[] = {
     {"max_user_slots",   VALUE_COUNT_OR_0,  COMMON(max_user_slots),     "512",        false},
     {"owner",            VALUE_USER,        COMMON(owner),              NULL,         false},
     {"permissions",      VALUE_PERMISSIONS, COMMON(permissions),        "0700",       false},
+    {"slot_sharing",     VALUE_CHOICE,      COMMON(shares_slots),       "no",         false, slot_sharing_choices},
     {"slot_ttl",         VALUE_DURATION,    COMMON(slot_ttl_ms),        "1h",         false},
     {"standby",          VALUE_TEXTS,       COMMON(standby),            NULL,         false},
     {"standby_count",    VALUE_COUNT,       COMMON(standby_count),      "1",          false},

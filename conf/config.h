@@ -55,6 +55,7 @@ struct sandbox_config {
     unsigned max_user_queued;
     uint64_t max_output_bytes;
     unsigned max_slots;
+    unsigned shares_slots; // 1: others than its owner may write the request of a slot
     uint64_t slot_ttl_ms;
     uint64_t write_timeout_ms; // 0: none
     uid_t owner;

@@ -394,6 +394,13 @@ void node_finish_all(void)
 
 // --- stat
 
+bool node_is_for_owner(const struct node *node, enum slot_file file)
+{
+    bool is_shared = node->parent && node->parent->shares_slots;
+
+    return node->kind == NODE_SLOT && file == SLOT_REQUEST && !is_shared;
+}
+
 void node_stat(const struct node *node, enum slot_file file, off_t size, struct timespec time,
                struct stat *st)
 {
@@ -403,10 +410,12 @@ void node_stat(const struct node *node, enum slot_file file, off_t size, struct 
         [SLOT_STATUS] = S_IFREG | 0444,    [SLOT_CTL] = S_IFREG | 0222,
         [SLOT_CALL] = S_IFREG | 0666,
     };
+    mode_t permissions =
+        node_is_for_owner(node, file) ? node->permissions & 0700 : node->permissions;
 
     *st = (struct stat){
         .st_ino = node_id(node, file),
-        .st_mode = file_modes[file] & (S_IFMT | node->permissions),
+        .st_mode = file_modes[file] & (S_IFMT | permissions),
         // 1 for a directory means that its subdirectories are not counted.
         .st_nlink = 1,
         .st_uid = node->owner,

@@ -39,6 +39,7 @@ struct node {
     uid_t owner;
     gid_t group;
     mode_t permissions;   // of the directory; those of the files follow from them
+    bool shares_slots;    // of a sandbox: others than its owner may write the request of a slot
     unsigned hidden;      // a bit for each file that the directory does not have (any more)
     struct timespec time; // when a name came or went here, or the node was detached
     struct node *aliases[NODE_ALIASES]; // the latest alias of request and of call, or NULL
@@ -114,6 +115,11 @@ bool node_has_file(const struct node *node, enum slot_file file);
 const char *node_file_name(enum slot_file file);
 // Returns the file called NAME; SLOT_DIRECTORY: there is none.
 enum slot_file node_file_by_name(const char *name);
+
+// May FILE of NODE be opened by the owner of NODE alone, root included? It is so for
+// the request of a slot that a user has made: another user, who believes that the slot is a new
+// one, would have a command run whose output the slot's owner reads.
+bool node_is_for_owner(const struct node *node, enum slot_file file);
 
 // The result of stat for FILE of NODE. The caller gives SIZE and TIME.
 void node_stat(const struct node *node, enum slot_file file, off_t size, struct timespec time,

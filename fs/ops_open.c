@@ -52,7 +52,7 @@ static int check_permission(fuse_req_t req, const struct node *node, enum slot_f
     int result;
 
     if (fuse_req_ctx(req)->uid == 0)
-        return 0;
+        return node_is_for_owner(node, file) && node->owner != 0 ? -EACCES : 0;
     result = check_mode(req, node, file, wanted[flags & O_ACCMODE]);
     // Otherwise a process that holds the slot's directory open would get past the permissions of
     // the sandbox's directory.

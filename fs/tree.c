@@ -128,6 +128,7 @@ static void node_apply_settings(struct node *node, const struct sandbox_config *
     node->owner = config->owner;
     node->group = config->group;
     node->permissions = config->permissions;
+    node->shares_slots = config->shares_slots;
 }
 
 static int tree_add_sandbox(struct loop *loop, struct sandboxes *sandboxes,

@@ -59,14 +59,15 @@ test_mktemp_and_rmdir() {
     is "$(error_of cat "$d/status")" "No such file or directory"
 }
 
-# A slot is made with the caller's umask, and the files follow the directory.
+# A slot is made with the caller's umask, and the files follow the directory. The request is for the
+# owner alone.
 test_modes() {
     local mask mode
     for mask in 077 027 022 000 0177; do
         (umask "$mask" && mkdir "$L/masked")
         mode=$((0777 & ~0$mask))
         is "$(stat -c %a "$L/masked")" "$(printf %o "$mode")" "umask $mask"
-        is "$(stat -c %a "$L/masked/request")" "$(printf %o "$((mode & 0666))")" "request, umask $mask"
+        is "$(stat -c %a "$L/masked/request")" "$(printf %o "$((mode & 0600))")" "request, umask $mask"
         is "$(stat -c %a "$L/masked/stdout")" "$(printf %o "$((mode & 0444))")" "stdout, umask $mask"
         is "$(stat -c %a "$L/masked/status")" "$(printf %o "$((mode & 0444))")" "status, umask $mask"
         is "$(stat -c %a "$L/masked/ctl")" "$(printf %o "$((mode & 0222))")" "ctl, umask $mask"
@@ -173,7 +174,7 @@ test_permissions_can_be_changed() {
     local d=$L/slot
     mkdir "$d"
     chmod 750 "$d" || fail "chmod"
-    is "$(stat -c %a "$d" "$d/request" "$d/stdout" "$d/ctl" | tr '\n' ' ')" "750 640 440 200 "
+    is "$(stat -c %a "$d" "$d/request" "$d/stdout" "$d/ctl" | tr '\n' ' ')" "750 600 440 200 "
     is "$(error_of chmod 2750 "$d")" "Operation not permitted" "a bit that means nothing"
     is "$(error_of chmod 1777 "$d")" "Operation not permitted" "a bit that means nothing"
     is "$(error_of chmod 777 "$d/stdout")" "Operation not permitted" "a file follows its directory"

@@ -30,6 +30,9 @@ kill_grace = 300ms
 [private]
 [everyone]
 permissions = 0777
+[sharing]
+permissions = 0777
+slot_sharing = yes
 [team]
 group = $TEAM
 permissions = 0770
@@ -146,7 +149,7 @@ test_who_may_remove() {
 }
 
 test_a_slot_that_is_shared() {
-    local d=$E/slot
+    local d=$M/sharing/slot
     (umask 0; alice mkdir "$d")
     is "$(stat -c '%u %a' "$d")" "$ALICE 777"
     is "$(answers bob "$d" 'id -u')" "$BOB" "a job is its writer's, and not its slot's"

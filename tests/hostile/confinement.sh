@@ -126,7 +126,7 @@ os.execv(sys.argv[1], sys.argv[1:])'
     is "$(mallory /usr/bin/python3 -c "$filter" "$T/ask" "$M/d" "echo ran")" "error Permission denied"
     is "$(mallory /usr/bin/python3 -c "$filter" "$T/ask" "$M/auto" "echo ran")" ran
     is "$(mallory /usr/bin/python3 -c "$filter" "$T/ask" "$M/auto" "$STATUS" | field NoNewPrivs)" 1
-    mkdir -m 777 "$M/d/m"
+    mallory mkdir -m 777 "$M/d/m"
     mallory /usr/bin/python3 -c "$filter" /bin/sh -c "echo id >$M/d/m/request" 2>/dev/null || :
     is "$(get "$M/d/m/status")" "2 refused the caller has a seccomp filter, and the command would not have it"
     rmdir "$M/d/m"

@@ -267,6 +267,7 @@ START_TEST(has_the_documented_defaults)
     ck_assert_uint_eq(a->max_queued, 1024);
     ck_assert_uint_eq(a->max_output_bytes, 16 * 1024 * 1024);
     ck_assert_uint_eq(a->max_slots, 1024);
+    ck_assert_uint_eq(a->shares_slots, 0);
     ck_assert_uint_eq(a->slot_ttl_ms, 3600000);
     ck_assert_uint_eq(a->owner, geteuid());
     ck_assert_uint_eq(a->group, getegid());
@@ -301,6 +302,7 @@ START_TEST(reads_every_common_key)
                           "max_queued = 0\n"
                           "max_output = 1K\n"
                           "max_slots = 0\n"
+                          "slot_sharing = yes\n"
                           "slot_ttl = 1d\n"
                           "owner = 1234\n"
                           "group = 4321\n"
@@ -315,6 +317,7 @@ START_TEST(reads_every_common_key)
     ck_assert_uint_eq(a->max_queued, 0);
     ck_assert_uint_eq(a->max_output_bytes, 1024);
     ck_assert_uint_eq(a->max_slots, 0);
+    ck_assert_uint_eq(a->shares_slots, 1);
     ck_assert_uint_eq(a->slot_ttl_ms, 86400000);
     ck_assert_uint_eq(a->owner, 1234);
     ck_assert_uint_eq(a->group, 4321);

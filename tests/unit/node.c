@@ -277,6 +277,31 @@ START_TEST(says_what_stat_shows)
 }
 END_TEST
 
+// Write permission is for the owner alone, unless the sandbox shares its slots.
+START_TEST(gives_the_request_of_a_slot_to_its_owner)
+{
+    struct stat st;
+
+    node_init_root();
+    struct node *a = make("a");
+    struct node *slot = node_create(a, NODE_SLOT, "slot");
+    slot->permissions = 0777;
+    node_stat(slot, SLOT_REQUEST, 0, (struct timespec){0}, &st);
+    ck_assert_uint_eq(st.st_mode, S_IFREG | 0600);
+    node_stat(slot, SLOT_STDOUT, 0, (struct timespec){0}, &st);
+    ck_assert_uint_eq(st.st_mode, S_IFREG | 0444);
+    ck_assert(node_is_for_owner(slot, SLOT_REQUEST));
+    ck_assert(!node_is_for_owner(slot, SLOT_CTL));
+    ck_assert(!node_is_for_owner(a, SLOT_REQUEST));
+    a->shares_slots = true;
+    node_stat(slot, SLOT_REQUEST, 0, (struct timespec){0}, &st);
+    ck_assert_uint_eq(st.st_mode, S_IFREG | 0666);
+    ck_assert(!node_is_for_owner(slot, SLOT_REQUEST));
+    node_detach(slot);
+    node_finish_all();
+}
+END_TEST
+
 START_TEST(hands_an_alias_to_one_at_a_time)
 {
     enum slot_file file;
@@ -437,5 +462,6 @@ int main(void)
         ONCE(finds_by_id), ONCE(finds_nothing_by_other_ids), ONCE(finds_by_name),
         ONCE(is_freed_when_detached_and_forgotten), ONCE(is_freed_at_once_when_nobody_holds_it),
         ONCE(survives_a_kernel_that_forgets_too_much), ONCE(never_gives_an_id_twice),
-        ONCE(keeps_many), ONCE(names_its_files), EACH(says_what_stat_shows, stats));
+        ONCE(keeps_many), ONCE(names_its_files), EACH(says_what_stat_shows, stats),
+        ONCE(gives_the_request_of_a_slot_to_its_owner));
 }
