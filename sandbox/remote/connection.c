@@ -63,6 +63,7 @@ void connection_free(struct connection *connection)
     free(connection->container);
     bootstrap_finish(&connection->bootstrap);
     inlet_finish(&connection->in);
+    late_finish(&connection->late);
     outlet_finish(&connection->out);
     error_finish(&connection->error);
     buffer_finish(&connection->err);
@@ -99,8 +100,12 @@ static void connection_control_later(struct line *line, uint32_t job, enum frame
 
 static void connection_leave(struct line *line, struct remote *remote)
 {
+    struct connection *connection = connection_of(line);
+
     list_remove(&remote->turn);
-    connection_of(line)->load--;
+    connection->load--;
+    if (remote->phase >= REMOTE_FRAMED && !remote->is_gone)
+        late_add(&connection->late, remote->id, remote_late_frames(remote));
 }
 
 static const struct line_ops connection_line_ops = {
@@ -316,6 +321,7 @@ static void connection_init(struct connection *connection, struct loop *loop,
     list_init(&connection->link);
     for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
         list_init(&connection->buckets[i]);
+    late_init(&connection->late);
     outlet_init(&connection->out, loop, &outlet_events, connection);
     connection->loop = loop;
     connection->heard_ns = loop_now_ns();

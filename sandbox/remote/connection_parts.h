@@ -5,6 +5,7 @@
 #include "bootstrap.h"
 #include "connection.h"
 #include "inlet.h"
+#include "late.h"
 #include "outlet.h"
 
 enum { CONNECTION_BUCKETS = 256 };
@@ -34,6 +35,7 @@ struct connection {
     struct outlet out;
     struct buffer err;                       // the last bytes of the client's stderr
     struct list buckets[CONNECTION_BUCKETS]; // of remotes
+    struct late late;
     unsigned load;
     unsigned pings;     // that the agent has not answered
     uint64_t heard_ns;  // the time of the last bytes from the agent

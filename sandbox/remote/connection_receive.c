@@ -64,8 +64,9 @@ static int take_frame(void *data, const struct frame *frame)
     remote = frame->type == FRAME_HELLO ? NULL : find_remote(connection, frame->job);
     if (remote)
         return remote_receive(remote, frame);
-    // The agent may have sent frames about a job before it heard of the release.
-    return frame->type == FRAME_HELLO || frame->job >= connection->out.next_job ? -EBADMSG : 0;
+    if (frame->type == FRAME_HELLO || frame->job >= connection->out.next_job)
+        return -EBADMSG;
+    return late_take(&connection->late, frame);
 }
 
 // Returns the number of bytes that belong to the way in, or as bootstrap_take.

@@ -76,6 +76,9 @@ struct remote *remote_create(struct loop *loop, struct lines *lines, const struc
 
 extern const struct channel_ops remote_ops;
 
+// How many more frames about REMOTE's job can the agent send, before it hears of a release?
+uint64_t remote_late_frames(const struct remote *remote);
+
 // Gives REMOTE the LINE that it has waited for.
 void remote_on_chosen(struct remote *remote, struct line *line);
 

@@ -40,7 +40,7 @@ static int receive_output(struct remote *remote, const struct frame *frame)
 
 static int receive_credit(struct remote *remote, uint32_t count)
 {
-    if (count > WIRE_STDIN_WINDOW - remote->credit)
+    if (count == 0 || count > WIRE_STDIN_WINDOW - remote->credit)
         return -EBADMSG;
     remote->credit += count;
     if (remote->in.length > 0)
@@ -48,11 +48,14 @@ static int receive_credit(struct remote *remote, uint32_t count)
     return 0;
 }
 
-static void receive_stdin_closed(struct remote *remote)
+static int receive_stdin_closed(struct remote *remote)
 {
+    if (remote->is_stdin_closed)
+        return -EBADMSG;
     remote->is_stdin_closed = true;
     buffer_finish(&remote->in);
     remote_make_room(remote);
+    return 0;
 }
 
 static int receive_start(struct remote *remote)
@@ -115,6 +118,15 @@ static int receive_gone(struct remote *remote)
     return 0;
 }
 
+// Each frame of output has a byte at least, and each credit is for a byte that was sent.
+uint64_t remote_late_frames(const struct remote *remote)
+{
+    enum { OTHERS = 6 }; // STARTED, STDIN_CLOSED, the ends of both streams, ENDED or LOST, and GONE
+
+    return (uint64_t)remote->streams[JOB_STDOUT].window + remote->streams[JOB_STDERR].window +
+           (WIRE_STDIN_WINDOW - remote->credit) + OTHERS;
+}
+
 int remote_receive(struct remote *remote, const struct frame *frame)
 {
     if (remote->phase != REMOTE_SENT || remote->is_gone)
@@ -132,8 +144,7 @@ int remote_receive(struct remote *remote, const struct frame *frame)
     case FRAME_STDIN_CREDIT:
         return receive_credit(remote, frame_number(frame->payload));
     case FRAME_STDIN_CLOSED:
-        receive_stdin_closed(remote);
-        return 0;
+        return receive_stdin_closed(remote);
     case FRAME_ENDED:
         return receive_end(remote, frame);
     case FRAME_LOST:

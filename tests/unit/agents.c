@@ -251,6 +251,8 @@ static const struct {
     {STARTED "f=10,1,01ff eof", HOSTILE, ""},
     {STARTED "f=8,1,01000000 f=8,1,ffffffff eof", HOSTILE, ""},
     {STARTED "f=8,1,01000400 eof", HOSTILE, ""},
+    {STARTED "f=8,1,00000000 eof", HOSTILE, ""},
+    {STARTED "f=9,1 f=9,1 eof", HOSTILE, ""},
     {"hello wait=32 f=3,1,0002000000 eof", HOSTILE, ""},
     {"hello wait=32 f=3,1,0402000000 eof", HOSTILE, ""},
     {"hello wait=32 f=3,1,0300000000 eof", HOSTILE, ""},
@@ -408,6 +410,38 @@ START_TEST(is_cancelled_while_it_waits)
     job_release(job);
     while (sandboxes_busy_count(sandboxes) > 0)
         pass(10);
+    finish();
+}
+END_TEST
+
+// Job 1 was released; job 2 shows whether the connection holds.
+// clang-format off
+static const struct {
+    const char *plan;
+    bool is_cancelled; // job 1, before it was gone
+    const char *outcome; // of job 2
+} late_plans[] = {
+    {STARTED "f=6,1 f=7,1 f=10,1,0000 f=12,1 wait=32 f=2,2 f=8,1,01000000 eof", false, HOSTILE},
+    {STARTED "f=6,1 f=7,1 f=10,1,0000 f=12,1 wait=32 f=2,2 f=12,1 eof", false, HOSTILE},
+    {STARTED "wait=39 f=5,1,78 f=6,1 f=7,1 f=10,1,0109 f=12,1 serve", true, "0 exited"},
+    {STARTED "wait=39 f=5,1,78 f=12,1 wait=32 f=2,2 f=5,1,78 eof", true, HOSTILE},
+};
+// clang-format on
+
+START_TEST(takes_no_more_of_a_released_job_than_was_on_its_way)
+{
+    setup();
+    plan(1, late_plans[_i].plan);
+    begin("agent = require\nconnections = 1\nkill_grace = 100ms\n");
+    if (late_plans[_i].is_cancelled) {
+        struct job *job = submit("cat", JOB_KEEPS);
+        pass(200);
+        job_cancel(job);
+        ck_ends(job, "130 cancelled", "");
+    } else
+        ck_ends(ask("cat", "hello"), "0 exited", "");
+    pass(200);
+    ck_ends(ask("cat", "x"), late_plans[_i].outcome, *late_plans[_i].outcome == '0' ? "x" : "");
     finish();
 }
 END_TEST
@@ -762,12 +796,14 @@ int main(void)
              ONCE(has_none_of_an_agent_that_breaks_either),
              ONCE(opens_again_what_cannot_be_reached), ONCE(says_why_there_was_no_connection),
              ONCE(waits_no_longer_than_its_time), ONCE(is_cancelled_while_it_waits),
-             ONCE(gives_no_number_to_what_is_not_started), ONCE(takes_a_stdin_of_many_windows),
-             {asks_for_the_end_and_then_makes_it, 2}, ONCE(does_not_wait_for_a_silent_agent),
-             ONCE(lets_a_released_job_be_spoken_of), ONCE(closes_the_connection_at_the_end),
-             ONCE(holds_the_agent_to_its_window), EACH(says_that_output_is_missing, scarcities),
-             ONCE(spreads_jobs), ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two),
-             ONCE(logs_each_state), ONCE(notices_silence), ONCE(gives_up_an_attempt),
+             ONCE(gives_no_number_to_what_is_not_started),
+             EACH(takes_no_more_of_a_released_job_than_was_on_its_way, late_plans),
+             ONCE(takes_a_stdin_of_many_windows), {asks_for_the_end_and_then_makes_it, 2},
+             ONCE(does_not_wait_for_a_silent_agent), ONCE(lets_a_released_job_be_spoken_of),
+             ONCE(closes_the_connection_at_the_end), ONCE(holds_the_agent_to_its_window),
+             EACH(says_that_output_is_missing, scarcities), ONCE(spreads_jobs),
+             ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two), ONCE(logs_each_state),
+             ONCE(notices_silence), ONCE(gives_up_an_attempt),
              ONCE(has_a_client_for_each_job_when_an_attempt_takes_too_long),
              EACH(does_not_refuse_for_what_may_pass, passing),
              ONCE(forgets_what_was_said_before_the_greeting));
