@@ -6,6 +6,9 @@
 #include "mode.h"
 #include "process.h"
 
+#include <fcntl.h>
+#include <signal.h>
+
 struct removal {
     struct list link;
     struct loop *loop;
@@ -90,8 +93,35 @@ void removal_start(struct loop *loop, struct sandbox_config *config, const char 
         removal_free(removal);
 }
 
+// The client outlives the daemon, and nobody waits for it.
+static void removal_leave_behind(struct removal *removal)
+{
+    const struct sandbox_config *config = removal->config;
+    AUTO(launch_finish) struct launch launch = {0};
+    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null_fd >= 0 &&
+        mode_of(config->mode)
+                ->prepare_removal(config->settings, removal->name, false, &launch, NULL) == 0 &&
+        fork() == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        signal(SIGPIPE, SIG_DFL);
+        setsid();
+        for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+            dup2(null_fd, fd);
+        execvpe(launch.argv.items[0], launch.argv.items, launch.env.items);
+        _exit(EXIT_FAILURE);
+    }
+    close_fd(&null_fd);
+}
+
 void removal_finish_all(void)
 {
-    while (!list_is_empty(&removals))
-        removal_free(LIST_ENTRY(removals.next, struct removal, link));
+    while (!list_is_empty(&removals)) {
+        struct removal *removal = LIST_ENTRY(removals.next, struct removal, link);
+        removal_leave_behind(removal);
+        removal_free(removal);
+    }
 }

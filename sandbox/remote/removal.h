@@ -9,6 +9,6 @@
 // within ten seconds, because an engine may still be making it.
 void removal_start(struct loop *loop, struct sandbox_config *config, const char *name);
 
-// Gives up all removals that are under way. For the end of the daemon, when the loop no longer
-// runs.
+// Leaves all removals that are under way to clients that outlive the daemon. For the end of the
+// daemon, when the loop no longer runs.
 void removal_finish_all(void);

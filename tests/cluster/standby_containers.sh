@@ -148,8 +148,9 @@ PYTHON
 test_docker() { check_engine docker; }
 test_podman() { check_engine podman; }
 
-# Each of them dies while a job has a standby, and while another standby waits. Without an agent only
-# the end of stdin ends the command of a daemon that was killed.
+# Each of them dies while a job has a standby, and another standby waits; or a client dies, and the
+# daemon ends orderly, perhaps before it has removed the client's container. Without an agent only the
+# end of stdin ends the command of a daemon that was killed.
 check_deaths() {
     stand "$1" <<'PYTHON'
 client = sys.argv[2]
@@ -163,7 +164,7 @@ def monitors():
                     yield int(pid)
 
 
-for agent, victim in itertools.product(("no", "require"), ("client", "daemon", "monitor")):
+for agent, victim in itertools.product(("no", "require"), ("client", "daemon", "monitor", *["client and daemon"] * 4)):
     if victim == "monitor" and client != "podman":
         continue
     command = "sh -c 'cat; echo up'" if (agent, victim) == ("no", "daemon") else LONG
@@ -188,10 +189,13 @@ for agent, victim in itertools.product(("no", "require"), ("client", "daemon", "
             expected = ("EHOSTUNREACH", "ETIMEDOUT") if victim == "monitor" else ("EHOSTUNREACH",)
             assert answer[1] in expected, (agent, victim, answer, daemon.text())
             os.close(fd)
-            daemon.configure(with_standbys)
-            os.kill(daemon.pid, signal.SIGHUP)
+            if victim == "client and daemon":
+                daemon.end()
+            else:
+                daemon.configure(with_standbys)
+                os.kill(daemon.pid, signal.SIGHUP)
         eventually(lambda: not containers(client), f"agent={agent}: containers are left of a {victim} that was killed", 60)
-        if victim != "daemon":
+        if daemon.process.poll() is None:
             daemon.end()
     finally:
         if daemon.process.poll() is None or victim == "daemon":
