@@ -262,6 +262,17 @@ static const struct {
     {"hello wait=32 raw=02000000020000000478 eof", HOSTILE, ""},
     {STARTED "f=6,1 raw=02000000010000000478 ms=5000 eof", HOSTILE, ""}, // wrong from its first byte
     {"hello wait=32 f=12,4294967295 eof", HOSTILE, ""},
+    // An outcome stays as it was first, and nothing that comes after the last frame counts.
+    {STARTED "f=10,1,0003 f=10,1,0000 eof", "3 exited", ""},
+    {STARTED "f=10,1,0003 f=11,1 eof", "3 exited", ""},
+    {STARTED "f=10,1,0003 f=3,1,0302000000 eof", "3 exited", ""},
+    {STARTED "f=10,1,0003 f=12,1 eof", "3 exited", ""}, // the streams have not ended
+    {STARTED "f=10,1,0003 f=6,1 f=12,1 f=4,1,78 eof", "3 exited", ""},
+    {STARTED "f=11,1 f=10,1,0000 eof", "125 unreachable the agent lost its hold on the command", ""},
+    {STARTED "f=11,1 f=4,1,78 f=6,1 f=7,1 f=12,1 eof", "125 unreachable the agent lost its hold", ""},
+    {"hello wait=32 f=3,1,0302000000 f=10,1,0000 eof", "127 unstarted cannot execute cat: No such", ""},
+    {"hello wait=32 f=3,1,0302000000 f=2,1 f=10,1,0000 eof", "127 unstarted cannot execute cat: No such", ""},
+    {"hello wait=32 f=4,1,78 f=10,1,0000 eof", HOSTILE, "x"}, // an end without a start
     // Bytes that are no frame of an agent.
     {"hello wait=32 hello eof", HOSTILE, ""},
     {STARTED "f=2,0 eof", HOSTILE, ""},
@@ -320,6 +331,43 @@ START_TEST(goes_on_after_a_bad_agent)
     else if (strstr(plans[_i].outcome, "unreachable") &&
              !strstr(plans[_i].outcome, "lost its hold"))
         ck_ends(ask("cat", "again"), "0 exited", "again");
+    finish();
+}
+END_TEST
+
+static const char *const early[] = {"f=2,1",       "f=4,1,78", "f=6,1", "f=8,1,01000000",
+                                    "f=10,1,0000", "f=11,1",   "f=12,1"};
+
+// Frames about a job that has not been sent yet: it was not started, and goes to the next
+// connection.
+START_TEST(takes_no_answer_to_what_it_has_not_asked)
+{
+    char text[64];
+
+    setup();
+    snprintf(text, sizeof text, "hello %s ms=5000 eof", early[_i]);
+    plan(1, text);
+    begin("agent = require\n");
+    while (connection_count() < 2) // the first has been cut
+        pass(10);
+    ck_ends(ask("cat", "hello"), "0 exited", "hello");
+    ck_assert_int_eq(count("starts", 1), 0);
+    ck_assert_int_eq(count("starts", 2), 1);
+    finish();
+}
+END_TEST
+
+// An agent says that a standby has written, and has ended well, before there was a job for it.
+START_TEST(takes_no_standby_that_ended_before_its_job)
+{
+    setup();
+    plan(1, "hello wait=32 f=2,1 f=4,1,78 f=6,1 f=7,1 f=10,1,0000 f=12,1 serve");
+    begin("agent = require\nstandby = cat\n");
+    while (count("starts", 1) == 0)
+        pass(10);
+    pass(100);
+    ck_ends(ask("cat", "hello"), "0 exited", "hello");
+    ck_assert_int_eq(connection_count(), 1);
     finish();
 }
 END_TEST
@@ -791,20 +839,21 @@ END_TEST
 
 int main(void)
 {
-    UNIT_RUN("agents", EACH(takes_what_an_agent_says, plans),
-             EACH(goes_on_after_a_bad_agent, plans), ONCE(has_a_client_for_each_job_instead),
-             ONCE(has_none_of_an_agent_that_breaks_either),
-             ONCE(opens_again_what_cannot_be_reached), ONCE(says_why_there_was_no_connection),
-             ONCE(waits_no_longer_than_its_time), ONCE(is_cancelled_while_it_waits),
-             ONCE(gives_no_number_to_what_is_not_started),
-             EACH(takes_no_more_of_a_released_job_than_was_on_its_way, late_plans),
-             ONCE(takes_a_stdin_of_many_windows), {asks_for_the_end_and_then_makes_it, 2},
-             ONCE(does_not_wait_for_a_silent_agent), ONCE(lets_a_released_job_be_spoken_of),
-             ONCE(closes_the_connection_at_the_end), ONCE(holds_the_agent_to_its_window),
-             EACH(says_that_output_is_missing, scarcities), ONCE(spreads_jobs),
-             ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two), ONCE(logs_each_state),
-             ONCE(notices_silence), ONCE(gives_up_an_attempt),
-             ONCE(has_a_client_for_each_job_when_an_attempt_takes_too_long),
-             EACH(does_not_refuse_for_what_may_pass, passing),
-             ONCE(forgets_what_was_said_before_the_greeting));
+    UNIT_RUN(
+        "agents", EACH(takes_what_an_agent_says, plans), EACH(goes_on_after_a_bad_agent, plans),
+        EACH(takes_no_answer_to_what_it_has_not_asked, early),
+        ONCE(takes_no_standby_that_ended_before_its_job), ONCE(has_a_client_for_each_job_instead),
+        ONCE(has_none_of_an_agent_that_breaks_either), ONCE(opens_again_what_cannot_be_reached),
+        ONCE(says_why_there_was_no_connection), ONCE(waits_no_longer_than_its_time),
+        ONCE(is_cancelled_while_it_waits), ONCE(gives_no_number_to_what_is_not_started),
+        EACH(takes_no_more_of_a_released_job_than_was_on_its_way, late_plans),
+        ONCE(takes_a_stdin_of_many_windows), {asks_for_the_end_and_then_makes_it, 2},
+        ONCE(does_not_wait_for_a_silent_agent), ONCE(lets_a_released_job_be_spoken_of),
+        ONCE(closes_the_connection_at_the_end), ONCE(holds_the_agent_to_its_window),
+        EACH(says_that_output_is_missing, scarcities), ONCE(spreads_jobs),
+        ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two), ONCE(logs_each_state),
+        ONCE(notices_silence), ONCE(gives_up_an_attempt),
+        ONCE(has_a_client_for_each_job_when_an_attempt_takes_too_long),
+        EACH(does_not_refuse_for_what_may_pass, passing),
+        ONCE(forgets_what_was_said_before_the_greeting));
 }
