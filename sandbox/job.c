@@ -35,6 +35,7 @@ static void job_close_channel(struct job *job)
 {
     if (job->channel.self)
         job->channel.ops->destroy(take_ptr(&job->channel.self));
+    job_charge(job);
 }
 
 static void on_announced(void *data)
@@ -189,6 +190,7 @@ static const struct channel_events channel_events = {
     .on_stdin = job_on_stdin,
     .on_output = job_on_output,
     .on_output_lost = job_on_output_lost,
+    .on_kept = job_on_kept,
     .on_exit = on_exit_known,
     .on_lost = on_lost,
     .on_declined = on_declined,

@@ -30,7 +30,7 @@ struct job {
     uint64_t input_bytes;
     struct intake intake;
     struct account *account; // of its user, a reference; may be NULL
-    uint64_t charged;        // bytes of output that the account has for this job
+    uint64_t charged;        // bytes that the account has for this job
     bool has_exited;
     bool is_signaled; // how
     int exit_number;
@@ -63,6 +63,7 @@ void job_stop(struct job *job, enum outcome_kind kind, int code, const char *det
 void job_on_stdin(void *data);
 void job_on_output(void *data, enum job_stream stream);
 void job_on_output_lost(void *data, enum job_stream stream);
+void job_on_kept(void *data, enum job_stream stream);
 
 // The time has passed for which the end of a stream is kept from readers; DATA is the
 // job.
@@ -72,8 +73,8 @@ void job_on_end_held(void *data);
 // may end the job.
 void job_read_rest(struct job *job);
 
-// Has the account count what is kept of the output. Returns whether that is within the
-// user's share.
+// Has the account count what is kept of the output, here and in the channel. Returns whether that
+// is within the user's share.
 bool job_charge(struct job *job);
 
 // Frees what is kept of the output, and the reference to the account.

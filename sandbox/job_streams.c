@@ -87,6 +87,8 @@ bool job_charge(struct job *job)
         return true;
     for (int i = 0; i < JOB_STREAMS; i++)
         held += job->intake.outputs[i].bytes.capacity;
+    if (job->channel.self && job->channel.ops->kept)
+        held += job->channel.ops->kept(job->channel.self);
     if (held > job->charged)
         is_within = account_take(job->account, ACCOUNT_BYTES, held - job->charged,
                                  job->config->max_user_bytes);
@@ -133,6 +135,12 @@ void job_on_output(void *data, enum job_stream stream)
         job_handle(job, JOB_CLOSE);
 }
 
+void job_on_kept(void *data, enum job_stream stream)
+{
+    if (!job_charge(data))
+        job_overflow(data, stream, -EDQUOT);
+}
+
 void job_on_output_lost(void *data, enum job_stream stream)
 {
     job_overflow(data, stream, -ENOMEM);
@@ -174,6 +182,7 @@ size_t job_write(struct job *job, const char *bytes, size_t size)
         return size;
     }
     job->input_bytes += (size_t)count;
+    job_charge(job); // beyond the limit the next request is refused
     return (size_t)count;
 }
 

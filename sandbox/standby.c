@@ -165,6 +165,15 @@ static void on_output_lost(void *data, enum job_stream stream)
         standby_fail(standby, "no memory for its output");
 }
 
+// The bytes of a standby without a job belong to no user.
+static void on_kept(void *data, enum job_stream stream)
+{
+    struct standby *standby = data;
+
+    if (standby->events)
+        standby->events->on_kept(standby->data, stream);
+}
+
 // The end of a standby that no job took, with the last line of its stderr as the reason.
 static void standby_fail_with_end(struct standby *standby, bool is_signaled, int number)
 {
@@ -230,6 +239,7 @@ static const struct channel_events inner_events = {
     .on_stdin = on_stdin,
     .on_output = on_output,
     .on_output_lost = on_output_lost,
+    .on_kept = on_kept,
     .on_exit = on_exit_known,
     .on_lost = on_lost,
     .on_declined = on_declined,

@@ -145,6 +145,14 @@ static const char *standby_waits_for(const void *self)
     return inner->self && inner->ops->waits_for ? inner->ops->waits_for(inner->self) : NULL;
 }
 
+static size_t standby_kept(const void *self)
+{
+    const struct standby *standby = self;
+    const struct channel *inner = &standby->inner;
+
+    return inner->self && inner->ops->kept ? inner->ops->kept(inner->self) : 0;
+}
+
 const struct channel_ops standby_ops = {
     .write = standby_write,
     .is_writable = standby_is_writable,
@@ -156,4 +164,5 @@ const struct channel_ops standby_ops = {
     .signal = standby_signal,
     .destroy = standby_destroy,
     .waits_for = standby_waits_for,
+    .kept = standby_kept,
 };

@@ -34,6 +34,9 @@ struct channel_events {
     // There was no memory for bytes that the command wrote to STREAM: from here on the
     // output is missing.
     void (*on_output_lost)(void *data, enum job_stream stream);
+    // The channel keeps more bytes of STREAM, which is paused, in the daemon's memory. Only from
+    // a channel with the function kept.
+    void (*on_kept)(void *data, enum job_stream stream);
 };
 
 struct channel_ops {
@@ -63,6 +66,9 @@ struct channel_ops {
     // The reason why the command has not been started yet, in words. NULL: it has been
     // started, as far as is known. A channel without this function never waits.
     const char *(*waits_for)(const void *self);
+    // Returns how many bytes of the daemon's memory hold stdin and output of the job. A channel
+    // without this function holds none.
+    size_t (*kept)(const void *self);
 
     // Only for a channel that was opened for a standby:
 

@@ -277,6 +277,16 @@ static const char *remote_waits_for(const void *self)
     return remote->phase < REMOTE_FRAMED ? remote->lines->why_none(remote->lines) : NULL;
 }
 
+static size_t remote_kept(const void *self)
+{
+    const struct remote *remote = self;
+    size_t kept = remote->in.capacity;
+
+    for (int i = 0; i < JOB_STREAMS; i++)
+        kept += remote->streams[i].bytes.capacity;
+    return kept;
+}
+
 static bool remote_is_over(const void *self)
 {
     const struct remote *remote = self;
@@ -296,5 +306,6 @@ const struct channel_ops remote_ops = {
     .signal = remote_signal,
     .destroy = remote_destroy,
     .waits_for = remote_waits_for,
+    .kept = remote_kept,
     .is_over = remote_is_over,
 };

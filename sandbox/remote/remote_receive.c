@@ -34,6 +34,8 @@ static int receive_output(struct remote *remote, const struct frame *frame)
         remote->events->on_output_lost(remote->data, which);
     } else if (remote_is_readable(stream)) {
         remote->events->on_output(remote->data, which);
+    } else if (frame->length > 0) {
+        remote->events->on_kept(remote->data, which);
     }
     return 0;
 }

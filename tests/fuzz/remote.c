@@ -18,7 +18,15 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { AT_UNSTARTED = 1, AT_STDIN = 2, AT_OUTPUT = 4, AT_EXIT = 8, READS = 16, STANDBY = 32 };
+enum {
+    AT_UNSTARTED = 1,
+    AT_STDIN = 2,
+    AT_OUTPUT = 4,
+    AT_EXIT = 8,
+    READS = 16,
+    STANDBY = 32,
+    AT_KEPT = 64
+};
 
 static struct config *configs[2]; // agent = auto, agent = require
 static struct agents *agents;     // NULL: each job has a connection of its own
@@ -161,6 +169,16 @@ static void on_output_lost(void *data, enum job_stream which)
     FUZZ_CHECK(false, "job %u: stream %d lost", job_hear(data)->index, (int)which);
 }
 
+static void on_kept(void *data, enum job_stream which)
+{
+    struct world_job *job = job_hear(data);
+    const struct channel_ops *ops = job->channel.ops;
+
+    FUZZ_CHECK(ops->kept(job->channel.self) >= ops->available(job->channel.self, which),
+               "job %u keeps more than it says", job->index);
+    job_answer(job, AT_KEPT);
+}
+
 static const struct channel_events events = {
     .on_unstarted = on_unstarted,
     .on_stdin = on_stdin,
@@ -169,6 +187,7 @@ static const struct channel_events events = {
     .on_lost = on_lost,
     .on_declined = on_declined,
     .on_output_lost = on_output_lost,
+    .on_kept = on_kept,
 };
 
 static void job_open(void)

@@ -89,16 +89,21 @@ static void begin(const char *settings)
     ck_assert_ptr_nonnull(sandbox);
 }
 
-static struct job *submit(const char *line, enum job_keeping keeping)
+static struct job *submit_for(struct account *account, const char *line, enum job_keeping keeping)
 {
     struct request request = world_request(line);
     struct caller caller = world_caller();
     struct error err = {0};
     struct job *job =
-        sandbox_submit(sandbox, &request, &caller, NULL, "slot", keeping, &owner, &err);
+        sandbox_submit(sandbox, &request, &caller, account, "slot", keeping, &owner, &err);
 
     ck_assert_msg(job != NULL, "%s", err.code ? error_message(&err) : "");
     return job;
+}
+
+static struct job *submit(const char *line, enum job_keeping keeping)
+{
+    return submit_for(NULL, line, keeping);
 }
 
 // Writes TEXT to stdin as fast as the job takes it, and ends stdin.
@@ -595,6 +600,58 @@ END_TEST
 
 // --- Windows
 
+// Bytes that a connection holds while a job is paused are counted to the job's user.
+START_TEST(counts_what_it_keeps_to_the_user)
+{
+    enum { SIZE = 1572864 }; // more than a paused job takes, and less than that and a window
+    struct account *account;
+    struct job *job;
+
+    setup();
+    plan(1, STARTED "much=4,1,1572864 wait=37 exit=0");
+    begin("agent = require\n");
+    account = sandbox_open_account(sandbox, 4711);
+    job = submit_for(account, "cat", JOB_STREAMS_OUT);
+    job_end_stdin(job);
+    while (account_held(account, ACCOUNT_BYTES) < SIZE)
+        pass(10);
+    ck_assert_uint_lt(output_visible(job_output(job, JOB_STDOUT)), SIZE);
+    job_cancel(job);
+    while (!job_is_done(job))
+        loop_run(loop);
+    ck_assert_uint_eq(account_held(account, ACCOUNT_BYTES),
+                      job_output(job, JOB_STDOUT)->bytes.capacity);
+    job_release(job);
+    while (account_held(account, ACCOUNT_BYTES) > 0) // the job is freed from the loop
+        pass(10);
+    account_unref(account);
+    finish();
+}
+END_TEST
+
+START_TEST(ends_a_job_whose_user_has_too_much_in_connections)
+{
+    struct account *account;
+    struct job *job;
+
+    setup();
+    plan(1, STARTED "much=4,1,1572864 eof");
+    begin("agent = require\n");
+    account = sandbox_open_account(sandbox, 4711);
+    // So much that the job may keep what it takes, and not what its connection holds besides.
+    account_take(account, ACCOUNT_BYTES, (256U << 20) - (5 << 18), UINT64_MAX);
+    job = submit_for(account, "cat", JOB_STREAMS_OUT);
+    job_end_stdin(job);
+    while (!job_is_done(job))
+        loop_run(loop);
+    ck_assert_int_eq(job_outcome(job)->kind, OUTCOME_OVERFLOW);
+    ck_assert_str_eq(job_outcome(job)->detail, "stdout exceeded what one user may have kept");
+    job_release(job);
+    account_unref(account);
+    finish();
+}
+END_TEST
+
 START_TEST(holds_the_agent_to_its_window)
 {
     char text[200];
@@ -850,6 +907,8 @@ int main(void)
         ONCE(takes_a_stdin_of_many_windows), {asks_for_the_end_and_then_makes_it, 2},
         ONCE(does_not_wait_for_a_silent_agent), ONCE(lets_a_released_job_be_spoken_of),
         ONCE(closes_the_connection_at_the_end), ONCE(holds_the_agent_to_its_window),
+        ONCE(counts_what_it_keeps_to_the_user),
+        ONCE(ends_a_job_whose_user_has_too_much_in_connections),
         EACH(says_that_output_is_missing, scarcities), ONCE(spreads_jobs),
         ONCE(opens_none_before_the_first_use), ONCE(breaks_one_of_two), ONCE(logs_each_state),
         ONCE(notices_silence), ONCE(gives_up_an_attempt),
