@@ -39,10 +39,19 @@ static uid_t pick_user(struct fuzz_input *input)
     return fuzz_byte(input) % 4 == 3 ? KERNEL_USER : 0;
 }
 
+// The request of a slot that a user has made.
+static bool is_for_owner(const struct inode *inode)
+{
+    return inode->dir && !inode->dir->is_sandbox && inode->file == SLOT_REQUEST;
+}
+
 static mode_t mode_of(const struct inode *inode)
 {
     static const mode_t modes[SLOT_FILES] = {0777, 0666, 0444, 0444, 0444, 0222, 0666};
     mode_t permissions = inode->dir ? inode->dir->permissions : 0755;
+
+    if (is_for_owner(inode))
+        permissions &= 0700;
     return (inode->file == SLOT_DIRECTORY ? S_IFDIR : S_IFREG) | (modes[inode->file] & permissions);
 }
 
@@ -54,7 +63,7 @@ static uid_t owner_of(const struct inode *inode)
 bool names_has_permission(const struct inode *inode, uid_t uid, mode_t want)
 {
     if (uid == 0)
-        return true;
+        return !is_for_owner(inode) || owner_of(inode) == 0;
     if (uid == owner_of(inode))
         want <<= 6;
     return (mode_of(inode) & want) == want;
