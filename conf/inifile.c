@@ -138,8 +138,8 @@ static int on_pair(void *data, const char *section, const char *key, const char 
     return 1;
 }
 
-// Whoever can write to the file chooses what the daemon starts. Owners are root and the daemon's own
-// user; a group that may write is root's or the daemon's own.
+// A user who can write to the file chooses what the daemon starts. Owners are root and the
+// daemon's own user; a group that may write is root's or the daemon's own.
 static int check_writers(const char *path, const struct stat *st, struct error *err)
 {
     if (st->st_mode & S_IWOTH)

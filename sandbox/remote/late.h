@@ -24,8 +24,8 @@ struct late {
 void late_init(struct late *late);
 void late_finish(struct late *late);
 
-// From now on at most FRAMES frames about JOB may come, and the last one is GONE.
-void late_add(struct late *late, uint32_t job, uint64_t frames);
+// From now on at most FRAMES frames about job ID may come, and the last one is GONE.
+void late_add(struct late *late, uint32_t id, uint64_t frames);
 
 // Takes a frame about a job that is no remote's. Returns 0; or -EBADMSG when there may be no such
 // frame any more, or when the agent does not end its jobs.

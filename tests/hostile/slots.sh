@@ -71,7 +71,7 @@ test_a_sandbox_whose_slots_are_shared() {
         as_member "$who" sh -c "echo 'id -u' >$M/sharing/app/request; timeout 10 cat $M/sharing/app/stdout" >"$T/out"
         is "$(cat "$T/out")" "$who"
     done
-    # What a reload takes away is gone.
+    # A reload takes the sharing away.
     sed -i 's/^slot_sharing.*/slot_sharing = no/' "$T/conf"
     kill -HUP "$daemon_pid"
     wait_until 20 sh -c "[ \$(stat -c %a $M/sharing/app/request) = 600 ]"
