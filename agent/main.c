@@ -78,6 +78,7 @@ static int serve(void)
     if (make_output(&given_flags) < 0)
         return complain("stdout");
     reset_signals();
+    prctl(PR_SET_NAME, "hooksfs-agent"); // it may have been executed by the name of a descriptor
     // From here on /proc/PID/fd is closed to the commands, and so is ptrace.
     if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return complain("prctl");

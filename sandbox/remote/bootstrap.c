@@ -18,32 +18,38 @@ enum {
 // If that line never comes, the connection broke, which says nothing of the container.
 // Errors of the shell are hidden, because a connection that ends later shows the last words
 // on stderr as the reason.
+// Another user may be able to replace the file, in a directory that is not sticky. So after > only
+// descriptor 5 is used, which is open on the inode that this shell created.
 static const char script[] =
     "k=$1; u=$(umask); set -fC; umask 077; exec 4>&1\n"
     "for c in head wc chmod rm uname; do\n"
     "  command -v $c >/dev/null || { echo \"$k none the container has no $c\"; exit 0; }\n"
     "done\n"
+    "[ -d /proc/self/fd ] || { echo \"$k none the container has no /proc\"; exit 0; }\n"
     "echo \"$k arch $(uname -m)\"\n"
     "read -r n name || exit 0\n"
     "why='no directory of the container can be written'\n"
     "for d in \"$TMPDIR\" /dev/shm /tmp /var/tmp /run \"$HOME\" .; do\n"
     "  [ -n \"$d\" ] && [ -d \"$d\" ] && [ -w \"$d\" ] || continue\n"
     "  f=$d/.hooksfs-$name; ok=\n"
-    "  { ok=1; echo \"$k send\" >&4; head -c \"$n\" >&3; } 2>/dev/null 3>\"$f\"\n"
+    "  { exec 5</proc/self/fd/3; ok=1; echo \"$k send\" >&4; head -c \"$n\" >&3; } 2>/dev/null "
+    "3>\"$f\"\n"
     "  [ -n \"$ok\" ] || continue\n"
     "  echo \"$k sent\"\n"
     "  while IFS= read -r line && [ \"$line\" != \"$name\" ]; do :; done\n"
     "  if [ \"$line\" != \"$name\" ]; then rm -f \"$f\"; exit 0; fi\n"
-    "  if [ \"$(wc -c <\"$f\")\" -ne \"$n\" ]; then\n"
+    "  if [ \"$(wc -c <&5)\" -ne \"$n\" ]; then\n"
     "    why=\"$d has no room for the agent\"\n"
-    "  elif chmod 700 \"$f\" && { \"$f\" --probe </dev/null; } >/dev/null 2>&1 3>&- 4>&-; then\n"
+    "  elif chmod 700 /proc/self/fd/0 <&5 && { /proc/self/fd/5 --probe </dev/null; } >/dev/null "
+    "2>&1 "
+    "3>&- 4>&-; then\n"
     "    echo \"$k exec\"\n"
     "    umask \"$u\"\n"
-    "    exec \"$f\" --serve --unlink=\"$f\" 4>&-\n"
+    "    exec /proc/self/fd/5 --serve --unlink=\"$f\" 4>&-\n"
     "  else\n"
     "    why=\"nothing can be executed in $d\"\n"
     "  fi\n"
-    "  rm -f \"$f\"\n"
+    "  rm -f \"$f\"; exec 5<&-\n"
     "done\n"
     "echo \"$k none $why\"\n";
 

@@ -279,7 +279,7 @@ test_the_container_holds_no_file_of_the_agents() {
     local found
     found=$(kubectl exec -i my-pod -c hooks -- find / /dev/shm -xdev -name '*hooksfs*' </dev/null)
     is "$found" "" "files"
-    found=$(pgrep -f -- '^/[^ ]*/\.hooksfs-[^ ]* --serve' | head -n 1)
+    found=$(pgrep -f -- '^/proc/self/fd/5 --serve' | head -n 1)
     like "$(readlink "/proc/$found/exe")" '/*/.hooksfs-* (deleted)' "the agent's own"
 }
 

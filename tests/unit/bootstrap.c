@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { OTHER_USER = 65534 };
+
 static struct bootstrap bootstrap;
 static struct buffer out;
 static struct error err;
@@ -45,6 +47,7 @@ struct container {
     int in_fd;
     int out_fd;
     struct buffer said; // frames of the agent, after the way in
+    bool is_attacked;   // another user replaces the agent's file
 };
 
 // clang-format off
@@ -54,6 +57,7 @@ static const struct {
     {{"dash"}},
     {{"bash"}},
     {{"bash", "--posix"}},
+    {{"mksh"}},
     {{"busybox", "sh"}},
 };
 // clang-format on
@@ -131,6 +135,31 @@ static struct container enter(int shell)
     return container;
 }
 
+// Puts a program in the place of the agent in FOLDER, as an ordinary user, if there is a file.
+static void replace_agent(const char *folder)
+{
+    char text[PATH_MAX];
+    char name[NAME_MAX];
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        snprintf(name, sizeof name, ".hooksfs-%s", bootstrap.name);
+        if (chdir(folder) < 0 || setgid(OTHER_USER) < 0 || setuid(OTHER_USER) < 0)
+            _exit(EXIT_FAILURE);
+        snprintf(text, sizeof text, "#!/bin/sh\n: >%s/executed\nexit 0\n", folder);
+        if (access("replaced", F_OK) == 0 || rename(name, "replaced") < 0)
+            _exit(EXIT_SUCCESS);
+        write_file(".", name, text);
+        // The script compares the size with the number in the daemon's first line.
+        if (truncate(name, strtol(out.data, NULL, 10)) < 0)
+            _exit(EXIT_FAILURE);
+        _exit(EXIT_SUCCESS);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+}
+
 // Passes bytes both ways until frames follow, or there is an error.
 static int converse(struct container *container)
 {
@@ -145,6 +174,8 @@ static int converse(struct container *container)
         };
         ck_assert_int_gt(poll(fds, 2, 20000), 0);
         if (fds[1].revents) {
+            if (container->is_attacked)
+                replace_agent(container->folder);
             ssize_t count = write(container->in_fd, out.data + done, out.length - done);
             ck_assert_msg(count > 0, "%s", strerror(errno));
             done += (size_t)count;
@@ -177,10 +208,30 @@ static void leave(struct container *container)
     finish();
 }
 
+// Stores the first three words of PID's command line.
+static void words_of(pid_t pid, char words[3][PATH_MAX])
+{
+    char path[64];
+    char *line = NULL;
+    size_t size = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+    file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_gt(getdelim(&line, &size, '\0', file), 0);
+        snprintf(words[i], sizeof words[i], "%s", line);
+    }
+    free(line);
+    fclose(file);
+}
+
 START_TEST(gets_in)
 {
     NEEDS_SHELL(_i);
     struct container container = enter(_i);
+    static char words[3][PATH_MAX];
     struct frame frame;
     uint32_t version;
     const char *text;
@@ -201,12 +252,31 @@ START_TEST(gets_in)
     ck_assert(frame_parse_hello(&frame, &version, &text, &length));
     ck_assert_uint_eq(version, WIRE_VERSION);
     // The agent was executed from the file with the right name, and has unlinked it.
-    snprintf(path, sizeof path, "/proc/%d/cmdline", (int)container.pid);
-    FILE *file = fopen(path, "r");
-    ck_assert_ptr_nonnull(fgets(path, sizeof path, file));
-    fclose(file);
-    ck_assert_int_eq(strncmp(path, container.folder, strlen(container.folder)), 0);
-    ck_assert_ptr_nonnull(strstr(path, bootstrap.name));
+    words_of(container.pid, words);
+    snprintf(path, sizeof path, "%s/.hooksfs-%s", container.folder, bootstrap.name);
+    ck_assert_str_eq(words[0], "/proc/self/fd/5");
+    ck_assert_str_eq(words[1], "--serve");
+    ck_assert_str_eq(strchr(words[2], '=') + 1, path);
+    ck_assert_int_eq(access(path, F_OK), -1);
+    leave(&container);
+}
+END_TEST
+
+START_TEST(executes_no_file_of_another_user)
+{
+    NEEDS_SHELL(_i);
+    struct container container;
+    char path[PATH_MAX];
+
+    if (geteuid() != 0)
+        UNIT_SKIP("only root can be another user");
+    container = enter(_i);
+    container.is_attacked = true;
+    ck_assert_int_eq(chmod(container.folder, 0777), 0);
+    ck_assert_msg(converse(&container) == 0, "%s", err.code ? error_message(&err) : "");
+    snprintf(path, sizeof path, "%s/replaced", container.folder);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    snprintf(path, sizeof path, "%s/executed", container.folder);
     ck_assert_int_eq(access(path, F_OK), -1);
     leave(&container);
 }
@@ -579,7 +649,8 @@ int main(void)
 {
     const int shell_count = (int)COUNT(shells);
 
-    UNIT_RUN("bootstrap", EACH(gets_in, shells), EACH(passes_over_what_others_say, shells),
+    UNIT_RUN("bootstrap", EACH(gets_in, shells), EACH(executes_no_file_of_another_user, shells),
+             EACH(passes_over_what_others_say, shells),
              EACH(does_not_touch_a_file_that_is_there, shells),
              EACH(says_nothing_when_it_is_cut_off, shells),
              {asks_for_the_machine_first, shell_count - 1},
