@@ -3,7 +3,8 @@
 
 #include "cleanup.h"
 
-#define COMMON(member) offsetof(struct sandbox_config, member)
+#define COMMON(member)   offsetof(struct sandbox_config, member)
+#define RLIMIT(resource) COMMON(rlimits.of[resource])
 
 // clang-format off
 static const char *const slot_sharing_choices[] = {"no", "yes", NULL};
@@ -25,6 +26,15 @@ const struct key config_common_keys[] = {
     {"max_user_slots",   VALUE_COUNT_OR_0,  COMMON(max_user_slots),     "512",        false},
     {"owner",            VALUE_USER,        COMMON(owner),              NULL,         false},
     {"permissions",      VALUE_PERMISSIONS, COMMON(permissions),        "0700",       false},
+    {"rlimit_as",        VALUE_SIZE_LIMIT,  RLIMIT(RLIMIT_AS),          NULL,         false},
+    {"rlimit_core",      VALUE_SIZE_LIMIT,  RLIMIT(RLIMIT_CORE),        NULL,         false},
+    {"rlimit_cpu",       VALUE_SECONDS_LIMIT, RLIMIT(RLIMIT_CPU),       NULL,         false},
+    {"rlimit_data",      VALUE_SIZE_LIMIT,  RLIMIT(RLIMIT_DATA),        NULL,         false},
+    {"rlimit_fsize",     VALUE_SIZE_LIMIT,  RLIMIT(RLIMIT_FSIZE),       NULL,         false},
+    {"rlimit_memlock",   VALUE_SIZE_LIMIT,  RLIMIT(RLIMIT_MEMLOCK),     NULL,         false},
+    {"rlimit_nofile",    VALUE_COUNT_LIMIT, RLIMIT(RLIMIT_NOFILE),      NULL,         false},
+    {"rlimit_nproc",     VALUE_COUNT_LIMIT, RLIMIT(RLIMIT_NPROC),       NULL,         false},
+    {"rlimit_stack",     VALUE_SIZE_LIMIT,  RLIMIT(RLIMIT_STACK),       NULL,         false},
     {"slot_sharing",     VALUE_CHOICE,      COMMON(shares_slots),       "no",         false, slot_sharing_choices},
     {"slot_ttl",         VALUE_DURATION,    COMMON(slot_ttl_ms),        "1h",         false},
     {"standby",          VALUE_TEXTS,       COMMON(standby),            NULL,         false},

@@ -61,6 +61,7 @@ struct sandbox_config {
     uid_t owner;
     gid_t group;
     mode_t permissions;
+    struct rlimits rlimits; // of the command, wherever it runs
     struct words standby;   // command lines
     unsigned standby_count; // of each
     uint64_t standby_max_age_ms;

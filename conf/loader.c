@@ -300,6 +300,7 @@ static void loader_check_defaults(struct loader *loader)
             uint64_t number;
             char *text;
             struct words words;
+            struct rlimit_value limit;
         } value = {0};
         struct error err = {0};
 

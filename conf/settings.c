@@ -84,6 +84,37 @@ static int value_store_count(const char *text, unsigned minimum, unsigned *count
     return 0;
 }
 
+static int value_store_seconds(const char *text, uint64_t *seconds, struct error *err)
+{
+    uint64_t ms;
+    int result = duration_parse(text, &ms, err);
+
+    if (result == 0 && ms % 1000 != 0)
+        result = error_set(err, EINVAL, "'%s' is not a whole number of seconds", text);
+    *seconds = result == 0 ? ms / 1000 : 0;
+    return result;
+}
+
+static int value_store_limit(enum value_type type, const char *text, struct rlimit_value *limit,
+                             struct error *err)
+{
+    unsigned count = 0;
+    int result = 0;
+
+    if (strcmp(text, "none") == 0)
+        return 0;
+    if (type == VALUE_SECONDS_LIMIT) {
+        result = value_store_seconds(text, &limit->value, err);
+    } else if (type == VALUE_COUNT_LIMIT || strcmp(text, "0") == 0) {
+        result = value_store_count(text, 0, &count, err);
+        limit->value = count;
+    } else {
+        result = size_parse(text, &limit->value, err);
+    }
+    limit->is_set = result == 0;
+    return result;
+}
+
 static int value_store_permissions(const char *text, mode_t *mode, struct error *err)
 {
     char *end;
@@ -187,6 +218,10 @@ static int value_store(const struct key *key, void *member, const char *text, st
         return value_store_count(text, 1, member, err);
     case VALUE_COUNT_OR_0:
         return value_store_count(text, 0, member, err);
+    case VALUE_SIZE_LIMIT:
+    case VALUE_COUNT_LIMIT:
+    case VALUE_SECONDS_LIMIT:
+        return value_store_limit(key->type, text, member, err);
     case VALUE_USER:
         return users_find_uid(users, text, member, err);
     case VALUE_GROUP:
@@ -230,6 +265,10 @@ static size_t value_size(const struct key *key)
     case VALUE_COUNT_OR_0:
     case VALUE_CHOICE:
         return sizeof(unsigned);
+    case VALUE_SIZE_LIMIT:
+    case VALUE_COUNT_LIMIT:
+    case VALUE_SECONDS_LIMIT:
+        return sizeof(struct rlimit_value);
     case VALUE_USER:
         return sizeof(uid_t);
     case VALUE_GROUP:

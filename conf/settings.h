@@ -4,6 +4,7 @@
 #pragma once
 
 #include "error.h"
+#include "rlimits.h"
 #include "users.h"
 #include "words.h"
 
@@ -13,22 +14,25 @@
 
 // The possible values of a key, and the type of the member that takes the value.
 enum value_type {
-    VALUE_TEXT,        // char *, not empty
-    VALUE_NAME,        // char *, not empty, and no client takes it for an option
-    VALUE_PATH,        // char *, an absolute path
-    VALUE_PROGRAM,     // char *, an absolute path, or a name that PATH decides on
-    VALUE_TEXTS,       // struct words, from a key given several times
-    VALUE_NAMES,       // struct words of NAMEs
-    VALUE_ENVIRONMENT, // struct words of KEY=value; KEY alone: the daemon's own value
-    VALUE_DURATION,    // uint64_t, milliseconds, at least 1
-    VALUE_TIME_LIMIT,  // uint64_t, milliseconds; 0: "none"
-    VALUE_SIZE,        // uint64_t, bytes, at least 1
-    VALUE_COUNT,       // unsigned, at least 1
-    VALUE_COUNT_OR_0,  // unsigned
-    VALUE_USER,        // uid_t, from a name or number
-    VALUE_GROUP,       // gid_t, from a name or number
-    VALUE_PERMISSIONS, // mode_t, octal, up to 0777
-    VALUE_CHOICE,      // unsigned, the index of a word in the key's choices
+    VALUE_TEXT,          // char *, not empty
+    VALUE_NAME,          // char *, not empty, and no client takes it for an option
+    VALUE_PATH,          // char *, an absolute path
+    VALUE_PROGRAM,       // char *, an absolute path, or a name that PATH decides on
+    VALUE_TEXTS,         // struct words, from a key given several times
+    VALUE_NAMES,         // struct words of NAMEs
+    VALUE_ENVIRONMENT,   // struct words of KEY=value; KEY alone: the daemon's own value
+    VALUE_DURATION,      // uint64_t, milliseconds, at least 1
+    VALUE_TIME_LIMIT,    // uint64_t, milliseconds; 0: "none"
+    VALUE_SIZE,          // uint64_t, bytes, at least 1
+    VALUE_COUNT,         // unsigned, at least 1
+    VALUE_COUNT_OR_0,    // unsigned
+    VALUE_SIZE_LIMIT,    // struct rlimit_value, bytes, or "none"
+    VALUE_COUNT_LIMIT,   // struct rlimit_value, or "none"
+    VALUE_SECONDS_LIMIT, // struct rlimit_value, a duration of whole seconds, or "none"
+    VALUE_USER,          // uid_t, from a name or number
+    VALUE_GROUP,         // gid_t, from a name or number
+    VALUE_PERMISSIONS,   // mode_t, octal, up to 0777
+    VALUE_CHOICE,        // unsigned, the index of a word in the key's choices
 };
 
 struct key {

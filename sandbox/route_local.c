@@ -43,6 +43,7 @@ static int open_local(struct route *route, struct channel *channel, const struct
         .identity = launch->has_identity ? &launch->identity : NULL,
         .is_command = !launch->client,
         .confinement = launch->identity.confinement,
+        .rlimits = launch->client ? NULL : &launch->rlimits,
         .file = launch->file.data,
         .file_size = launch->file.length,
         .is_standby = start->is_standby,

@@ -6,30 +6,19 @@
 
 #include <sys/wait.h>
 
+enum { NS_PER_S = 1000000000 };
+
 // --- In the process
 
-// Makes each limit as low as the lower one of the caller's and the daemon's.
+// Sets the limits that differ from the daemon's.
 static long bounds_take_limits(const struct bounds *bounds)
 {
-    for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
-        struct rlimit limit = bounds->confinement.limits[resource];
-        struct rlimit own = limit;
-        long result = raw_limit(resource, NULL, &own);
+    long result = 0;
 
-        if (own.rlim_cur <= limit.rlim_cur && own.rlim_max <= limit.rlim_max)
-            continue;
-        if (limit.rlim_max > own.rlim_max)
-            limit.rlim_max = own.rlim_max;
-        if (limit.rlim_cur > own.rlim_cur)
-            limit.rlim_cur = own.rlim_cur;
-        if (limit.rlim_cur > limit.rlim_max)
-            limit.rlim_cur = limit.rlim_max;
-        if (result >= 0)
-            result = raw_limit(resource, &limit, NULL);
-        if (result < 0)
-            return result;
-    }
-    return 0;
+    for (int resource = 0; resource < RLIM_NLIMITS && result >= 0; resource++)
+        if (bounds->lowered >> resource & 1)
+            result = raw_limit(resource, &bounds->limits[resource], NULL);
+    return result;
 }
 
 enum {
@@ -133,11 +122,9 @@ long bounds_begin(const struct bounds *bounds)
 {
     long result = 0;
 
-    if (bounds->is_confined)
-        result = bounds_take_limits(bounds);
     if (bounds->is_command)
         bounds_take_scheduling(bounds);
-    if (result >= 0 && bounds->is_freer)
+    if (bounds->is_freer)
         result = bounds_take_oom_score_adj(bounds);
     // Otherwise the commands of all users would share one keyring, and see each other's keys.
     if (result >= 0 && bounds->has_own_keyring)
@@ -145,6 +132,9 @@ long bounds_begin(const struct bounds *bounds)
     // A container may forbid keyrings.
     if (bounds->has_own_keyring && (result == -EPERM || result == -ENOSYS))
         result = 0;
+    // Not earlier: a descriptor was needed until here.
+    if (result >= 0)
+        result = bounds_take_limits(bounds);
     return result >= 0 && bounds->is_confined ? bounds_take_bounding_set(bounds) : result;
 }
 
@@ -209,7 +199,43 @@ static bool daemon_shares_keyring(bool is_daemon_user)
     return answer == YES;
 }
 
-void bounds_prepare(struct bounds *bounds, const struct process_spec *spec)
+// Returns the limits with which children of the daemon begin. An administrator may change them
+// (prlimit(1)), so the daemon looks again after a second.
+static const struct rlimit *daemon_limits(void)
+{
+    static struct rlimit limits[RLIM_NLIMITS];
+    static uint64_t next_look_ns;
+    uint64_t now = loop_now_ns();
+
+    if (now < next_look_ns)
+        return limits;
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
+        getrlimit((enum __rlimit_resource)resource, &limits[resource]);
+    next_look_ns = now + NS_PER_S;
+    return limits;
+}
+
+// Makes each limit as low as the lowest of the daemon's, the caller's and the configuration's.
+static void bounds_prepare_limits(struct bounds *bounds, const struct process_spec *spec,
+                                  const struct rlimit *descriptors)
+{
+    const struct rlimit *own = daemon_limits();
+
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
+        struct rlimit *limit = &bounds->limits[resource];
+        bool is_lower = false;
+
+        *limit = resource == RLIMIT_NOFILE && descriptors ? *descriptors : own[resource];
+        if (bounds->is_confined)
+            is_lower |= rlimit_lower(limit, &bounds->confinement.limits[resource]);
+        if (spec->rlimits)
+            is_lower |= rlimits_lower(spec->rlimits, resource, limit);
+        bounds->lowered |= (uint32_t)is_lower << resource;
+    }
+}
+
+void bounds_prepare(struct bounds *bounds, const struct process_spec *spec,
+                    const struct rlimit *descriptors)
 {
     const struct confinement *from = spec->confinement;
     uid_t uid = spec->identity ? spec->identity->uid : geteuid();
@@ -218,11 +244,12 @@ void bounds_prepare(struct bounds *bounds, const struct process_spec *spec)
     if (!spec->is_command)
         return;
     bounds->has_own_keyring = daemon_shares_keyring(uid == geteuid()) && uid != geteuid();
-    if (!from)
-        return;
-    bounds->is_confined = true;
-    bounds->confinement = *from;
-    bounds->is_freer = from->oom_score_adj > daemon_oom_score_adj();
+    if (from) {
+        bounds->is_confined = true;
+        bounds->confinement = *from;
+        bounds->is_freer = from->oom_score_adj > daemon_oom_score_adj();
+    }
+    bounds_prepare_limits(bounds, spec, descriptors);
 }
 
 bool bounds_need_memory(const struct bounds *bounds)

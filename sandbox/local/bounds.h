@@ -11,7 +11,9 @@ struct bounds {
     bool has_own_keyring;           // false: it has the keyring of its user
     bool is_confined;               // as its caller is
     struct confinement confinement; // of the caller, if is_confined
-    bool is_freer;                  // the daemon is safer from the OOM killer than the caller
+    uint32_t lowered;               // the limits that the process sets; bit 0 is resource 0
+    struct rlimit limits[RLIM_NLIMITS];
+    bool is_freer; // the daemon is safer from the OOM killer than the caller
 };
 
 // Notes the daemon's limit of descriptors, and opens the file that says how soon the OOM killer
@@ -23,8 +25,10 @@ void bounds_set_up(void);
 // confinement_learn.
 int bounds_learn_own(struct confinement *confinement);
 
-// Prepares BOUNDS for SPEC, which is needed only during the call.
-void bounds_prepare(struct bounds *bounds, const struct process_spec *spec);
+// Prepares BOUNDS for SPEC. DESCRIPTORS is the limit of descriptors that the process has before
+// bounds_begin; NULL: the daemon's. Both are needed only during the call.
+void bounds_prepare(struct bounds *bounds, const struct process_spec *spec,
+                    const struct rlimit *descriptors);
 
 // Must the process have memory of its own?
 bool bounds_need_memory(const struct bounds *bounds);

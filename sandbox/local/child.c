@@ -241,7 +241,7 @@ struct child *child_create(const struct process_spec *spec, const struct child_g
     child->has_identity = spec->identity != NULL;
     child->is_other = child->has_identity && spec->identity->uid != geteuid();
     child->signals = signals_unusual();
-    bounds_prepare(&child->bounds, spec);
+    bounds_prepare(&child->bounds, spec, gift->descriptors);
     if (result == 0 && child->has_identity)
         result = identity_copy(&child->identity, spec->identity);
     if (result == 0)

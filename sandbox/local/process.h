@@ -8,6 +8,7 @@
 #include "error.h"
 #include "identity.h"
 #include "loop.h"
+#include "rlimits.h"
 
 #include <sys/types.h>
 
@@ -18,6 +19,7 @@ struct process_spec {
     const struct identity *identity;       // NULL: the daemon's own
     bool is_command;                       // of a caller; false: a client of the daemon's
     const struct confinement *confinement; // of the caller; NULL: the command is not confined
+    const struct rlimits *rlimits;         // of the configuration; NULL: none
     const char *file;                      // bytes that the child can read from descriptor 3
     size_t file_size;                      // 0: the child has no such file
     bool is_standby;                       // waits for process_hand_over

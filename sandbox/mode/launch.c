@@ -27,7 +27,8 @@ int launch_prepare(struct launch *launch, const struct sandbox_config *config,
 {
     AUTO(words_finish) struct words env = {0};
     const struct mode *mode = mode_of(config->mode);
-    struct command command = {.env = &env,
+    struct command command = {.config = config,
+                              .env = &env,
                               .argv = &request->argv,
                               .caller = caller,
                               .workdir = request->options.workdir,
@@ -37,6 +38,8 @@ int launch_prepare(struct launch *launch, const struct sandbox_config *config,
         return error_set(err, ENOMEM, "no memory");
     launch->has_env = env.count > 0;
     launch->client = mode->client ? mode : NULL;
+    if (!launch->client)
+        launch->rlimits = config->rlimits;
     return mode->prepare(config->settings, &command, launch, err);
 }
 
@@ -47,6 +50,7 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
     const char *workdir = request->options.workdir ? request->options.workdir : agent->workdir;
     struct argv argv = {.words = &launch->argv};
 
+    launch->rlimits = config->rlimits;
     argv_add_all(&argv, &request->argv);
     if (environment_merge(&launch->env, &config->env) < 0 ||
         environment_merge(&launch->env, &request->env) < 0 ||
@@ -75,7 +79,8 @@ int launch_prepare_client(struct launch *launch, const struct sandbox_config *co
 {
     static const struct caller nobody;
     static const struct words nothing;
-    struct command command = {.env = &nothing,
+    struct command command = {.config = config,
+                              .env = &nothing,
                               .argv = argv,
                               .caller = &nobody,
                               .entry = entry,
@@ -125,6 +130,7 @@ bool launch_equal(const struct launch *a, const struct launch *b)
            a->has_env == b->has_env && a->has_identity == b->has_identity &&
            identity_equal(&a->identity, &b->identity) &&
            is_confined_alike(a->identity.confinement, b->identity.confinement) &&
+           memcmp(&a->rlimits, &b->rlimits, sizeof a->rlimits) == 0 &&
            a->file.length == b->file.length &&
            (a->file.length == 0 || memcmp(a->file.data, b->file.data, a->file.length) == 0);
 }

@@ -24,6 +24,7 @@ struct launch {
     bool has_identity;         // false: the process runs as the daemon does
     bool has_env;              // the command was given an environment
     char *container;           // the new container's name; NULL: the daemon names none
+    struct rlimits rlimits;    // of the command, if the process is no client
     struct buffer file;        // the bytes of LAUNCH_FILE; empty: there is no such file
 };
 

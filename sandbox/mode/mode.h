@@ -10,6 +10,7 @@
 
 // The command of a request, with the request's environment merged into the configuration's.
 struct command {
+    const struct sandbox_config *config;
     const struct words *env;  // NAME=VALUE, each name once
     const struct words *argv; // at least one
     const struct caller *caller;

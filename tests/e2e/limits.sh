@@ -24,6 +24,14 @@ timeout = 300ms
 max_timeout = 2s
 [free]
 max_timeout = none
+[small]
+rlimit_core = 0
+rlimit_cpu = 1s
+rlimit_fsize = 8K
+rlimit_nofile = 40
+rlimit_stack = 2M
+[large]
+rlimit_nofile = 2147483647
 CONF
 export NAP=$T/nap
 ln -s "$(command -v sleep)" "$NAP"
@@ -473,6 +481,33 @@ with Daemon(folder + "/third", config) as daemon:
     assert processes(nap) == []
     assert ends.count((b"", "ECANCELED")) == 150, ends
     assert ends.count((b"130 cancelled\n", "none")) == 20, ends
+PYTHON
+}
+
+test_limits_of_a_command() {
+    python3 - "$M" "$T" <<'PYTHON'
+import os, sys
+mount, folder = sys.argv[1:]
+
+
+def run(sandbox, line):
+    slot = os.path.join(mount, sandbox)
+    with open(slot + "/request", "wb", buffering=0) as f:
+        f.write(line.encode() + b"\n")
+    return open(slot + "/stdout").read(), open(slot + "/status").read()
+
+
+out, status = run("small", "bash -c 'for s in S H; do for l in c t f n s; do ulimit -$s$l; done; done'")
+assert out.split() == ["0", "1", "8", "40", "2048"] * 2, (out, status)
+run("small", f"dd if=/dev/zero of={folder}/big bs=64K count=2")
+assert os.path.getsize(folder + "/big") == 8192, os.path.getsize(folder + "/big")
+out, status = run("small", "bash -c 'while :; do :; done'")
+assert status.startswith("137 signaled KILL"), status
+# A key does not raise a limit, and without a key nothing changes.
+own = os.popen("bash -c 'ulimit -n; ulimit -Hn'").read()
+for sandbox in "large", "one":
+    out, status = run(sandbox, "bash -c 'ulimit -n; ulimit -Hn'")
+    assert out == own, (out, own)
 PYTHON
 }
 
