@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <sys/resource.h>
 
 // True if one of the COUNT variables in STRINGS has the same name as VARIABLE.
 static bool is_replaced(const char *variable, char *const *strings, size_t count)
@@ -34,6 +35,9 @@ int program_init(struct program *program, const struct frame *frame, char *const
     if (!next)
         return -ENOMEM;
     program->workdir = start.workdir;
+    program->limit_count = start.limit_count;
+    for (uint32_t i = 0; i < start.limit_count; i++)
+        program->limits[i] = frame_parse_limit(&start, i);
     program->argv = next;
     string = start.strings;
     for (uint32_t i = 0; i < start.argument_count; i++, string += strlen(string) + 1)
@@ -113,8 +117,25 @@ static void exec_in_path(char *const *argv, char *const *env)
     errno = failure;
 }
 
+static int lower_limit(const struct frame_limit *wanted)
+{
+    int resource = (int)wanted->kind;
+    struct rlimit limit;
+
+    if (getrlimit(resource, &limit) < 0)
+        return -1;
+    if (limit.rlim_max > wanted->value)
+        limit.rlim_max = wanted->value;
+    if (limit.rlim_cur > limit.rlim_max)
+        limit.rlim_cur = limit.rlim_max;
+    return setrlimit(resource, &limit);
+}
+
 enum frame_stage program_exec(const struct program *program)
 {
+    for (uint32_t i = 0; i < program->limit_count; i++)
+        if (lower_limit(&program->limits[i]) < 0)
+            return FRAME_AT_LIMITS;
     if (program->workdir[0] && chdir(program->workdir) < 0)
         return FRAME_AT_WORKDIR;
     exec_in_path(program->argv, program->env);

@@ -8,6 +8,8 @@ struct program {
     const char *workdir; // "": the agent's own
     char **argv;         // ends with NULL; the array is owned, the strings are not
     char **env;          // points into the array of argv
+    uint32_t limit_count;
+    struct frame_limit limits[FRAME_RLIMITS];
 };
 
 // Takes the START in FRAME apart. The environment has START's variables first, then

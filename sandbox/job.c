@@ -121,6 +121,7 @@ static void on_unstarted(void *data, enum channel_stage stage, int errnum)
     struct job *job = data;
     static const char *const stages[] = {
         [STAGE_RESOURCES] = "cannot start a process",
+        [STAGE_LIMITS] = "cannot limit the command",
         [STAGE_IDENTITY] = "cannot take on the identity of the user",
         [STAGE_WORKDIR] = "cannot enter the working directory",
         [STAGE_EXEC] = "cannot execute",

@@ -9,7 +9,8 @@ static const char greeting[] = "hooksfs\n";
 enum {
     GREETING = sizeof greeting - 1,
     NUMBER = 4,
-    START_NUMBERS = 3 * NUMBER,
+    START_NUMBERS = 4 * NUMBER,
+    LIMIT = NUMBER + 8,
 };
 
 // The rules for the frames of one type.
@@ -60,14 +61,34 @@ void frame_put_number(char *to, uint32_t number)
         to[i] = (char)(number >> 8 * i & 0xff);
 }
 
-// True if a START has as many strings as it says, and the last of them ends the payload.
+// True if the limits in LENGTH bytes are known and in order.
+static bool limits_are_valid(const char *at, size_t length, uint32_t count)
+{
+    uint32_t least = 0;
+
+    if (count > FRAME_RLIMITS || length < (size_t)count * LIMIT)
+        return false;
+    for (; count > 0; count--, at += LIMIT) {
+        uint32_t kind = frame_number(at);
+        if (kind < least || kind >= FRAME_RLIMITS)
+            return false;
+        least = kind + 1;
+    }
+    return true;
+}
+
+// True if a START has as many limits and strings as it says, and the last string ends the payload.
 static bool start_is_valid(const char *payload, size_t length)
 {
     uint64_t arguments = frame_number(payload + NUMBER);
     uint64_t strings = 1 + arguments + frame_number(payload + (size_t)2 * NUMBER);
+    uint32_t limits = frame_number(payload + (size_t)3 * NUMBER);
     const char *at = payload + START_NUMBERS;
     const char *end = payload + length;
 
+    if (!limits_are_valid(at, length - START_NUMBERS, limits))
+        return false;
+    at += (size_t)limits * LIMIT;
     for (uint64_t i = 0; i < strings; i++) {
         const char *nul = at < end ? memchr(at, '\0', (size_t)(end - at)) : NULL;
         if (!nul || (i == 1 && nul == at))
@@ -111,8 +132,20 @@ void frame_parse_start(const struct frame *frame, struct frame_start *start)
     start->time_limit_ms = frame_number(frame->payload);
     start->argument_count = frame_number(frame->payload + NUMBER);
     start->environment_count = frame_number(frame->payload + (size_t)2 * NUMBER);
-    start->workdir = frame->payload + START_NUMBERS;
+    start->limit_count = frame_number(frame->payload + (size_t)3 * NUMBER);
+    start->limits = frame->payload + START_NUMBERS;
+    start->workdir = start->limits + (size_t)start->limit_count * LIMIT;
     start->strings = start->workdir + strlen(start->workdir) + 1;
+}
+
+struct frame_limit frame_parse_limit(const struct frame_start *start, uint32_t index)
+{
+    const char *at = start->limits + (size_t)index * LIMIT;
+
+    return (struct frame_limit){
+        .kind = frame_number(at),
+        .value = frame_number(at + NUMBER) | (uint64_t)frame_number(at + (size_t)2 * NUMBER) << 32,
+    };
 }
 
 bool frame_parse_hello(const struct frame *frame, uint32_t *version, const char **text,
@@ -188,13 +221,27 @@ static int strings_append(struct buffer *out, char *const *strings)
     return result;
 }
 
-int frame_append_start(struct buffer *out, uint32_t job, uint32_t time_limit_ms,
-                       const char *workdir, char *const *argv, char *const *env)
+static int limits_append(struct buffer *out, const struct frame_limit *limits, size_t count)
 {
-    const char *directory = workdir ? workdir : "";
+    int result = 0;
+
+    for (size_t i = 0; i < count && result == 0; i++) {
+        char bytes[LIMIT];
+        frame_put_number(bytes, limits[i].kind);
+        frame_put_number(bytes + NUMBER, (uint32_t)limits[i].value);
+        frame_put_number(bytes + (size_t)2 * NUMBER, (uint32_t)(limits[i].value >> 32));
+        result = buffer_append(out, bytes, sizeof bytes);
+    }
+    return result;
+}
+
+int frame_append_start(struct buffer *out, uint32_t job, uint32_t time_limit_ms,
+                       const struct frame_command *command)
+{
+    const char *directory = command->workdir ? command->workdir : "";
     uint32_t counts[2];
-    size_t size = START_NUMBERS + strlen(directory) + 1 + strings_size(argv, &counts[0]) +
-                  strings_size(env, &counts[1]);
+    size_t size = START_NUMBERS + command->limit_count * LIMIT + strlen(directory) + 1 +
+                  strings_size(command->argv, &counts[0]) + strings_size(command->env, &counts[1]);
     char numbers[START_NUMBERS];
     size_t before = out->length;
     int result;
@@ -204,15 +251,18 @@ int frame_append_start(struct buffer *out, uint32_t job, uint32_t time_limit_ms,
     frame_put_number(numbers, time_limit_ms);
     frame_put_number(numbers + NUMBER, counts[0]);
     frame_put_number(numbers + (size_t)2 * NUMBER, counts[1]);
+    frame_put_number(numbers + (size_t)3 * NUMBER, (uint32_t)command->limit_count);
     result = frame_append_header(out, job, FRAME_START, size);
     if (result == 0)
         result = buffer_append(out, numbers, sizeof numbers);
     if (result == 0)
+        result = limits_append(out, command->limits, command->limit_count);
+    if (result == 0)
         result = buffer_append(out, directory, strlen(directory) + 1);
     if (result == 0)
-        result = strings_append(out, argv);
+        result = strings_append(out, command->argv);
     if (result == 0)
-        result = strings_append(out, env);
+        result = strings_append(out, command->env);
     if (result < 0)
         out->length = before;
     return result;

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 enum {
-    WIRE_VERSION = 1,
+    WIRE_VERSION = 2,
     WIRE_HEADER = 9,              // bytes before a payload
     WIRE_MAX_START = 2 << 20,     // bytes in the payload of START
     WIRE_MAX_PAYLOAD = 64 * 1024, // bytes in any other payload
@@ -55,7 +55,15 @@ enum frame_type {
 enum frame_sender { FROM_AGENT, FROM_DAEMON };
 
 // The step at which the execution of a command failed.
-enum frame_stage { FRAME_AT_RESOURCES = 1, FRAME_AT_WORKDIR, FRAME_AT_EXEC };
+enum frame_stage { FRAME_AT_RESOURCES = 1, FRAME_AT_WORKDIR, FRAME_AT_EXEC, FRAME_AT_LIMITS };
+
+// A limit for a command. Its kind is the number of Linux for a resource limit (setrlimit(2)), which
+// amd64 and arm64 share.
+enum { FRAME_RLIMITS = 16 }; // the kinds are lower
+struct frame_limit {
+    uint32_t kind;
+    uint64_t value; // soft and hard, in the unit of setrlimit
+};
 
 struct frame {
     enum frame_type type;
@@ -70,7 +78,18 @@ struct frame_start {
     const char *workdir;    // "": the agent's own
     uint32_t argument_count;
     uint32_t environment_count;
+    uint32_t limit_count;
+    const char *limits;  // for frame_parse_limit
     const char *strings; // the arguments, then the environment; each string with its NUL
+};
+
+// The command for a START. Nothing is owned.
+struct frame_command {
+    const char *workdir;              // NULL: the agent's own
+    char *const *argv;                // ends with NULL
+    char *const *env;                 // ends with NULL
+    const struct frame_limit *limits; // by kind, each kind once
+    size_t limit_count;
 };
 
 // Reads the frame at the start of SIZE bytes that SENDER sent. Returns the length of the
@@ -82,6 +101,9 @@ ssize_t frame_parse(const char *bytes, size_t size, enum frame_sender sender, st
 
 // Takes apart a START that frame_parse has accepted.
 void frame_parse_start(const struct frame *frame, struct frame_start *start);
+
+// Returns the limit with this INDEX.
+struct frame_limit frame_parse_limit(const struct frame_start *start, uint32_t index);
 
 // Returns the number at the start of a payload. frame_parse has checked that it is there.
 uint32_t frame_number(const char *payload);
@@ -100,11 +122,10 @@ void frame_put_header(char *to, uint32_t job, enum frame_type type, size_t lengt
 // Appends a frame whose payload is NUMBER. Returns 0 or -ENOMEM.
 int frame_append_number(struct buffer *out, uint32_t job, enum frame_type type, uint32_t number);
 
-// Appends a START. ARGV and ENV end with NULL; WORKDIR may be NULL. Returns 0, -E2BIG if the
-// payload would be longer than WIRE_MAX_START, or -ENOMEM; after an error nothing was
-// appended.
+// Appends a START. Returns 0, -E2BIG if the payload would be longer than WIRE_MAX_START, or
+// -ENOMEM; after an error nothing was appended.
 int frame_append_start(struct buffer *out, uint32_t job, uint32_t time_limit_ms,
-                       const char *workdir, char *const *argv, char *const *env);
+                       const struct frame_command *command);
 
 // Appends a HELLO with the text VERSION. Returns 0 or -ENOMEM.
 int frame_append_hello(struct buffer *out, const char *version);

@@ -12,7 +12,7 @@
 enum job_stream { JOB_STDOUT, JOB_STDERR, JOB_STREAMS };
 
 // The step at which the command turned out not to be executable.
-enum channel_stage { STAGE_RESOURCES, STAGE_IDENTITY, STAGE_WORKDIR, STAGE_EXEC };
+enum channel_stage { STAGE_RESOURCES, STAGE_LIMITS, STAGE_IDENTITY, STAGE_WORKDIR, STAGE_EXEC };
 
 // Called from the loop, never from within a call to the channel. A callback may
 // destroy the channel.

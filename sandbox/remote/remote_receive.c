@@ -74,12 +74,13 @@ static int receive_failure(struct remote *remote, const struct frame *frame)
         [FRAME_AT_RESOURCES] = STAGE_RESOURCES,
         [FRAME_AT_WORKDIR] = STAGE_WORKDIR,
         [FRAME_AT_EXEC] = STAGE_EXEC,
+        [FRAME_AT_LIMITS] = STAGE_LIMITS,
     };
     unsigned stage = (unsigned char)frame->payload[0];
     uint32_t errnum = frame_number(frame->payload + 1);
 
     if (remote->is_started || remote->is_over || stage < FRAME_AT_RESOURCES ||
-        stage > FRAME_AT_EXEC || errnum == 0 || errnum > HIGHEST_ERRNO)
+        stage > FRAME_AT_LIMITS || errnum == 0 || errnum > HIGHEST_ERRNO)
         return -EBADMSG;
     remote->is_over = true;
     remote->events->on_unstarted(remote->data, stages[stage], (int)errnum);

@@ -43,16 +43,33 @@ static uint32_t time_left_ms(const struct remote *remote)
     return left + 1 >= WIRE_STANDBY ? 0 : (uint32_t)left + 1;
 }
 
+// Stores the limits of the command in LIMITS, and returns how many they are.
+static size_t collect_limits(const struct launch *launch, struct frame_limit limits[FRAME_RLIMITS])
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < FRAME_RLIMITS; i++)
+        if (launch->rlimits.of[i].is_set)
+            limits[count++] = (struct frame_limit){.kind = i, .value = launch->rlimits.of[i].value};
+    return count;
+}
+
 // Appends START and all bytes for stdin so far. These bytes are kept, because REMOTE may
 // still go to another line before the START is written.
 static int append_start(struct remote *remote, struct buffer *out)
 {
     static char *const nothing[] = {NULL};
     const struct launch *launch = remote->spec.launch;
+    struct frame_limit limits[FRAME_RLIMITS];
+    struct frame_command command = {
+        .workdir = launch->workdir,
+        .argv = launch->argv.items,
+        .env = launch->env.items ? launch->env.items : nothing,
+        .limits = limits,
+        .limit_count = collect_limits(launch, limits),
+    };
     size_t size = 0;
-    int result =
-        frame_append_start(out, remote->id, time_left_ms(remote), launch->workdir,
-                           launch->argv.items, launch->env.items ? launch->env.items : nothing);
+    int result = frame_append_start(out, remote->id, time_left_ms(remote), &command);
 
     if (result == -E2BIG) {
         remote_leave(remote);

@@ -135,7 +135,7 @@ def test_says_hello():
     with Agent() as agent:
         agent.wait(lambda: agent.hello, "no HELLO")
         version, text = agent.hello
-        assert version == 1
+        assert version == 2
         assert text == subprocess.check_output([AGENT, "--version"]).decode().split()[1]
         agent.send(frame(0, PING) * 3)
         agent.wait(lambda: agent.pongs == 3, "no PONG")
@@ -513,6 +513,30 @@ def test_what_a_command_is_given():
         assert pid == group == session
         with open(f"/proc/{agent.pid}/limits") as limits:
             assert next(line for line in limits if "open files" in line).split()[3] == "4096"
+
+
+def test_limits_of_a_command():
+    """A limit lowers, never raises, and is for this command only, although the supervisor is used again."""
+    ask = ("sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -Sf; ulimit -Hf; ulimit -n 300 2>/dev/null && echo raised")
+    with Agent("prlimit", ("--nofile=512:4096", AGENT, "--serve")) as agent, \
+            tempfile.TemporaryDirectory() as folder:
+        own = agent.run(*ask).stdout.split()
+        assert own[:2] == [b"512", b"4096"], own
+        for value, soft, hard in [(100, b"100", b"100"), (1000, b"512", b"1000"), (9000, b"512", b"4096")]:
+            got = agent.run(*ask, limits=[(resource.RLIMIT_FSIZE, 1024), (resource.RLIMIT_NOFILE, value)]).stdout.split()
+            assert got[:2] == [soft, hard], (value, got)
+            assert got[2:4] == [b"2", b"2"] or got[2:4] == [b"1", b"1"], got  # dash and bash have two units
+            assert (b"raised" in got) == (value > 300), (value, got)
+        assert agent.run(*ask).stdout.split() == own
+        job = agent.run("dd", "if=/dev/zero", f"of={folder}/big", "bs=512", "count=4",
+                        limits=[(resource.RLIMIT_FSIZE, 1024)])
+        assert job.ended == (1, signal.SIGXFSZ), (job.ended, job.stderr)
+        job = agent.run("sh", "-c", "while :; do :; done", limits=[(resource.RLIMIT_CPU, 1)])
+        assert job.ended == (1, signal.SIGKILL) or job.ended == (1, signal.SIGXCPU), job.ended
+        job = agent.run("true", limits=[(resource.RLIMIT_AS, 4096)])
+        assert job.failed == (AT_EXEC, errno.ENOMEM) or (job.ended and job.ended[0] == 1) or job.ended[1] == 127, job
+        assert agent.run("true", limits=[(kind, (1 << 64) - 1) for kind in range(16)]).ended == (0, 0)
+        check_clean(agent)
 
 
 def test_started_is_told_in_time():
@@ -1113,8 +1137,11 @@ WRONG = {
     "START again": start_frame(1, ["true"]),
     "START without argument": start_frame(2, []),
     "START with an empty command": start_frame(2, [""]),
-    "START that lies": frame(2, START, struct.pack("<III", 0, 1000, 0) + b"\0a\0"),
-    "START without NUL": frame(2, START, struct.pack("<III", 0, 1, 0) + b"\0true"),
+    "START that lies": frame(2, START, struct.pack("<IIII", 0, 1000, 0, 0) + b"\0a\0"),
+    "START without NUL": frame(2, START, struct.pack("<IIII", 0, 1, 0, 0) + b"\0true"),
+    "START with an unknown limit": start_frame(2, ["true"], limits=[(16, 1)]),
+    "START with a limit twice": start_frame(2, ["true"], limits=[(7, 1), (7, 1)]),
+    "START that lies about its limits": frame(2, START, struct.pack("<IIII", 0, 1, 0, 1) + b"\0true\0"),
     "START that is too long": frame(2, START, b"x" * ((2 << 20) + 1)),
     "credit that was not used": frame(1, STDOUT_CREDIT, struct.pack("<I", 1)),
     "credit that overflows": frame(1, STDERR_CREDIT, b"\xff" * 4),

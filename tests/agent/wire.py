@@ -14,7 +14,7 @@ HELLO, STARTED, FAILED, STDOUT, STDERR, STDOUT_END, STDERR_END = range(1, 8)
 STDIN_CREDIT, STDIN_CLOSED, ENDED, LOST, GONE, PONG = range(8, 14)
 START, STDIN, STDIN_END, STDOUT_CREDIT, STDERR_CREDIT, TERM, KILL, RELEASE, PING = range(32, 41)
 STANDBY = (1 << 32) - 1  # the time limit of a standby
-AT_RESOURCES, AT_WORKDIR, AT_EXEC = 1, 2, 3
+AT_RESOURCES, AT_WORKDIR, AT_EXEC, AT_LIMITS = 1, 2, 3, 4
 
 MAX_PAYLOAD = 64 * 1024
 STDIN_WINDOW = 256 * 1024
@@ -28,9 +28,12 @@ def frame(job, kind, payload=b""):
     return struct.pack("<IIB", len(payload), job, kind) + payload
 
 
-def start_frame(job, argv, env=(), workdir="", limit_ms=0):
+def start_frame(job, argv, env=(), workdir="", limit_ms=0, limits=()):
+    """LIMITS are pairs: a kind and a value."""
+    numbers = struct.pack("<IIII", limit_ms, len(argv), len(env), len(limits))
+    numbers += b"".join(struct.pack("<IQ", *limit) for limit in limits)
     strings = [os.fsencode(s) + b"\0" for s in [workdir, *argv, *env]]
-    return frame(job, START, struct.pack("<III", limit_ms, len(argv), len(env)) + b"".join(strings))
+    return frame(job, START, numbers + b"".join(strings))
 
 
 def eventually(predicate, what, seconds=20):
@@ -267,13 +270,13 @@ class Agent:
             while view:
                 view = view[os.write(self.process.stdin.fileno(), view) :]
 
-    def start(self, *argv, data=None, end=True, env=(), workdir="", limit_ms=0, reads=True):
+    def start(self, *argv, data=None, end=True, env=(), workdir="", limit_ms=0, reads=True, limits=()):
         """Starts a job. DATA, which must fit into the window, and the end of stdin leave together
         with START."""
         with self.lock:
             self.last += 1
             job = self.jobs[self.last] = Job(self, self.last, reads)
-            parts = [start_frame(job.number, argv, env, workdir, limit_ms)]
+            parts = [start_frame(job.number, argv, env, workdir, limit_ms, limits)]
             if data is not None:
                 assert len(data) <= STDIN_WINDOW
                 job.stdin_window -= len(data)

@@ -34,6 +34,8 @@ static void send_start(struct world *world)
     static char word[200];
     char *argv[] = {word, NULL, NULL};
     char *env[] = {(char[]){"A=b"}, NULL};
+    struct frame_limit limits[FRAME_RLIMITS];
+    struct frame_command command = {.workdir = "/", .argv = argv, .env = env, .limits = limits};
     AUTO(buffer_finish) struct buffer out = {0};
     unsigned choice = fuzz_byte(&world->input);
 
@@ -46,8 +48,10 @@ static void send_start(struct world *world)
     world->started++;
     if ((choice & 0x1f) == 0x1f)
         env[0] = long_variable();
-    FUZZ_CHECK(frame_append_start(&out, world->started, choice & 0x40 ? 1000 : 0, "/", argv, env) ==
-                   0,
+    // The simulated supervisors do not look at the limits.
+    for (uint32_t i = 0; i < choice % (FRAME_RLIMITS + 1); i++)
+        limits[command.limit_count++] = (struct frame_limit){.kind = i, .value = choice};
+    FUZZ_CHECK(frame_append_start(&out, world->started, choice & 0x40 ? 1000 : 0, &command) == 0,
                "no memory");
     world->jobs[world->started - 1].start_length = out.length - WIRE_HEADER;
     world_send(world, out.data, out.length);

@@ -259,7 +259,7 @@ static const struct {
     {STARTED "f=8,1,00000000 eof", HOSTILE, ""},
     {STARTED "f=9,1 f=9,1 eof", HOSTILE, ""},
     {"hello wait=32 f=3,1,0002000000 eof", HOSTILE, ""},
-    {"hello wait=32 f=3,1,0402000000 eof", HOSTILE, ""},
+    {"hello wait=32 f=3,1,0502000000 eof", HOSTILE, ""},
     {"hello wait=32 f=3,1,0300000000 eof", HOSTILE, ""},
     {"hello wait=32 f=3,1,03ffffffff eof", HOSTILE, ""},
     {"hello wait=32 f=2,2 eof", HOSTILE, ""}, // there is no such job
@@ -298,7 +298,8 @@ static const struct {
     {STARTED "raw=ffffffff0100000004 eof", HOSTILE, ""},
     {STARTED "raw=ffffffffffffffffffffffffffffffff eof", HOSTILE, ""},
     // There is no agent: another version, another program, a client that reports an exit.
-    {"hello=2 eof", "125 unreachable the agent there, fake, speaks version 2 of the protocol", ""},
+    {"hello=1 eof", "125 unreachable the agent there, fake, speaks version 1 of the protocol", ""},
+    {"hello=3 eof", "125 unreachable the agent there, fake, speaks version 3 of the protocol", ""},
     {"hello=0 eof", "125 unreachable the agent there, fake, speaks version 0 of the protocol", ""},
     {"raw=48656c6c6f2c20776f726c64210a0a0a0a eof", "125 unreachable the answer there is not from an agent of hooksfs", ""},
     {"f=2,1 eof", "125 unreachable the answer there is not from an agent of hooksfs", ""},

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static struct buffer buffer;
 
@@ -180,13 +181,14 @@ START_TEST(checks_a_start)
     frame_put_number(payload, 0);
     frame_put_number(payload + 4, starts[_i].arguments);
     frame_put_number(payload + 8, starts[_i].variables);
-    memcpy(payload + 12, starts[_i].strings, starts[_i].length);
+    frame_put_number(payload + 12, 0);
+    memcpy(payload + 16, starts[_i].strings, starts[_i].length);
     buffer.length = 0;
-    append(1, FRAME_START, payload, 12 + starts[_i].length);
+    append(1, FRAME_START, payload, 16 + starts[_i].length);
     // The bytes behind a frame do not belong to it.
     append(1, FRAME_STDIN, "x\0y\0", 4);
     result = frame_parse(buffer.data, buffer.length, FROM_DAEMON, &frame);
-    ck_assert_int_eq(result, starts[_i].is_right ? (ssize_t)(WIRE_HEADER + 12 + starts[_i].length)
+    ck_assert_int_eq(result, starts[_i].is_right ? (ssize_t)(WIRE_HEADER + 16 + starts[_i].length)
                                                  : -EBADMSG);
 }
 END_TEST
@@ -196,11 +198,22 @@ START_TEST(start_comes_back)
     char *argv[] = {(char[]){"command"}, (char[]){""}, (char[]){"a b"}, NULL};
     char *env[] = {(char[]){"A=1"}, (char[]){"B="}, NULL};
     char *none[] = {NULL};
+    const struct frame_limit limits[] = {
+        {RLIMIT_CPU,    1             },
+        {RLIMIT_NOFILE, 0             },
+        {RLIMIT_AS,     UINT64_MAX - 1}
+    };
+    struct frame_command command = {.workdir = "/tmp",
+                                    .argv = argv,
+                                    .env = env,
+                                    .limits = limits,
+                                    .limit_count = COUNT(limits)};
+    struct frame_command bare = {.argv = argv, .env = none};
     struct frame_start start;
     struct frame frame;
 
     buffer.length = 0;
-    ck_assert_int_eq(frame_append_start(&buffer, 9, 1500, "/tmp", argv, env), 0);
+    ck_assert_int_eq(frame_append_start(&buffer, 9, 1500, &command), 0);
     ck_assert_int_eq(frame_parse(buffer.data, buffer.length, FROM_DAEMON, &frame),
                      (ssize_t)buffer.length);
     ck_assert_uint_eq(frame.job, 9);
@@ -210,14 +223,63 @@ START_TEST(start_comes_back)
     ck_assert_uint_eq(start.argument_count, 3);
     ck_assert_uint_eq(start.environment_count, 2);
     ck_assert_int_eq(memcmp(start.strings, STRINGS("command\0\0a b\0A=1\0B=\0")), 0);
+    ck_assert_uint_eq(start.limit_count, COUNT(limits));
+    for (uint32_t i = 0; i < COUNT(limits); i++) {
+        ck_assert_uint_eq(frame_parse_limit(&start, i).kind, limits[i].kind);
+        ck_assert_uint_eq(frame_parse_limit(&start, i).value, limits[i].value);
+    }
 
     buffer.length = 0;
-    ck_assert_int_eq(frame_append_start(&buffer, 1, 0, NULL, argv, none), 0);
+    ck_assert_int_eq(frame_append_start(&buffer, 1, 0, &bare), 0);
     ck_assert_int_eq(frame_parse(buffer.data, buffer.length, FROM_DAEMON, &frame),
                      (ssize_t)buffer.length);
     frame_parse_start(&frame, &start);
     ck_assert_str_eq(start.workdir, "");
     ck_assert_uint_eq(start.environment_count, 0);
+    ck_assert_uint_eq(start.limit_count, 0);
+}
+END_TEST
+
+// clang-format off
+static const struct {
+    uint32_t count;
+    uint32_t kinds[3]; // of the limits that are there
+    size_t there;
+    bool is_right;
+} limited_starts[] = {
+    {0, {0}, 0, true},
+    {1, {0}, 1, true},
+    {3, {0, 7, 15}, 3, true},
+    {1, {16}, 1, false},
+    {1, {UINT32_MAX}, 1, false},
+    {2, {7, 7}, 2, false},
+    {2, {7, 3}, 2, false},
+    {2, {3}, 1, false},
+    {1, {0}, 0, false},
+    {0, {3}, 1, false},
+    {17, {0, 1, 2}, 3, false},
+    {UINT32_MAX, {0, 1, 2}, 3, false},
+    {UINT32_MAX / 12 + 1, {0}, 0, false}, // a size that would wrap to 8 bytes
+};
+// clang-format on
+
+START_TEST(checks_the_limits_of_a_start)
+{
+    char payload[16 + 3 * 12 + 3] = {0};
+    size_t length = 16 + 12 * limited_starts[_i].there;
+    struct frame frame;
+
+    frame_put_number(payload + 4, 1);
+    frame_put_number(payload + 12, limited_starts[_i].count);
+    for (size_t i = 0; i < limited_starts[_i].there; i++) {
+        frame_put_number(payload + 16 + 12 * i, limited_starts[_i].kinds[i]);
+        memset(payload + 16 + 12 * i + 4, 'x', 8); // no NUL: a value cannot pass for a string
+    }
+    memcpy(payload + length, "\0a", 3);
+    buffer.length = 0;
+    append(1, FRAME_START, payload, length + 3);
+    ck_assert_int_eq(frame_parse(buffer.data, buffer.length, FROM_DAEMON, &frame),
+                     limited_starts[_i].is_right ? (ssize_t)buffer.length : -EBADMSG);
 }
 END_TEST
 
@@ -226,22 +288,23 @@ START_TEST(start_has_a_limit)
     char *word = malloc(WIRE_MAX_START);
     char *argv[] = {(char[]){"a"}, word, NULL};
     char *env[] = {NULL};
+    struct frame_command command = {.argv = argv, .env = env};
     struct frame frame;
-    // The three numbers, an empty directory, "a", and the last NUL.
-    size_t longest = WIRE_MAX_START - 12 - 1 - 2 - 1;
+    // The four numbers, an empty directory, "a", and the last NUL.
+    size_t longest = WIRE_MAX_START - 16 - 1 - 2 - 1;
 
     ck_assert_ptr_nonnull(word);
     memset(word, 'x', WIRE_MAX_START);
     word[longest] = '\0';
     buffer.length = 0;
-    ck_assert_int_eq(frame_append_start(&buffer, 1, 0, NULL, argv, env), 0);
+    ck_assert_int_eq(frame_append_start(&buffer, 1, 0, &command), 0);
     ck_assert_uint_eq(buffer.length, WIRE_HEADER + WIRE_MAX_START);
     ck_assert_int_eq(frame_parse(buffer.data, buffer.length, FROM_DAEMON, &frame),
                      (ssize_t)buffer.length);
     word[longest] = 'x';
     word[longest + 1] = '\0';
     buffer.length = 0;
-    ck_assert_int_eq(frame_append_start(&buffer, 1, 0, NULL, argv, env), -E2BIG);
+    ck_assert_int_eq(frame_append_start(&buffer, 1, 0, &command), -E2BIG);
     ck_assert_uint_eq(buffer.length, 0);
     free(word);
 }
@@ -293,6 +356,7 @@ int main(void)
 {
     UNIT_RUN("frame", EACH(checks_shape, shapes), ONCE(knows_no_other_type),
              ONCE(waits_for_the_whole_frame), ONCE(refuses_by_the_header),
-             EACH(checks_a_start, starts), ONCE(start_comes_back), ONCE(start_has_a_limit),
-             ONCE(hello_comes_back), ONCE(numbers_are_little_endian));
+             EACH(checks_a_start, starts), EACH(checks_the_limits_of_a_start, limited_starts),
+             ONCE(start_comes_back), ONCE(start_has_a_limit), ONCE(hello_comes_back),
+             ONCE(numbers_are_little_endian));
 }

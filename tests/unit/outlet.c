@@ -187,12 +187,13 @@ END_TEST
 START_TEST(numbers_the_starts)
 {
     struct buffer expected = {0};
+    struct frame_command command = {.env = (char *[]){NULL}};
 
     start("cat");
     make_remotes(10);
+    command.argv = launch.argv.items;
     for (int i = 0; i < REMOTES; i++)
-        frame_append_start(&expected, (uint32_t)i + 1, 0, NULL, launch.argv.items,
-                           (char *[]){NULL});
+        frame_append_start(&expected, (uint32_t)i + 1, 0, &command);
     wait_for(&expected);
     ck_assert_uint_eq(outlet.next_job, REMOTES + 1);
     for (int i = 0; i < REMOTES; i++)
