@@ -5,6 +5,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 // Lines of an --env-file are read with a buffer of 64 KiB by docker and podman.
 enum { LONGEST_LINE = 60 * 1000 };
@@ -45,6 +46,27 @@ static int check_words(const struct words *words, const char *what, struct error
                              "any bytes",
                              what);
     return 0;
+}
+
+void docker_add_rlimits(struct argv *argv, const struct rlimits *rlimits)
+{
+    // clang-format off
+    static const char *const names[RLIM_NLIMITS] = {
+        [RLIMIT_CORE] = "core",       [RLIMIT_CPU] = "cpu",       [RLIMIT_DATA] = "data",
+        [RLIMIT_FSIZE] = "fsize",     [RLIMIT_MEMLOCK] = "memlock", [RLIMIT_NOFILE] = "nofile",
+        [RLIMIT_NPROC] = "nproc",     [RLIMIT_STACK] = "stack",
+    };
+    // clang-format on
+
+    for (int i = 0; i < RLIM_NLIMITS; i++) {
+        char text[64];
+        unsigned long long value = rlimits->of[i].value;
+
+        if (!rlimits->of[i].is_set || !names[i])
+            continue;
+        snprintf(text, sizeof text, "%s=%llu:%llu", names[i], value, value);
+        argv_add_joined(argv, "--ulimit=", text);
+    }
 }
 
 int docker_check_text(const struct command *command, struct error *err)

@@ -14,6 +14,10 @@
 void docker_add_environment(struct argv *argv, const struct command *command,
                             struct launch *launch);
 
+// Adds the options to ARGV that give the command of a new container the limits of RLIMITS, except
+// for rlimit_as.
+void docker_add_rlimits(struct argv *argv, const struct rlimits *rlimits);
+
 // The clients hand arguments on as JSON, which replaces bytes that are not UTF-8 by U+FFFD.
 // Returns 0, or -EINVAL with ERR set if COMMAND has such bytes.
 int docker_check_text(const struct command *command, struct error *err);

@@ -3,7 +3,6 @@
 // podman's.
 #include "cleanup.h"
 #include "docker.h"
-#include "standby_line.h"
 
 #include <errno.h>
 
@@ -41,6 +40,14 @@ static const char *why_unused(const void *data, const struct key *key)
     return mode_agent_why_unused(&settings->agent, key);
 }
 
+static const char *why_unlimited(const void *data, const char *name)
+{
+    const struct settings *settings = data;
+
+    (void)name;
+    return mode_agent_why_unlimited(&settings->agent);
+}
+
 static int check(void *data, struct users *users, const char **key, struct error *err)
 {
     const struct settings *settings = data;
@@ -76,10 +83,11 @@ const struct mode docker_exec_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
-             .check_common = standby_line_check_client,
+             .check_common = mode_check_common,
              .why_unused = why_unused,
              .check = check},
     .agent = agent,
+    .why_unlimited = why_unlimited,
     .prepare = prepare,
     .client = "docker",
     .held_back_out = judge_held_back_out,

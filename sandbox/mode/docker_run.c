@@ -3,7 +3,6 @@
 // podman's.
 #include "cleanup.h"
 #include "docker.h"
-#include "standby_line.h"
 
 #include <errno.h>
 
@@ -50,6 +49,14 @@ static const char *why_unused(const void *data, const struct key *key)
     return mode_agent_why_unused(&settings->agent, key);
 }
 
+// The engines know no limit of this name.
+static const char *why_unlimited(const void *data, const char *name)
+{
+    const struct settings *settings = data;
+
+    return strcmp(name, "rlimit_as") == 0 ? mode_agent_why_unlimited(&settings->agent) : NULL;
+}
+
 // Without a log driver the engine does not keep the frames, which have the job's input and
 // output.
 static void add_entry(struct argv *argv, const struct container_entry *entry, const char *program)
@@ -77,6 +84,9 @@ static int prepare(const void *data, const struct command *command, struct launc
     for (size_t i = 0; i < settings->mounts.count; i++)
         argv_add_option(&argv, "-v", settings->mounts.items[i]);
     docker_add_environment(&argv, command, launch);
+    // An agent limits the command itself. Otherwise its own processes would count.
+    if (!command->entry)
+        docker_add_rlimits(&argv, &command->config->rlimits);
     argv_add_joined(&argv, "--name=", command->container);
     if (command->entry)
         add_entry(&argv, command->entry, command->argv->items[0]);
@@ -113,8 +123,9 @@ const struct mode docker_run_mode = {
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
              .why_unused = why_unused,
-             .check_common = standby_line_check_client},
+             .check_common = mode_check_common},
     .agent = agent,
+    .why_unlimited = why_unlimited,
     .prepare = prepare,
     .prepare_removal = prepare_removal,
     .client = "docker",

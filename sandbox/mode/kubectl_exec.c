@@ -4,7 +4,6 @@
 #include "cleanup.h"
 #include "kubectl.h"
 #include "mode.h"
-#include "standby_line.h"
 
 #include <errno.h>
 
@@ -49,6 +48,14 @@ static const char *why_unused(const void *data, const struct key *key)
     if (strcmp(key->name, "workdir") == 0 && settings->agent.use != AGENT_REQUIRE)
         return "needs agent = require: kubectl alone cannot change it";
     return mode_agent_why_unused(&settings->agent, key);
+}
+
+static const char *why_unlimited(const void *data, const char *name)
+{
+    const struct settings *settings = data;
+
+    (void)name;
+    return mode_agent_why_unlimited(&settings->agent);
 }
 
 static int check(void *data, struct users *users, const char **key, struct error *err)
@@ -101,10 +108,11 @@ const struct mode kubectl_exec_mode = {
              .keys = keys,
              .count = sizeof keys / sizeof keys[0],
              .size = sizeof(struct settings),
-             .check_common = standby_line_check_client,
+             .check_common = mode_check_common,
              .why_unused = why_unused,
              .check = check},
     .agent = agent,
+    .why_unlimited = why_unlimited,
     .prepare = prepare,
     .client = "kubectl",
     .held_back = kubectl_held_back,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cleanup.h"
 #include "mode.h"
+#include "standby_line.h"
 
 #include <errno.h>
 
@@ -47,4 +48,35 @@ int mode_check_agent(const struct agent_settings *agent, const char **key, struc
     *key = "connections";
     return error_set(err, EINVAL, "%u are too many: up to %d are possible", agent->connections,
                      AGENT_MAX_CONNECTIONS);
+}
+
+const char *mode_agent_why_unlimited(const struct agent_settings *agent)
+{
+    return agent->use == AGENT_REQUIRE ? NULL : "needs agent = require";
+}
+
+// Has CONFIG the limit of KEY, which is a common key?
+static bool has_limit(const struct sandbox_config *config, const struct key *key)
+{
+    const char *member = (const char *)config + key->offset;
+
+    return strncmp(key->name, "rlimit_", 7) == 0 &&
+           ((const struct rlimit_value *)(const void *)member)->is_set;
+}
+
+int mode_check_common(const struct sandbox_config *config, const char **key, struct error *err)
+{
+    const struct mode *mode = mode_of(config->mode);
+
+    for (size_t i = 0; i < config_common_count && mode->why_unlimited; i++) {
+        const struct key *found = &config_common_keys[i];
+        const char *why =
+            has_limit(config, found) ? mode->why_unlimited(config->settings, found->name) : NULL;
+        if (!why)
+            continue;
+        *key = found->name;
+        return error_set(err, EINVAL, "sandbox '%s' of mode %s: %s", config->name,
+                         config->mode->name, why);
+    }
+    return standby_line_check(config, key, err);
 }

@@ -147,22 +147,3 @@ int standby_line_check(const struct sandbox_config *config, const char **key, st
     }
     return result;
 }
-
-int standby_line_check_client(const struct sandbox_config *config, const char **key,
-                              struct error *err)
-{
-    for (size_t i = 0; i < config_common_count; i++) {
-        const struct key *found = &config_common_keys[i];
-        const struct rlimit_value *limit =
-            (const struct rlimit_value *)(const void *)((const char *)config + found->offset);
-
-        if (strncmp(found->name, "rlimit_", 7) != 0 || !limit->is_set)
-            continue;
-        *key = found->name;
-        return error_set(err, EINVAL,
-                         "sandbox '%s' has the mode %s, and only mode direct can limit a command; "
-                         "set this key in sections of mode direct only, or to none",
-                         config->name, config->mode->name);
-    }
-    return standby_line_check(config, key, err);
-}

@@ -28,10 +28,5 @@ int standby_line_parse(const char *line, struct request *request, struct error *
 // with ERR set.
 int standby_line_gate(struct request *request, struct error *err);
 
-// For mode_keys.check_common of a mode with a client: has CONFIG no limits, which only a command
-// on this machine can have, and are its lines right?
-int standby_line_check_client(const struct sandbox_config *config, const char **key,
-                              struct error *err);
-
 // For mode_keys.check_common: are the lines of CONFIG right?
 int standby_line_check(const struct sandbox_config *config, const char **key, struct error *err);

@@ -114,6 +114,12 @@ static const struct {
     {RUN "agent = require\nagent_way = ssh\n", "'ssh' is none of shell, mount"},
     {RUN "agent = require\nconnections = 2\n", "connections"},
     {KUBECTL "agent = auto\nconnect_timeout = 0s\n", "connect_timeout"},
+    // A limit that the command would not get.
+    {KUBECTL "rlimit_core = 0\n", "rlimit_core: sandbox 's' of mode kubectl_exec: needs agent = require"},
+    {KUBECTL "agent = auto\nrlimit_nproc = 9\n", "rlimit_nproc: sandbox 's' of mode kubectl_exec: needs agent"},
+    {DOCKER "rlimit_as = 1G\n", "rlimit_as: sandbox 's' of mode docker_exec: needs agent = require"},
+    {DOCKER "agent = auto\nrlimit_cpu = 1s\n", "rlimit_cpu: sandbox 's' of mode docker_exec: needs agent"},
+    {RUN "rlimit_as = 1G\n", "rlimit_as: sandbox 's' of mode docker_run: needs agent = require"},
 };
 // clang-format on
 
@@ -167,6 +173,47 @@ START_TEST(starts_this_client)
     for (size_t i = 0; i < launch.env.count; i++)
         ck_assert_msg(!strstr(launch.env.items[i], "secret"), "%s", launch.env.items[i]);
     words_finish(&argv);
+    finish();
+}
+END_TEST
+
+static const char all_rlimits[] =
+    "rlimit_core = 0\nrlimit_cpu = 60s\nrlimit_data = 1G\nrlimit_fsize = 8K\n"
+    "rlimit_memlock = 64K\nrlimit_nofile = 100\nrlimit_nproc = 10\nrlimit_stack = 1M\n";
+
+// Of these limits by the engine there are none for an agent, which limits the command itself.
+START_TEST(limits_a_container)
+{
+    const struct container_entry sent = {0};
+    char text[512];
+    struct words argv = {0};
+    struct error err = {0};
+    struct caller caller = {0};
+    struct request request = world_request("a b");
+    const struct sandbox_config *sandbox;
+
+    snprintf(text, sizeof text, RUN "%s", all_rlimits);
+    ck_assert_int_eq(launch_prepare(&launch, configure(text), &request, &caller, &err), 0);
+    ck_words(&launch.argv, "[docker][run][--rm][-i][--ulimit=cpu=60:60][--ulimit=fsize=8192:8192]"
+                           "[--ulimit=data=1073741824:1073741824][--ulimit=stack=1048576:1048576]"
+                           "[--ulimit=core=0:0][--ulimit=nproc=10:10][--ulimit=nofile=100:100]"
+                           "[--ulimit=memlock=65536:65536][--detach-keys=][i][a][b]");
+    ck_assert_uint_eq(launch.rlimits.of[RLIMIT_NOFILE].is_set, 0); // not of the client
+    finish();
+    snprintf(text, sizeof text, RUN "agent = require\nrlimit_as = 2G\n%s", all_rlimits);
+    sandbox = configure(text);
+    ck_assert_int_eq(words_append(&argv, ENTRY_AGENT), 0);
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &sent, &err), 0);
+    ck_words(&launch.argv, "[docker][run][--rm][-i][--log-driver=none]"
+                           "[--entrypoint=/.hooksfs-agent][--detach-keys=][i]");
+    launch_finish(&launch);
+    ck_assert_int_eq(launch_prepare_remote(&launch, sandbox, &request, &err), 0);
+    ck_assert_uint_eq(launch.rlimits.of[RLIMIT_AS].value, 2ULL << 30);
+    ck_assert_uint_eq(launch.rlimits.of[RLIMIT_CORE].is_set, 1);
+    ck_assert_uint_eq(launch.rlimits.of[RLIMIT_CORE].value, 0);
+    ck_assert_uint_eq(launch.rlimits.of[RLIMIT_RSS].is_set, 0);
+    words_finish(&argv);
+    request_finish(&request);
     finish();
 }
 END_TEST
@@ -352,7 +399,7 @@ int main(void)
 {
     UNIT_RUN("launch", EACH(has_settings, settings), EACH(has_no_agent, without),
              EACH(refuses_what_is_wrong, wrong), EACH(starts_this_client, clients),
-             ONCE(starts_a_container_for_one_job), EACH(tunes_the_client, clients),
-             EACH(tells_the_agent, jobs), EACH(knows_a_place_again, places),
-             EACH(knows_the_same_process_again, pairs));
+             ONCE(limits_a_container), ONCE(starts_a_container_for_one_job),
+             EACH(tunes_the_client, clients), EACH(tells_the_agent, jobs),
+             EACH(knows_a_place_again, places), EACH(knows_the_same_process_again, pairs));
 }

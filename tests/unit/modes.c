@@ -113,7 +113,8 @@ static struct launch prepare(struct sandbox_config *config, const char *text)
     struct request request = world_request(text);
     struct caller caller = world_caller();
     struct words env = {0};
-    struct command command = {.env = &env, .argv = &request.argv, .caller = &caller};
+    struct command command = {
+        .config = config, .env = &env, .argv = &request.argv, .caller = &caller};
 
     environment_merge(&env, &config->env);
     environment_merge(&env, &request.env);
@@ -180,7 +181,8 @@ START_TEST(gives_another_user_nothing_of_ours)
     struct caller caller = {
         .identity = {.uid = 54321, .gid = 54322, .groups = groups, .group_count = 2}};
     // clang-format on
-    struct command command = {.env = &env, .argv = &argv, .caller = &caller};
+    struct command command = {
+        .config = config->sandboxes[0], .env = &env, .argv = &argv, .caller = &caller};
 
     setenv("HOOKSFS_OWN", "secret", 1);
     words_append(&argv, "cmd");
