@@ -19,6 +19,20 @@ static bool is_replaced(const char *variable, char *const *strings, size_t count
     return false;
 }
 
+static void program_add_limit(struct program *program, struct frame_limit limit)
+{
+    unsigned number = limit.value < UINT_MAX ? (unsigned)limit.value : UINT_MAX;
+
+    if (limit.kind == FRAME_LIMIT_MEMORY)
+        program->group.memory_bytes = limit.value;
+    else if (limit.kind == FRAME_LIMIT_PIDS)
+        program->group.pids = number;
+    else if (limit.kind == FRAME_LIMIT_CPU)
+        program->group.cpu_percent = number;
+    else
+        program->limits[program->limit_count++] = limit;
+}
+
 int program_init(struct program *program, const struct frame *frame, char *const *own)
 {
     struct frame_start start;
@@ -35,9 +49,8 @@ int program_init(struct program *program, const struct frame *frame, char *const
     if (!next)
         return -ENOMEM;
     program->workdir = start.workdir;
-    program->limit_count = start.limit_count;
     for (uint32_t i = 0; i < start.limit_count; i++)
-        program->limits[i] = frame_parse_limit(&start, i);
+        program_add_limit(program, frame_parse_limit(&start, i));
     program->argv = next;
     string = start.strings;
     for (uint32_t i = 0; i < start.argument_count; i++, string += strlen(string) + 1)

@@ -2,6 +2,7 @@
 // The program that a START asks for: its words, and its execution.
 #pragma once
 
+#include "cgroup.h"
 #include "frame.h"
 
 struct program {
@@ -9,7 +10,8 @@ struct program {
     char **argv;         // ends with NULL; the array is owned, the strings are not
     char **env;          // points into the array of argv
     uint32_t limit_count;
-    struct frame_limit limits[FRAME_RLIMITS];
+    struct frame_limit limits[FRAME_RLIMITS]; // of resources
+    struct cgroup_limits group;               // of the job
 };
 
 // Takes the START in FRAME apart. The environment has START's variables first, then

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor.h"
 
+#include "cgroup.h"
 #include "cleanup.h"
 #include "descendants.h"
 #include "loop.h"
@@ -33,6 +34,7 @@ enum {
 struct supervisor {
     const struct supervisor_spec *spec;
     pid_t command;
+    struct cgroup *group; // of the job; NULL: it has none of its own
     bool is_running;
     bool is_killing;
     bool is_doomed; // after ORDER_TERM: a release kills the processes that are left
@@ -54,9 +56,16 @@ struct newborn {
     const struct supervisor_spec *spec;
     const struct program *program;
     pid_t parent;
+    int group_procs;        // to which the child writes itself; -1: nothing to do
     enum frame_stage stage; // set by the child
     int failure;
 };
+
+static void newborn_fail(struct newborn *newborn, enum frame_stage stage, int failure)
+{
+    newborn->stage = stage;
+    newborn->failure = failure;
+}
 
 static char child_stack[CHILD_STACK] __attribute__((aligned(64)));
 
@@ -69,6 +78,10 @@ static int newborn_run(void *data)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != newborn->parent)
         return EXIT_FAILURE;
+    if (newborn->group_procs >= 0 && write(newborn->group_procs, "0", 1) < 0) {
+        newborn_fail(newborn, FRAME_AT_LIMITS, errno);
+        return EXIT_FAILURE;
+    }
     setrlimit(RLIMIT_NOFILE, newborn->spec->descriptors);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGCHLD, SIG_DFL);
@@ -79,16 +92,77 @@ static int newborn_run(void *data)
     return EXIT_FAILURE;
 }
 
+static void newborn_share_memory(struct newborn *newborn, pid_t *pid)
+{
+    *pid = clone(newborn_run, child_stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, newborn);
+    if (*pid < 0)
+        newborn_fail(newborn, FRAME_AT_RESOURCES, errno);
+}
+
+// The child moves itself to its group. Returns -errno on failure.
+static pid_t newborn_fork(struct newborn *newborn, const struct cgroup *group)
+{
+    pid_t pid;
+
+    newborn->group_procs = cgroup_open_procs(group);
+    if (newborn->group_procs < 0)
+        return newborn->group_procs;
+    pid = fork();
+    return pid < 0 ? -errno : pid;
+}
+
+// The OOM killer kills each process that shares its victim's memory. So a child in a group with
+// limits has a copy, and tells its failure through a pipe.
+static void newborn_enter_group(struct newborn *newborn, const struct cgroup *group, pid_t *pid)
+{
+    int tell[2];
+    int pid_fd = -1;
+
+    if (pipe2(tell, O_CLOEXEC) < 0) {
+        newborn_fail(newborn, FRAME_AT_RESOURCES, errno);
+        return;
+    }
+    *pid = cgroup_fork(group, &pid_fd);
+    if (*pid == -ENOSYS)
+        *pid = newborn_fork(newborn, group);
+    if (*pid == 0) {
+        newborn_run(newborn);
+        _exit(write(tell[1], newborn, sizeof *newborn) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+    }
+    close_fd(&tell[1]);
+    close_fd(&pid_fd);
+    close_fd(&newborn->group_procs);
+    if (*pid < 0)
+        newborn_fail(newborn, FRAME_AT_LIMITS, -*pid);
+    else if (read(tell[0], newborn, sizeof *newborn) < 0)
+        newborn_fail(newborn, FRAME_AT_RESOURCES, errno);
+    close_fd(&tell[0]);
+}
+
+// Returns false after a failure, with errno.
+static bool supervisor_make_group(struct supervisor *supervisor, const struct cgroup_limits *limits)
+{
+    struct error err = {0};
+
+    if (delegation_share(cgroup_controllers(limits), &err) == 0)
+        supervisor->group = cgroup_create(NULL, limits, &err);
+    errno = err.code;
+    error_finish(&err);
+    return supervisor->group;
+}
+
 static void supervisor_execute(struct supervisor *supervisor, const struct program *program)
 {
-    struct newborn newborn = {.spec = supervisor->spec, .program = program, .parent = getpid()};
-    pid_t pid =
-        clone(newborn_run, child_stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &newborn);
+    struct newborn newborn = {
+        .spec = supervisor->spec, .program = program, .parent = getpid(), .group_procs = -1};
+    pid_t pid = -1;
 
-    if (pid < 0) {
-        newborn.stage = FRAME_AT_RESOURCES;
-        newborn.failure = errno;
-    }
+    if (cgroup_controllers(&program->group) == 0)
+        newborn_share_memory(&newborn, &pid);
+    else if (supervisor_make_group(supervisor, &program->group))
+        newborn_enter_group(&newborn, supervisor->group, &pid);
+    else
+        newborn_fail(&newborn, FRAME_AT_LIMITS, errno);
     if (newborn.failure) {
         supervisor->report = (struct supervisor_report){
             .what = REPORT_FAILED, .stage = newborn.stage, .number = newborn.failure};
@@ -261,6 +335,9 @@ static bool supervisor_reap(struct supervisor *supervisor)
         supervisor->report.what |= REPORT_ENDED;
         supervisor->report.is_signaled = WIFSIGNALED(status);
         supervisor->report.number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+        supervisor->report.is_out_of_memory = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+                                              supervisor->group &&
+                                              cgroup_ran_out_of_memory(supervisor->group);
     }
     return pid == 0;
 }
@@ -304,6 +381,8 @@ static void supervisor_kill_round(struct supervisor *supervisor)
 {
     if (supervisor->is_running)
         kill(-supervisor->command, SIGKILL);
+    if (supervisor->group)
+        cgroup_kill(supervisor->group);
     descendants_kill(getpid());
     supervisor->pause_ms *= 2;
     if (supervisor->pause_ms > LONGEST_PAUSE_MS)
@@ -320,6 +399,8 @@ static void supervisor_supervise(struct supervisor *supervisor)
             supervisor_kill_round(supervisor);
         supervisor_wait(supervisor);
     }
+    cgroup_destroy(supervisor->group);
+    supervisor->group = NULL;
     // The processes that lived on after the release have ended too; the agent heard GONE.
     if (supervisor->is_released && !supervisor->is_killing)
         _exit(EXIT_SUCCESS);

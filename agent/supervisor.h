@@ -37,6 +37,7 @@ struct supervisor_report {
     unsigned char what;
     unsigned char stage;
     unsigned char is_signaled;
+    unsigned char is_out_of_memory; // it was killed for that reason
     int number;
 };
 

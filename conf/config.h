@@ -4,6 +4,7 @@
 #pragma once
 
 #include "buffer.h"
+#include "cgroup.h"
 #include "settings.h"
 
 #include <sys/types.h>
@@ -61,9 +62,10 @@ struct sandbox_config {
     uid_t owner;
     gid_t group;
     mode_t permissions;
-    struct rlimits rlimits; // of the command, wherever it runs
-    struct words standby;   // command lines
-    unsigned standby_count; // of each
+    struct rlimits rlimits;      // of the command, wherever it runs
+    struct cgroup_limits limits; // of all processes of a job together, wherever they run
+    struct words standby;        // command lines
+    unsigned standby_count;      // of each
     uint64_t standby_max_age_ms;
 };
 

@@ -101,8 +101,6 @@ static int value_store_limit(enum value_type type, const char *text, struct rlim
     unsigned count = 0;
     int result = 0;
 
-    if (strcmp(text, "none") == 0)
-        return 0;
     if (type == VALUE_SECONDS_LIMIT) {
         result = value_store_seconds(text, &limit->value, err);
     } else if (type == VALUE_COUNT_LIMIT || strcmp(text, "0") == 0) {
@@ -190,9 +188,18 @@ static int value_check_text(enum value_type type, const char *text, struct error
     return 0;
 }
 
+static bool value_may_be_none(enum value_type type)
+{
+    return type == VALUE_TIME_LIMIT || type == VALUE_SIZE_OR_NONE || type == VALUE_COUNT_OR_NONE ||
+           type == VALUE_SIZE_LIMIT || type == VALUE_COUNT_LIMIT || type == VALUE_SECONDS_LIMIT;
+}
+
+// MEMBER is all zero, unless it is a list.
 static int value_store(const struct key *key, void *member, const char *text, struct users *users,
                        struct error *err)
 {
+    if (value_may_be_none(key->type) && strcmp(text, "none") == 0)
+        return 0;
     switch (key->type) {
     case VALUE_TEXT:
     case VALUE_NAME:
@@ -205,16 +212,13 @@ static int value_store(const struct key *key, void *member, const char *text, st
     case VALUE_ENVIRONMENT:
         return value_store_environment(text, member, err);
     case VALUE_TIME_LIMIT:
-        if (strcmp(text, "none") == 0) {
-            *(uint64_t *)member = 0;
-            return 0;
-        }
-        return duration_parse(text, member, err);
     case VALUE_DURATION:
         return duration_parse(text, member, err);
     case VALUE_SIZE:
+    case VALUE_SIZE_OR_NONE:
         return size_parse(text, member, err);
     case VALUE_COUNT:
+    case VALUE_COUNT_OR_NONE:
         return value_store_count(text, 1, member, err);
     case VALUE_COUNT_OR_0:
         return value_store_count(text, 0, member, err);
@@ -260,9 +264,11 @@ static size_t value_size(const struct key *key)
     case VALUE_DURATION:
     case VALUE_TIME_LIMIT:
     case VALUE_SIZE:
+    case VALUE_SIZE_OR_NONE:
         return sizeof(uint64_t);
     case VALUE_COUNT:
     case VALUE_COUNT_OR_0:
+    case VALUE_COUNT_OR_NONE:
     case VALUE_CHOICE:
         return sizeof(unsigned);
     case VALUE_SIZE_LIMIT:

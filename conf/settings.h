@@ -26,6 +26,8 @@ enum value_type {
     VALUE_SIZE,          // uint64_t, bytes, at least 1
     VALUE_COUNT,         // unsigned, at least 1
     VALUE_COUNT_OR_0,    // unsigned
+    VALUE_SIZE_OR_NONE,  // uint64_t, bytes; 0: "none"
+    VALUE_COUNT_OR_NONE, // unsigned; 0: "none"
     VALUE_SIZE_LIMIT,    // struct rlimit_value, bytes, or "none"
     VALUE_COUNT_LIMIT,   // struct rlimit_value, or "none"
     VALUE_SECONDS_LIMIT, // struct rlimit_value, a duration of whole seconds, or "none"

@@ -174,6 +174,10 @@ static int server_make_tree(struct server *server, struct error *err)
 
     if (!config)
         return error_set(err, EINVAL, "%s has errors", server->config_path);
+    if (sandbox_prepare_system(config, err) < 0) {
+        config_destroy(config);
+        return -1;
+    }
     result = node_init_root();
     if (result == 0)
         result = tree_configure(server->fs.loop, server->sandboxes, config);

@@ -222,6 +222,7 @@ static void reload_ask(struct reload *reload)
 static void reload_try(struct reload *reload)
 {
     AUTO(buffer_finish) struct buffer problems = {0};
+    struct error err = {0};
     struct config *config = sandbox_load_config(reload->path, reload->users, &problems);
 
     if (!users_is_complete(reload->users)) {
@@ -236,6 +237,12 @@ static void reload_try(struct reload *reload)
         command_report(&problems, true);
         log_error("%s has errors; the configuration of before stays", reload->path);
     }
+    if (config && sandbox_prepare_system(config, &err) < 0) {
+        log_error("%s; the configuration of before stays", error_message(&err));
+        config_destroy(config);
+        config = NULL;
+    }
+    error_finish(&err);
     users_destroy(take_ptr(&reload->users));
     reload->on_done(reload->data, config);
     config_destroy(config);

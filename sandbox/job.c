@@ -105,6 +105,9 @@ static void on_exit_known(void *data, bool is_signaled, int number)
     job->has_exited = true;
     job->is_signaled = is_signaled;
     job->exit_number = number;
+    job->is_out_of_memory = is_signaled && number == SIGKILL &&
+                            job->channel.ops->ran_out_of_memory &&
+                            job->channel.ops->ran_out_of_memory(job->channel.self);
     // The output of the command is in the pipe, and is read before the end, however long
     // that takes. The drain is only for bytes that other processes may still write.
     job_read_rest(job);

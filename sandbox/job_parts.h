@@ -34,6 +34,7 @@ struct job {
     bool has_exited;
     bool is_signaled; // how
     int exit_number;
+    bool is_out_of_memory;  // the kernel killed it for this reason
     struct outcome outcome; // while the job is being stopped: the reason
     uint64_t start_ns;      // 0: not started
     uint64_t end_ns;

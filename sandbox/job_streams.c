@@ -241,6 +241,9 @@ void job_judge(struct job *job)
             stripped[JOB_STDOUT] = out->held;
     } else if (job->outcome.kind == OUTCOME_NONE)
         outcome_set_ending(&job->outcome, job->is_signaled, job->exit_number);
+    if (job->is_out_of_memory && job->outcome.kind == OUTCOME_SIGNALED)
+        outcome_set(&job->outcome, OUTCOME_SIGNALED, job->outcome.code, "%s out of memory",
+                    outcome_detail(&job->outcome));
     for (int i = 0; i < JOB_STREAMS; i++)
         if (!job->intake.outputs[i].is_ended)
             output_end(&job->intake.outputs[i], stripped[i]);

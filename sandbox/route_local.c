@@ -46,6 +46,7 @@ static int open_local(struct route *route, struct channel *channel, const struct
         .rlimits = launch->client ? NULL : &launch->rlimits,
         .file = launch->file.data,
         .file_size = launch->file.length,
+        .limits = launch->has_group ? &launch->limits : NULL,
         .is_standby = start->is_standby,
     };
     int result = local_open(channel, self->loop, &spec, events, data, err);

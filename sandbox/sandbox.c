@@ -103,6 +103,7 @@ void sandboxes_destroy(struct sandboxes *sandboxes)
 {
     agents_finish_all();
     process_finish_all();
+    cgroup_finish_all();
     if (!sandboxes || !list_is_empty(&sandboxes->all))
         return;
     accounts_finish(&sandboxes->accounts); // a job that was done can be freed later
@@ -389,6 +390,20 @@ void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *cal
 int sandbox_raise_descriptor_limit(void)
 {
     return process_raise_descriptor_limit();
+}
+
+int sandbox_prepare_system(const struct config *config, struct error *err)
+{
+    for (size_t i = 0; i < config->count; i++) {
+        const struct sandbox_config *sandbox = config->sandboxes[i];
+
+        if (!mode_has_group(sandbox) ||
+            delegation_take(cgroup_controllers(&sandbox->limits), err) == 0)
+            continue;
+        error_prefix(err, "sandbox %s", sandbox->name);
+        return -err->code;
+    }
+    return 0;
 }
 
 // --- For the command line

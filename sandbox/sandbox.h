@@ -69,6 +69,10 @@ void sandbox_log_refusal(const struct sandbox *sandbox, const struct caller *cal
 // the limit that the daemon was given. Returns 0 or -errno.
 int sandbox_raise_descriptor_limit(void);
 
+// Prepares what the jobs of CONFIG need of the system: their control groups. Returns 0, or -errno
+// with ERR set when a job would run without its limits.
+int sandbox_prepare_system(const struct config *config, struct error *err);
+
 // Loads the configuration at PATH, as config_load does, with every mode.
 struct config *sandbox_load_config(const char *path, struct users *users, struct buffer *problems);
 

@@ -145,6 +145,15 @@ static const char *standby_waits_for(const void *self)
     return inner->self && inner->ops->waits_for ? inner->ops->waits_for(inner->self) : NULL;
 }
 
+static bool standby_ran_out_of_memory(const void *self)
+{
+    const struct standby *standby = self;
+    const struct channel *inner = &standby->inner;
+
+    return inner->self && inner->ops->ran_out_of_memory &&
+           inner->ops->ran_out_of_memory(inner->self);
+}
+
 static size_t standby_kept(const void *self)
 {
     const struct standby *standby = self;
@@ -165,4 +174,5 @@ const struct channel_ops standby_ops = {
     .destroy = standby_destroy,
     .waits_for = standby_waits_for,
     .kept = standby_kept,
+    .ran_out_of_memory = standby_ran_out_of_memory,
 };

@@ -61,16 +61,21 @@ void frame_put_number(char *to, uint32_t number)
         to[i] = (char)(number >> 8 * i & 0xff);
 }
 
+static bool limit_is_known(uint32_t kind)
+{
+    return kind < FRAME_RLIMITS || (kind >= FRAME_LIMIT_MEMORY && kind < FRAME_LIMIT_END);
+}
+
 // True if the limits in LENGTH bytes are known and in order.
 static bool limits_are_valid(const char *at, size_t length, uint32_t count)
 {
     uint32_t least = 0;
 
-    if (count > FRAME_RLIMITS || length < (size_t)count * LIMIT)
+    if (count > FRAME_MAX_LIMITS || length < (size_t)count * LIMIT)
         return false;
     for (; count > 0; count--, at += LIMIT) {
         uint32_t kind = frame_number(at);
-        if (kind < least || kind >= FRAME_RLIMITS)
+        if (kind < least || !limit_is_known(kind))
             return false;
         least = kind + 1;
     }

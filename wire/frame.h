@@ -57,12 +57,25 @@ enum frame_sender { FROM_AGENT, FROM_DAEMON };
 // The step at which the execution of a command failed.
 enum frame_stage { FRAME_AT_RESOURCES = 1, FRAME_AT_WORKDIR, FRAME_AT_EXEC, FRAME_AT_LIMITS };
 
-// A limit for a command. Its kind is the number of Linux for a resource limit (setrlimit(2)), which
-// amd64 and arm64 share.
-enum { FRAME_RLIMITS = 16 }; // the kinds are lower
+// The kind of an ENDED.
+enum frame_end { FRAME_EXITED, FRAME_SIGNALED, FRAME_OUT_OF_MEMORY };
+
+// A limit. Lower kinds are the numbers of Linux for resource limits (setrlimit(2)), which amd64 and
+// arm64 share.
+enum frame_limit_kind {
+    FRAME_RLIMITS = 16, // the number of these kinds
+    FRAME_LIMIT_MEMORY = 32,
+    FRAME_LIMIT_PIDS,
+    FRAME_LIMIT_CPU,
+    FRAME_LIMIT_END,
+};
+
+enum { FRAME_MAX_LIMITS = FRAME_RLIMITS + FRAME_LIMIT_END - FRAME_LIMIT_MEMORY };
+
 struct frame_limit {
     uint32_t kind;
-    uint64_t value; // soft and hard, in the unit of setrlimit
+    uint64_t value; // soft and hard, in the unit of setrlimit; bytes; processes; percent of one
+                    // processor
 };
 
 struct frame {

@@ -50,6 +50,7 @@ struct child {
     struct bounds bounds;
     uint64_t signals; // signals that have not their default handling
     struct child_gift gift;
+    int group_procs; // to which the child writes itself; -1: nothing to do
     struct rlimit descriptors;
     pid_t parent;
     char *stack;
@@ -87,6 +88,15 @@ static void child_take_gift(const struct child *child)
     raw_close_from(gift->file >= 0 ? GIFT_FILENO + 1 : GIFT_FILENO);
     if (gift->descriptors)
         raw_limit(RLIMIT_NOFILE, &child->descriptors, NULL);
+}
+
+// While the child is root, or whom else the group belongs to.
+static void child_join_group(const struct child *child)
+{
+    long result = child->group_procs < 0 ? 0 : raw_write(child->group_procs, "0", 1);
+
+    if (result < 0)
+        child_fail(child, STAGE_RESOURCES, result);
 }
 
 static void child_take_identity(const struct child *child)
@@ -170,6 +180,7 @@ static int child_run(void *data)
 
     raw_block_signals(UINT64_MAX);
     raw_setsid();
+    child_join_group(child);
     child_take_gift(child);
     child_take_identity(child);
     // Not before the identity: a change of identity undoes this setting (prctl(2)).
@@ -227,6 +238,7 @@ struct child *child_create(const struct process_spec *spec, const struct child_g
         return NULL;
     memset(child, 0, offsetof(struct child, file));
     child->gift = *gift;
+    child->group_procs = -1;
     if (gift->descriptors)
         child->descriptors = *gift->descriptors;
     child->parent = getpid();
@@ -309,6 +321,10 @@ static bool child_can_share_memory(const struct child *child)
         return false;
     if (bounds_need_memory(&child->bounds))
         return false;
+    // The OOM killer kills each process that shares the memory of its victim. In a group with too
+    // little memory for the exec the victim is the child.
+    if (child->gift.group)
+        return false;
     return !child->is_other || memory_is_safe_to_share();
 }
 
@@ -325,10 +341,29 @@ static pid_t child_start_sharing(struct child *child, int *pid_fd)
 static pid_t fork_with_fd(int *pid_fd)
 {
 #ifdef __s390__ // clone(2): on s390 the first two arguments are exchanged
-    return (pid_t)syscall(SYS_clone, NULL, CLONE_PIDFD | SIGCHLD, pid_fd, NULL, NULL);
+    long pid = syscall(SYS_clone, NULL, CLONE_PIDFD | SIGCHLD, pid_fd, NULL, NULL);
 #else
-    return (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pid_fd, NULL, NULL);
+    long pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pid_fd, NULL, NULL);
 #endif
+    return pid < 0 ? -errno : (pid_t)pid;
+}
+
+// The child is in its group from the beginning, or moves itself there: see group_procs.
+static pid_t child_fork(struct child *child, int *pid_fd)
+{
+    AUTO_CLOSE int procs = -1;
+    pid_t pid;
+
+    if (!child->gift.group)
+        return fork_with_fd(pid_fd);
+    pid = RUNNING_ON_VALGRIND ? -ENOSYS : cgroup_fork(child->gift.group, pid_fd);
+    if (pid != -ENOSYS)
+        return pid;
+    procs = cgroup_open_procs(child->gift.group);
+    if (procs < 0)
+        return procs;
+    child->group_procs = procs;
+    return fork_with_fd(pid_fd);
 }
 
 static pid_t start_copy(struct child *child, int *pid_fd)
@@ -340,10 +375,10 @@ static pid_t start_copy(struct child *child, int *pid_fd)
     if (report == MAP_FAILED)
         return -ENOMEM;
     child->report = report;
-    pid = fork_with_fd(pid_fd);
+    pid = child_fork(child, pid_fd);
     if (pid == 0)
         child_run(child);
-    return pid < 0 ? -errno : pid;
+    return pid;
 }
 
 pid_t child_start(struct child *child, int *pid_fd)

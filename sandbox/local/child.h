@@ -27,6 +27,7 @@ struct child_gift {
     int out;
     int err;
     int file;                         // -1: none
+    const struct cgroup *group;       // in which the child begins; NULL: the daemon's
     const struct rlimit *descriptors; // NULL: the daemon's limit
 };
 

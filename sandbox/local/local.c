@@ -41,6 +41,11 @@ static void send_signal(void *self, int signal)
     process_signal(self, signal);
 }
 
+static bool ran_out_of_memory(const void *self)
+{
+    return process_ran_out_of_memory(self);
+}
+
 static void destroy(void *self)
 {
     process_destroy(self);
@@ -65,6 +70,7 @@ static const struct channel_ops ops = {
     .available = available,
     .has_ended = has_ended,
     .signal = send_signal,
+    .ran_out_of_memory = ran_out_of_memory,
     .destroy = destroy,
     .is_over = is_over,
     .hand_over = hand_over,

@@ -31,7 +31,8 @@ struct process {
     void *data;
     pid_t pid;
     int pid_fd;
-    struct child *child; // NULL after it has left the daemon's memory
+    struct cgroup *group; // NULL: it has none of its own
+    struct child *child;  // NULL after it has left the daemon's memory
     struct timer settling;
     unsigned settle_ms;
     int stdin_fd;
@@ -119,6 +120,7 @@ static void process_free(struct process *process)
     loop_disarm(process->loop, &process->settling);
     child_destroy(process->child);
     close_fd(&process->pid_fd);
+    cgroup_destroy(process->group);
     free(process);
 }
 
@@ -186,6 +188,7 @@ static int process_start_child(struct process *process, const struct process_spe
         .out = pipes->out[1],
         .err = pipes->err[1],
         .file = file,
+        .group = process->group,
         .descriptors = given_limit.rlim_max > 0 ? &given_limit : NULL,
     };
 
@@ -218,6 +221,14 @@ static void process_init(struct process *process, struct loop *loop,
     process->settle_ms = SETTLE_MS;
 }
 
+// Frees a process that was not started.
+static void process_abandon(struct process *process)
+{
+    child_destroy(process->child);
+    cgroup_destroy(process->group);
+    free(process);
+}
+
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
                               const struct channel_events *events, void *data, struct error *err)
 {
@@ -231,6 +242,8 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
         goto fail;
     }
     process_init(process, loop, events, data);
+    if (spec->limits && !(process->group = cgroup_create(loop, spec->limits, err)))
+        goto fail;
     result = process_start_child(process, spec, &pipes);
     if (result < 0) {
         error_set(err, -result, "cannot make a process: %s", strerror(-result));
@@ -256,8 +269,7 @@ struct process *process_start(struct loop *loop, const struct process_spec *spec
 fail:
     pipes_close(&pipes);
     if (process)
-        child_destroy(process->child);
-    free(process);
+        process_abandon(process);
     return NULL;
 }
 
@@ -367,8 +379,15 @@ void process_hand_over(struct process *process)
     close_fd(&process->guard_fd);
 }
 
+bool process_ran_out_of_memory(const struct process *process)
+{
+    return process->group && cgroup_ran_out_of_memory(process->group);
+}
+
 void process_signal(struct process *process, int signal)
 {
+    if (process->group && signal == SIGKILL)
+        cgroup_kill(process->group);
     // Right after the fork the process group does not exist yet.
     if (kill(-process->pid, signal) < 0 && errno == ESRCH)
         kill(process->pid, signal);

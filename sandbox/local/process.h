@@ -4,6 +4,7 @@
 // may need an answer from the daemon itself.
 #pragma once
 
+#include "cgroup.h"
 #include "channel.h"
 #include "error.h"
 #include "identity.h"
@@ -22,6 +23,7 @@ struct process_spec {
     const struct rlimits *rlimits;         // of the configuration; NULL: none
     const char *file;                      // bytes that the child can read from descriptor 3
     size_t file_size;                      // 0: the child has no such file
+    const struct cgroup_limits *limits;    // of the process's own control group; NULL: it has none
     bool is_standby;                       // waits for process_hand_over
 };
 
@@ -29,7 +31,7 @@ struct process;
 
 // Starts a child. SPEC is needed only during the call; EVENTS and LOOP outlive
 // the process. on_lost and on_declined are never called. Returns NULL with ERR set: EMFILE,
-// ENFILE, EAGAIN, ENOMEM.
+// ENFILE, EAGAIN, ENOMEM, or another error when there is no control group with the limits.
 struct process *process_start(struct loop *loop, const struct process_spec *spec,
                               const struct channel_events *events, void *data, struct error *err);
 
@@ -70,8 +72,11 @@ size_t process_output_size(const struct process *process, enum job_stream which)
 // Has process_read returned the end of the stream?
 bool process_has_ended(const struct process *process, enum job_stream which);
 
-// Signals the whole process group.
+// Signals the whole process group. SIGKILL goes to the whole control group, too.
 void process_signal(struct process *process, int signal);
+
+// Has the kernel killed a process of the control group because there was no memory?
+bool process_ran_out_of_memory(const struct process *process);
 
 // Closes the pipes and frees the process. The child is not killed. It is reaped when it has
 // ended, even if that is later.

@@ -17,11 +17,15 @@ struct settings {
     char *workdir;
     char *user;
     unsigned confinement;     // enum confinement_use
+    unsigned has_group;       // 1: each command has a control group, even without a limit
     struct identity identity; // of user, when there is one
 };
 
+static const char *const group_choices[] = {"no", "yes", NULL};
+
 // clang-format off
 static const struct key keys[] = {
+    {"cgroup",  VALUE_CHOICE, offsetof(struct settings, has_group), "no", false, group_choices},
     {"confinement", VALUE_CHOICE, offsetof(struct settings, confinement), "require", false, confinement_choices},
     {"user",    VALUE_NAME, offsetof(struct settings, user),    NULL, false},
     {"workdir", VALUE_PATH, offsetof(struct settings, workdir), NULL, false},
@@ -189,6 +193,12 @@ static int direct_prepare(const void *data, const struct command *command, struc
     return result < 0 ? result : direct_confine(settings, command->caller, launch, err);
 }
 
+static bool direct_has_group(const void *data)
+{
+    const struct settings *settings = data;
+    return settings->has_group;
+}
+
 static size_t direct_judge(const struct ending *ending, struct outcome *outcome)
 {
     outcome_set_ending(outcome, ending->is_signaled, ending->number);
@@ -204,6 +214,7 @@ const struct mode direct_mode = {
              .check = direct_check,
              .is_same = direct_is_same,
              .finish = direct_finish},
+    .has_group = direct_has_group,
     .confines = direct_confines,
     .prepare = direct_prepare,
     .judge = direct_judge,

@@ -69,6 +69,32 @@ void docker_add_rlimits(struct argv *argv, const struct rlimits *rlimits)
     }
 }
 
+static void add_number(struct argv *argv, const char *option, unsigned long long number)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%llu", number);
+    argv_add_joined(argv, option, text);
+}
+
+void docker_add_group_limits(struct argv *argv, const struct cgroup_limits *limits, unsigned others)
+{
+    char text[32];
+
+    // The second limit is that of memory and swap together. Without it there is as much swap.
+    if (limits->memory_bytes > 0) {
+        add_number(argv, "--memory=", limits->memory_bytes);
+        add_number(argv, "--memory-swap=", limits->memory_bytes);
+    }
+    if (limits->pids > 0)
+        add_number(argv, "--pids-limit=", (unsigned long long)limits->pids + others);
+    if (limits->cpu_percent > 0) {
+        snprintf(text, sizeof text, "%u.%02u", limits->cpu_percent / 100,
+                 limits->cpu_percent % 100);
+        argv_add_joined(argv, "--cpus=", text);
+    }
+}
+
 int docker_check_text(const struct command *command, struct error *err)
 {
     int result = check_words(command->argv, "an argument", err);

@@ -18,6 +18,11 @@ void docker_add_environment(struct argv *argv, const struct command *command,
 // for rlimit_as.
 void docker_add_rlimits(struct argv *argv, const struct rlimits *rlimits);
 
+// Adds the options to ARGV that give a new container the LIMITS. OTHERS: the number of processes
+// there that are not the command's.
+void docker_add_group_limits(struct argv *argv, const struct cgroup_limits *limits,
+                             unsigned others);
+
 // The clients hand arguments on as JSON, which replaces bytes that are not UTF-8 by U+FFFD.
 // Returns 0, or -EINVAL with ERR set if COMMAND has such bytes.
 int docker_check_text(const struct command *command, struct error *err);

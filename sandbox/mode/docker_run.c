@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+enum { AGENT_PROCESSES = 2 }; // the agent and its supervisor
+
 struct settings {
     char *image;
     char *network;
@@ -87,6 +89,7 @@ static int prepare(const void *data, const struct command *command, struct launc
     // An agent limits the command itself. Otherwise its own processes would count.
     if (!command->entry)
         docker_add_rlimits(&argv, &command->config->rlimits);
+    docker_add_group_limits(&argv, &command->config->limits, command->entry ? AGENT_PROCESSES : 0);
     argv_add_joined(&argv, "--name=", command->container);
     if (command->entry)
         add_entry(&argv, command->entry, command->argv->items[0]);

@@ -40,6 +40,9 @@ int launch_prepare(struct launch *launch, const struct sandbox_config *config,
     launch->client = mode->client ? mode : NULL;
     if (!launch->client)
         launch->rlimits = config->rlimits;
+    launch->has_group = mode_has_group(config);
+    if (launch->has_group)
+        launch->limits = config->limits;
     return mode->prepare(config->settings, &command, launch, err);
 }
 
@@ -51,6 +54,9 @@ int launch_prepare_remote(struct launch *launch, const struct sandbox_config *co
     struct argv argv = {.words = &launch->argv};
 
     launch->rlimits = config->rlimits;
+    // A container of its own has the limits of the group.
+    if (!mode_has_container_per_job(config))
+        launch->limits = config->limits;
     argv_add_all(&argv, &request->argv);
     if (environment_merge(&launch->env, &config->env) < 0 ||
         environment_merge(&launch->env, &request->env) < 0 ||
@@ -123,6 +129,13 @@ static bool is_confined_alike(const struct confinement *a, const struct confinem
     return a && b ? confinement_is_no_tighter(a, b) : a == b;
 }
 
+static bool is_limited_alike(const struct launch *a, const struct launch *b)
+{
+    return memcmp(&a->rlimits, &b->rlimits, sizeof a->rlimits) == 0 &&
+           a->has_group == b->has_group && a->limits.memory_bytes == b->limits.memory_bytes &&
+           a->limits.pids == b->limits.pids && a->limits.cpu_percent == b->limits.cpu_percent;
+}
+
 bool launch_equal(const struct launch *a, const struct launch *b)
 {
     return is_same_argv(a, b) && words_equal(&a->env, &b->env) &&
@@ -130,8 +143,7 @@ bool launch_equal(const struct launch *a, const struct launch *b)
            a->has_env == b->has_env && a->has_identity == b->has_identity &&
            identity_equal(&a->identity, &b->identity) &&
            is_confined_alike(a->identity.confinement, b->identity.confinement) &&
-           memcmp(&a->rlimits, &b->rlimits, sizeof a->rlimits) == 0 &&
-           a->file.length == b->file.length &&
+           is_limited_alike(a, b) && a->file.length == b->file.length &&
            (a->file.length == 0 || memcmp(a->file.data, b->file.data, a->file.length) == 0);
 }
 

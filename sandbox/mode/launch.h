@@ -3,6 +3,7 @@
 #pragma once
 
 #include "buffer.h"
+#include "cgroup.h"
 #include "config.h"
 #include "identity.h"
 #include "request.h"
@@ -16,16 +17,18 @@ struct mode;
 // All zero: there is nothing to start. The members are owned, except client.
 struct launch {
     struct words argv;
-    struct words env;          // the whole environment of the process; for an agent, the
-                               // variables that are added to the agent's
-    char *workdir;             // NULL: /, or for an agent the agent's
-    const struct mode *client; // whose client the process is; NULL: the process is the command
-    struct identity identity;  // when has_identity
-    bool has_identity;         // false: the process runs as the daemon does
-    bool has_env;              // the command was given an environment
-    char *container;           // the new container's name; NULL: the daemon names none
-    struct rlimits rlimits;    // of the command, if the process is no client
-    struct buffer file;        // the bytes of LAUNCH_FILE; empty: there is no such file
+    struct words env;            // the whole environment of the process; for an agent, the
+                                 // variables that are added to the agent's
+    char *workdir;               // NULL: /, or for an agent the agent's
+    const struct mode *client;   // whose client the process is; NULL: the process is the command
+    struct identity identity;    // when has_identity
+    bool has_identity;           // false: the process runs as the daemon does
+    bool has_env;                // the command was given an environment
+    char *container;             // the new container's name; NULL: the daemon names none
+    struct rlimits rlimits;      // of the command, if the process is no client
+    bool has_group;              // the process has a control group of its own, with `limits`
+    struct cgroup_limits limits; // of the job, if the process is no client
+    struct buffer file;          // the bytes of LAUNCH_FILE; empty: there is no such file
 };
 
 // Fills in LAUNCH for a REQUEST of CALLER with CONFIG. LAUNCH is all zero, except perhaps for

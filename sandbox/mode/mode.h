@@ -4,6 +4,7 @@
 // and are in other files.
 #pragma once
 
+#include "cgroup.h"
 #include "config.h"
 #include "launch.h"
 #include "outcome.h"
@@ -62,6 +63,10 @@ extern const char *const agent_way_choices[];
 struct mode {
     struct mode_keys keys;
 
+    // Does each job have a control group on this machine even without a limit? NULL: the mode
+    // cannot give its jobs control groups.
+    bool (*has_group)(const void *settings);
+
     // The part of SETTINGS that is about agents. NULL: the mode has none.
     const struct agent_settings *(*agent)(const void *settings);
 
@@ -118,6 +123,9 @@ extern const size_t modes_count;
 
 // Returns the agent settings of CONFIG, or NULL when its commands do not go through an agent.
 const struct agent_settings *mode_agent_settings(const struct sandbox_config *config);
+
+// Does each job of CONFIG have a control group on this machine?
+bool mode_has_group(const struct sandbox_config *config);
 
 // Does each job of CONFIG have a new container?
 bool mode_has_container_per_job(const struct sandbox_config *config);

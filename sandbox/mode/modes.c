@@ -29,6 +29,14 @@ const struct agent_settings *mode_agent_settings(const struct sandbox_config *co
     return agent && agent->use != AGENT_NO ? agent : NULL;
 }
 
+bool mode_has_group(const struct sandbox_config *config)
+{
+    const struct mode *mode = mode_of(config->mode);
+
+    return mode->has_group &&
+           (mode->has_group(config->settings) || cgroup_controllers(&config->limits) != 0);
+}
+
 bool mode_has_container_per_job(const struct sandbox_config *config)
 {
     return mode_of(config->mode)->prepare_removal != NULL;
@@ -55,13 +63,18 @@ const char *mode_agent_why_unlimited(const struct agent_settings *agent)
     return agent->use == AGENT_REQUIRE ? NULL : "needs agent = require";
 }
 
-// Has CONFIG the limit of KEY, which is a common key?
+// Has CONFIG a limit from KEY, which is a common key?
 static bool has_limit(const struct sandbox_config *config, const struct key *key)
 {
-    const char *member = (const char *)config + key->offset;
+    const void *member = (const char *)config + key->offset;
 
-    return strncmp(key->name, "rlimit_", 7) == 0 &&
-           ((const struct rlimit_value *)(const void *)member)->is_set;
+    if (strcmp(key->name, "limit_memory") == 0)
+        return config->limits.memory_bytes > 0;
+    if (strcmp(key->name, "limit_pids") == 0)
+        return config->limits.pids > 0;
+    if (strcmp(key->name, "limit_cpu") == 0)
+        return config->limits.cpu_percent > 0;
+    return strncmp(key->name, "rlimit_", 7) == 0 && ((const struct rlimit_value *)member)->is_set;
 }
 
 int mode_check_common(const struct sandbox_config *config, const char **key, struct error *err)

@@ -70,6 +70,10 @@ struct channel_ops {
     // without this function holds none.
     size_t (*kept)(const void *self);
 
+    // Was a process of the command killed because there was no memory? For a command that was
+    // killed. NULL: nobody knows.
+    bool (*ran_out_of_memory)(const void *self);
+
     // Only for a channel that was opened for a standby:
 
     // Has the command ended, or is it lost? The answer is true even before the event was reported.

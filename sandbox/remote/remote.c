@@ -254,6 +254,12 @@ static void remote_release(struct remote *remote)
         remote->line->ops->control(remote->line, remote->id, FRAME_RELEASE, 0);
 }
 
+static bool remote_ran_out_of_memory(const void *self)
+{
+    const struct remote *remote = self;
+    return remote->is_out_of_memory;
+}
+
 static void remote_destroy(void *self)
 {
     struct remote *remote = self;
@@ -304,6 +310,7 @@ const struct channel_ops remote_ops = {
     .available = remote_available,
     .has_ended = remote_has_ended,
     .signal = remote_signal,
+    .ran_out_of_memory = remote_ran_out_of_memory,
     .destroy = remote_destroy,
     .waits_for = remote_waits_for,
     .kept = remote_kept,

@@ -59,6 +59,7 @@ struct remote {
     bool is_started;
     bool is_over; // ENDED, FAILED or LOST came
     bool has_ended;
+    bool is_out_of_memory;
     bool is_gone;
     struct task task; // tells the job its news
     struct {

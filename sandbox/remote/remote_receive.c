@@ -4,6 +4,7 @@
 #include "remote_parts.h"
 
 #include <errno.h>
+#include <signal.h>
 
 enum { HIGHEST_SIGNAL = 64, HIGHEST_ERRNO = 4095 };
 
@@ -92,12 +93,14 @@ static int receive_end(struct remote *remote, const struct frame *frame)
     unsigned kind = (unsigned char)frame->payload[0];
     unsigned number = (unsigned char)frame->payload[1];
 
-    if (!remote->is_started || remote->is_over || kind > 1 ||
-        (kind == 1 && (number == 0 || number > HIGHEST_SIGNAL)))
+    if (!remote->is_started || remote->is_over || kind > FRAME_OUT_OF_MEMORY ||
+        (kind == FRAME_SIGNALED && (number == 0 || number > HIGHEST_SIGNAL)) ||
+        (kind == FRAME_OUT_OF_MEMORY && number != SIGKILL))
         return -EBADMSG;
     remote->is_over = true;
     remote->has_ended = true;
-    remote->events->on_exit(remote->data, kind == 1, (int)number);
+    remote->is_out_of_memory = kind == FRAME_OUT_OF_MEMORY;
+    remote->events->on_exit(remote->data, kind != FRAME_EXITED, (int)number);
     return 0;
 }
 

@@ -43,14 +43,23 @@ static uint32_t time_left_ms(const struct remote *remote)
     return left + 1 >= WIRE_STANDBY ? 0 : (uint32_t)left + 1;
 }
 
-// Stores the limits of the command in LIMITS, and returns how many they are.
-static size_t collect_limits(const struct launch *launch, struct frame_limit limits[FRAME_RLIMITS])
+// Stores the limits of the job in LIMITS, and returns how many they are.
+static size_t collect_limits(const struct launch *launch,
+                             struct frame_limit limits[FRAME_MAX_LIMITS])
 {
+    const struct frame_limit of_group[] = {
+        {FRAME_LIMIT_MEMORY, launch->limits.memory_bytes},
+        {FRAME_LIMIT_PIDS,   launch->limits.pids        },
+        {FRAME_LIMIT_CPU,    launch->limits.cpu_percent },
+    };
     size_t count = 0;
 
     for (uint32_t i = 0; i < FRAME_RLIMITS; i++)
         if (launch->rlimits.of[i].is_set)
             limits[count++] = (struct frame_limit){.kind = i, .value = launch->rlimits.of[i].value};
+    for (size_t i = 0; i < sizeof of_group / sizeof of_group[0]; i++)
+        if (of_group[i].value > 0)
+            limits[count++] = of_group[i];
     return count;
 }
 
@@ -60,7 +69,7 @@ static int append_start(struct remote *remote, struct buffer *out)
 {
     static char *const nothing[] = {NULL};
     const struct launch *launch = remote->spec.launch;
-    struct frame_limit limits[FRAME_RLIMITS];
+    struct frame_limit limits[FRAME_MAX_LIMITS];
     struct frame_command command = {
         .workdir = launch->workdir,
         .argv = launch->argv.items,

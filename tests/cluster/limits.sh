@@ -119,4 +119,52 @@ for name in "${!client_of[@]}"; do
     eval "test_rlimits_with_$name() { check_containers '${client_of[$name]}'; }"
 done
 
+# The limits of a container. $1: the client; $2: yes, with an agent
+check_groups() {
+    limited "$1" "$2" <<'PYTHON'
+client, agent = sys.argv[2:]
+CONFIG = f"""docker_path = {client}
+mode = docker_run
+image = localhost/hooksfs:busybox
+network = none
+timeout = 60s
+agent = {agent}
+[memory]
+limit_memory = 32M
+[pids]
+limit_pids = 9
+[cpu]
+limit_cpu = 20
+[standby]
+limit_memory = 32M
+standby = sh -c 'read -r x; exec tail -n 1 /dev/zero'
+[free]
+"""
+# Each byte of /dev/zero is the beginning of a line without an end, which tail keeps.
+EAT = b"sh -c 'read -r x; exec tail -n 1 /dev/zero'"
+KILLED = ("137 signaled KILL", "137 exited")
+with Daemon(folder, CONFIG) as daemon:
+    at = lambda name: f"{daemon.mount}/{name}"
+    assert ask_for(at("memory"), b"echo fine")[0] == b"fine\n", get(at("memory") + "/status")
+    assert ask_for(at("memory"), EAT + b"\nx\n")[1] in KILLED, get(at("memory") + "/status")
+    out, how = ask_for(at("pids"), b"sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait; echo eight'")
+    assert out == b"eight\n" and how in WELL, (out, how, get(at("pids") + "/stderr"))
+    out, how = ask_for(at("pids"), b"sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait; echo nine'")
+    assert b"nine" not in out and b"fork" in get(at("pids") + "/stderr"), (out, how)
+    out, how = ask_for(at("cpu"), b"sh -c 'timeout 3 sh -c \"while :; do :; done\"; times'")
+    used = [sum(float(part) * 60 ** (1 - i) for i, part in enumerate(word.rstrip("s").split("m"))) for word in out.decode().split()]
+    assert 0.1 < sum(used) < 1.5, out
+    assert ask_for(at("standby"), EAT + b"\nx\n")[1] in KILLED, get(at("standby") + "/status")
+    out, how = ask_for(at("free"), b"sh -c 'head -c 64000000 /dev/zero | tail -n 1 | wc -c'")
+    assert out == b"64000000\n", (out, how)
+    daemon.end()
+    assert re.search("standby sandbox=standby .* hits=1 misses=0 ", daemon.text()), daemon.text()
+PYTHON
+}
+for name in "${!client_of[@]}"; do
+    for agent in no require; do
+        eval "test_groups_with_${name}_agent_$agent() { check_groups '${client_of[$name]}' $agent; }"
+    done
+done
+
 run_tests

@@ -34,7 +34,7 @@ static void send_start(struct world *world)
     static char word[200];
     char *argv[] = {word, NULL, NULL};
     char *env[] = {(char[]){"A=b"}, NULL};
-    struct frame_limit limits[FRAME_RLIMITS];
+    struct frame_limit limits[FRAME_MAX_LIMITS];
     struct frame_command command = {.workdir = "/", .argv = argv, .env = env, .limits = limits};
     AUTO(buffer_finish) struct buffer out = {0};
     unsigned choice = fuzz_byte(&world->input);
@@ -49,8 +49,10 @@ static void send_start(struct world *world)
     if ((choice & 0x1f) == 0x1f)
         env[0] = long_variable();
     // The simulated supervisors do not look at the limits.
-    for (uint32_t i = 0; i < choice % (FRAME_RLIMITS + 1); i++)
-        limits[command.limit_count++] = (struct frame_limit){.kind = i, .value = choice};
+    for (uint32_t i = 0; i < choice % (FRAME_MAX_LIMITS + 1); i++)
+        limits[command.limit_count++] = (struct frame_limit){
+            .kind = i < FRAME_RLIMITS ? i : FRAME_LIMIT_MEMORY + i - FRAME_RLIMITS,
+            .value = choice};
     FUZZ_CHECK(frame_append_start(&out, world->started, choice & 0x40 ? 1000 : 0, &command) == 0,
                "no memory");
     world->jobs[world->started - 1].start_length = out.length - WIRE_HEADER;

@@ -31,6 +31,10 @@ confinement = auto
 confinement = no
 [fixed]
 user = daemon
+[limited]
+rlimit_nofile = 60
+rlimit_nproc = 20
+rlimit_fsize = 8K
 CONF
 
 # ask_as WHO... -- SANDBOX COMMAND-LINE: prints the command's output and its status.
@@ -46,6 +50,7 @@ except OSError as e:
     print("error", e.strerror)
 PYTHON
 chmod 755 "$T/ask"
+M_FILE=/tmp/hooksfs-hostile.$$
 STATUS='cat /proc/self/status'
 
 field() {
@@ -58,6 +63,22 @@ test_limits() {
         exec $T/ask $M/d 'bash -c \"ulimit -u; ulimit -n; ulimit -f; ulimit -v\"'")
     is "$(tr "\n" " " <<<"$out")" "100 50 10 1000000 "
     is "$("$T/ask" "$M/fixed" 'bash -c "ulimit -u"')" "$(ulimit -u)"
+}
+
+# The lowest of the key's limit and the caller's, and no way to raise it.
+test_limits_of_the_configuration() {
+    local own
+    for own in 50:50 60:60 500:60; do
+        is "$(mallory bash -c "ulimit -n ${own%:*}; exec $T/ask $M/limited 'bash -c \"ulimit -Sn; ulimit -Hn\"'" | tr '\n' ' ')" \
+            "${own#*:} ${own#*:} " "a caller with ${own%:*}"
+    done
+    is "$(mallory "$T/ask" "$M/limited" 'bash -c "ulimit -n 61 2>/dev/null || prlimit --nofile=61 true 2>/dev/null || ulimit -n"')" 60
+    is "$(mallory "$T/ask" "$M/limited" 'bash -c "ulimit -u"')" 20
+    is "$(mallory "$T/ask" "$M/limited" "sh -c 'dd if=/dev/zero of=$M_FILE bs=4096 count=9 2>/dev/null; echo \$?; wc -c <$M_FILE'" | tr '\n' ' ')" "153 8192 "
+    rm -f "$M_FILE"
+    is "$(mallory "$T/ask" "$M/limited" "sh -c 'for i in \$(seq 60); do sleep 1 & done; wait; echo done'")" "error Input/output error"
+    # Only in this sandbox.
+    is "$(mallory bash -c "ulimit -n 500; exec $T/ask $M/d 'bash -c \"ulimit -n\"'")" 500
 }
 
 # A caller who may have 100 processes asks for 2000.

@@ -231,6 +231,8 @@ static const struct {
     {"hello wait=32 f=3,1,0302000000 f=12,1 eof", "127 unstarted cannot execute cat: No such file", ""},
     {"hello wait=32 f=3,1,030d000000 f=12,1 eof", "126 unstarted cannot execute cat: Permission denied", ""},
     {"hello wait=32 f=3,1,0202000000 f=12,1 eof", "126 unstarted cannot enter the working directory: No such", ""},
+    {STARTED "f=6,1 f=7,1 f=10,1,0209 f=12,1 eof", "137 signaled KILL out of memory", ""},
+    {"hello wait=32 f=3,1,041e000000 f=12,1 eof", "126 unstarted cannot limit the command: Read-only file system", ""},
     {"hello wait=32 f=3,1,010b000000 f=12,1 eof", "126 unstarted cannot start a process: Resource temp", ""},
     {STARTED "f=11,1 f=12,1 eof", "125 unreachable the agent lost its hold on the command", ""},
     // The connection breaks. An end that was reported stays true; a part of the output
@@ -293,6 +295,8 @@ static const struct {
     {STARTED "f=6,1,00 eof", HOSTILE, ""},
     {STARTED "f=10,1,00 eof", HOSTILE, ""},
     {STARTED "f=10,1,000000 eof", HOSTILE, ""},
+    {STARTED "f=10,1,0309 eof", HOSTILE, ""},
+    {STARTED "f=10,1,020f eof", HOSTILE, ""}, // out of memory, and ended by SIGTERM
     {STARTED "f=8,1,010000 eof", HOSTILE, ""},
     {STARTED "raw=010001000100000004 eof", HOSTILE, ""}, // 64 KiB and one byte
     {STARTED "raw=ffffffff0100000004 eof", HOSTILE, ""},

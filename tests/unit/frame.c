@@ -250,6 +250,9 @@ static const struct {
     {0, {0}, 0, true},
     {1, {0}, 1, true},
     {3, {0, 7, 15}, 3, true},
+    {3, {15, 32, 34}, 3, true},
+    {1, {31}, 1, false},
+    {1, {35}, 1, false},
     {1, {16}, 1, false},
     {1, {UINT32_MAX}, 1, false},
     {2, {7, 7}, 2, false},
@@ -257,7 +260,7 @@ static const struct {
     {2, {3}, 1, false},
     {1, {0}, 0, false},
     {0, {3}, 1, false},
-    {17, {0, 1, 2}, 3, false},
+    {20, {0, 1, 2}, 3, false},
     {UINT32_MAX, {0, 1, 2}, 3, false},
     {UINT32_MAX / 12 + 1, {0}, 0, false}, // a size that would wrap to 8 bytes
 };

@@ -119,6 +119,9 @@ static const struct {
     {KUBECTL "agent = auto\nrlimit_nproc = 9\n", "rlimit_nproc: sandbox 's' of mode kubectl_exec: needs agent"},
     {DOCKER "rlimit_as = 1G\n", "rlimit_as: sandbox 's' of mode docker_exec: needs agent = require"},
     {DOCKER "agent = auto\nrlimit_cpu = 1s\n", "rlimit_cpu: sandbox 's' of mode docker_exec: needs agent"},
+    {KUBECTL "limit_memory = 1G\n", "limit_memory: sandbox 's' of mode kubectl_exec: needs agent = require"},
+    {KUBECTL "agent = auto\nlimit_pids = 5\n", "limit_pids: sandbox 's' of mode kubectl_exec: needs agent"},
+    {DOCKER "limit_cpu = 50\n", "limit_cpu: sandbox 's' of mode docker_exec: needs agent = require"},
     {RUN "rlimit_as = 1G\n", "rlimit_as: sandbox 's' of mode docker_run: needs agent = require"},
 };
 // clang-format on
@@ -212,6 +215,20 @@ START_TEST(limits_a_container)
     ck_assert_uint_eq(launch.rlimits.of[RLIMIT_CORE].is_set, 1);
     ck_assert_uint_eq(launch.rlimits.of[RLIMIT_CORE].value, 0);
     ck_assert_uint_eq(launch.rlimits.of[RLIMIT_RSS].is_set, 0);
+    finish();
+    sandbox = configure(RUN "limit_memory = 64M\nlimit_pids = 5\nlimit_cpu = 150\n");
+    ck_assert_int_eq(launch_prepare(&launch, sandbox, &request, &caller, &err), 0);
+    ck_words(&launch.argv, "[docker][run][--rm][-i][--memory=67108864][--memory-swap=67108864]"
+                           "[--pids-limit=5][--cpus=1.50][--detach-keys=][i][a][b]");
+    ck_assert(!launch.has_group);
+    finish();
+    sandbox = configure(RUN "agent = require\nlimit_pids = 5\nlimit_cpu = 7\n");
+    ck_assert_int_eq(launch_prepare_client(&launch, sandbox, &argv, &sent, &err), 0);
+    ck_words(&launch.argv, "[docker][run][--rm][-i][--pids-limit=7][--cpus=0.07]"
+                           "[--log-driver=none][--entrypoint=/.hooksfs-agent][--detach-keys=][i]");
+    launch_finish(&launch);
+    ck_assert_int_eq(launch_prepare_remote(&launch, sandbox, &request, &err), 0);
+    ck_assert_uint_eq(launch.limits.pids, 0);
     words_finish(&argv);
     request_finish(&request);
     finish();
