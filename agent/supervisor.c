@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "supervisor.h"
 
-#include "cgroup.h"
+#include "birth.h"
 #include "cleanup.h"
 #include "descendants.h"
 #include "loop.h"
@@ -28,7 +28,6 @@ enum {
     START_DELAY_MS = 2, // the start is reported so much later, perhaps with the end
     SHORTEST_PAUSE_MS = 1,
     LONGEST_PAUSE_MS = 250,
-    CHILD_STACK = 32 * 1024,
 };
 
 struct supervisor {
@@ -47,97 +46,7 @@ struct supervisor {
     struct supervisor_report report; // events that have not been reported yet
 };
 
-// --- The command's side of the start
-
-// The child between clone and execve. It shares the supervisor's memory, and the supervisor waits
-// until the child has executed the command or has failed. That is quicker than a copy of the
-// memory, and a failure needs no pipe to be known.
-struct newborn {
-    const struct supervisor_spec *spec;
-    const struct program *program;
-    pid_t parent;
-    int group_procs;        // to which the child writes itself; -1: nothing to do
-    enum frame_stage stage; // set by the child
-    int failure;
-};
-
-static void newborn_fail(struct newborn *newborn, enum frame_stage stage, int failure)
-{
-    newborn->stage = stage;
-    newborn->failure = failure;
-}
-
-static char child_stack[CHILD_STACK] __attribute__((aligned(64)));
-
-static int newborn_run(void *data)
-{
-    struct newborn *newborn = data;
-    sigset_t none;
-
-    setsid();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != newborn->parent)
-        return EXIT_FAILURE;
-    if (newborn->group_procs >= 0 && write(newborn->group_procs, "0", 1) < 0) {
-        newborn_fail(newborn, FRAME_AT_LIMITS, errno);
-        return EXIT_FAILURE;
-    }
-    setrlimit(RLIMIT_NOFILE, newborn->spec->descriptors);
-    signal(SIGPIPE, SIG_DFL);
-    signal(SIGCHLD, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    newborn->stage = program_exec(newborn->program);
-    newborn->failure = errno;
-    return EXIT_FAILURE;
-}
-
-static void newborn_share_memory(struct newborn *newborn, pid_t *pid)
-{
-    *pid = clone(newborn_run, child_stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, newborn);
-    if (*pid < 0)
-        newborn_fail(newborn, FRAME_AT_RESOURCES, errno);
-}
-
-// The child moves itself to its group. Returns -errno on failure.
-static pid_t newborn_fork(struct newborn *newborn, const struct cgroup *group)
-{
-    pid_t pid;
-
-    newborn->group_procs = cgroup_open_procs(group);
-    if (newborn->group_procs < 0)
-        return newborn->group_procs;
-    pid = fork();
-    return pid < 0 ? -errno : pid;
-}
-
-// The OOM killer kills each process that shares its victim's memory. So a child in a group with
-// limits has a copy, and tells its failure through a pipe.
-static void newborn_enter_group(struct newborn *newborn, const struct cgroup *group, pid_t *pid)
-{
-    int tell[2];
-    int pid_fd = -1;
-
-    if (pipe2(tell, O_CLOEXEC) < 0) {
-        newborn_fail(newborn, FRAME_AT_RESOURCES, errno);
-        return;
-    }
-    *pid = cgroup_fork(group, &pid_fd);
-    if (*pid == -ENOSYS)
-        *pid = newborn_fork(newborn, group);
-    if (*pid == 0) {
-        newborn_run(newborn);
-        _exit(write(tell[1], newborn, sizeof *newborn) < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
-    }
-    close_fd(&tell[1]);
-    close_fd(&pid_fd);
-    close_fd(&newborn->group_procs);
-    if (*pid < 0)
-        newborn_fail(newborn, FRAME_AT_LIMITS, -*pid);
-    else if (read(tell[0], newborn, sizeof *newborn) < 0)
-        newborn_fail(newborn, FRAME_AT_RESOURCES, errno);
-    close_fd(&tell[0]);
-}
+// --- The start
 
 // Returns false after a failure, with errno.
 static bool supervisor_make_group(struct supervisor *supervisor, const struct cgroup_limits *limits)
@@ -153,19 +62,17 @@ static bool supervisor_make_group(struct supervisor *supervisor, const struct cg
 
 static void supervisor_execute(struct supervisor *supervisor, const struct program *program)
 {
-    struct newborn newborn = {
-        .spec = supervisor->spec, .program = program, .parent = getpid(), .group_procs = -1};
+    struct birth_failure failure = {.stage = FRAME_AT_LIMITS};
     pid_t pid = -1;
 
-    if (cgroup_controllers(&program->group) == 0)
-        newborn_share_memory(&newborn, &pid);
-    else if (supervisor_make_group(supervisor, &program->group))
-        newborn_enter_group(&newborn, supervisor->group, &pid);
+    if (cgroup_controllers(&program->group) == 0 ||
+        supervisor_make_group(supervisor, &program->group))
+        pid = birth(program, supervisor->spec->descriptors, supervisor->group, &failure);
     else
-        newborn_fail(&newborn, FRAME_AT_LIMITS, errno);
-    if (newborn.failure) {
+        failure.number = errno;
+    if (failure.number) {
         supervisor->report = (struct supervisor_report){
-            .what = REPORT_FAILED, .stage = newborn.stage, .number = newborn.failure};
+            .what = REPORT_FAILED, .stage = failure.stage, .number = failure.number};
         return;
     }
     supervisor->command = pid;

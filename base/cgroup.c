@@ -166,9 +166,10 @@ struct clone_arguments {
 pid_t cgroup_fork(const struct cgroup *group, int *pid_fd)
 {
 #ifdef SYS_clone3
+    int made = -1;
     struct clone_arguments arguments = {
         .flags = 0x200000000 /* CLONE_INTO_CGROUP */ | 0x1000 /* CLONE_PIDFD */,
-        .pidfd = (uintptr_t)pid_fd,
+        .pidfd = (uintptr_t)&made,
         .exit_signal = SIGCHLD,
         .cgroup = (uint64_t)group->dir,
     };
@@ -177,6 +178,7 @@ pid_t cgroup_fork(const struct cgroup *group, int *pid_fd)
     // E2BIG: the kernel knows a shorter struct.
     if (pid < 0)
         return errno == E2BIG ? -ENOSYS : -errno;
+    *pid_fd = made;
     return (pid_t)pid;
 #else
     (void)group;

@@ -258,7 +258,7 @@ static void sweep(int fd)
 
     if (!dir)
         return;
-    copy = -1;
+    take_fd(&copy);
     while ((entry = readdir(dir))) {
         AUTO_CLOSE int job = -1;
         if (strncmp(entry->d_name, TAKEN, sizeof TAKEN - 1) != 0)
@@ -283,7 +283,7 @@ static void sweep_shared(int fd)
 
     if (!dir)
         return;
-    copy = -1;
+    take_fd(&copy);
     while ((entry = readdir(dir))) {
         long pid = strncmp(entry->d_name, SHARED, sizeof SHARED - 1) == 0
                        ? strtol(entry->d_name + sizeof SHARED - 1, NULL, 10)
@@ -326,8 +326,7 @@ static int possess(struct error *err)
         return error_set(err, EBUSY, "another daemon uses the control group of this one");
     sweep(fd);
     snprintf(own_prefix, sizeof own_prefix, TAKEN);
-    own_fd = fd;
-    fd = -1;
+    own_fd = take_fd(&fd);
     return 0;
 }
 
