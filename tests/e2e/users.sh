@@ -177,7 +177,7 @@ test_descriptors_that_are_handed_on() {
 # A write that waits holds a lock of its inode in the kernel, and whoever needs the same lock
 # waits in a state that even SIGKILL does not end. Nobody does.
 test_a_write_that_waits_holds_up_nobody() {
-    with_calls "$E" "$ALICE" "$BOB" "$T" <<'PYTHON'
+    with_calls "$M/sharing" "$ALICE" "$BOB" "$T" <<'PYTHON'
 import sys
 from calls import *
 sandbox, alice, bob, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -345,7 +345,7 @@ PYTHON
 
 test_who_has_no_permission() {
     local sandbox
-    is "$(carol ls "$M" | wc -l)" 8 "the root is for all"
+    is "$(carol ls "$M" | wc -l)" 9 "the root is for all"
     for sandbox in private team writers readers hers; do
         denied carol ls "$M/$sandbox"
         denied carol cat "$M/$sandbox/status"

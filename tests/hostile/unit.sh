@@ -87,9 +87,9 @@ test_it_starts_again_after_sigkill() {
     while read -r pre; do
         ${pre//\/run\/hooks/$mount} 2>/dev/null || :
     done < <(sed -n 's/^ExecStartPre=-//p' "$UNIT")
-    $HOOKSFS_WRAPPER "$HOOKSFS" -f "$T/conf" "$mount" 2>"$T/log2" &
+    $HOOKSFS_WRAPPER "$HOOKSFS" -f "$T/conf" "$mount" 2>"$T/log3" &
     pid=$!
-    wait_until 20 grep -q 'serving, with process' "$T/log2" || fail "$(cat "$T/log2")"
+    wait_until 20 grep -q 'serving, with process' "$T/log3" || fail "$(cat "$T/log3")"
     ask "$mount/d" true
     ends "$mount/d" "0 exited"
     umount "$mount"

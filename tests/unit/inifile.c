@@ -361,6 +361,7 @@ START_TEST(wants_no_other_writer)
         ck_assert_ptr_nonnull(strstr(error_message(&err), "first"));
     unlink(path);
     buffer_finish(&log);
+    error_finish(&err);
 }
 END_TEST
 
