@@ -220,12 +220,20 @@ void __wrap_descendants_walk(pid_t root, bool (*visit)(void *data, pid_t pid), v
     (void)data;
 }
 
+static void note_silence(struct world *world)
+{
+    if (world->now_ms - world->sent_ms >= WIRE_SILENCE_MS)
+        world->is_silent = true;
+}
+
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int count, int timeout)
 {
     int result;
 
     if (!current->is_ended)
         world_step(current);
+    // A step can take time, whether a descriptor is ready or not.
+    note_silence(current);
     result = __real_epoll_wait(fd, events, count, 0);
     if (result != 0 || timeout == 0)
         return result;
@@ -233,8 +241,7 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int count, int timeout
     FUZZ_CHECK(timeout > 0 || !current->is_ended, "it waits for ever");
     if (current->is_ended)
         current->now_ms += (uint64_t)timeout;
-    if (current->now_ms - current->sent_ms >= WIRE_SILENCE_MS)
-        current->is_silent = true;
+    note_silence(current);
     return 0;
 }
 
@@ -247,11 +254,12 @@ unsigned char world_pattern(uint32_t number, size_t offset)
 
 void world_send(struct world *world, const char *bytes, size_t size)
 {
-    if (world->now_ms - world->sent_ms >= WIRE_SILENCE_MS)
-        world->is_silent = true;
+    note_silence(world);
+    if (size == 0)
+        return;
     world->sent_ms = world->now_ms;
     // The pipe is large. A write that does not fit into it ends the connection.
-    if (size > 0 && write(world->to_agent, bytes, size) != (ssize_t)size)
+    if (write(world->to_agent, bytes, size) != (ssize_t)size)
         world_end(world);
 }
 
