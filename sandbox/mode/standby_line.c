@@ -20,7 +20,8 @@
 // the clients of many standbys can end at the same time.
 //
 // A command need not read to the end of its stdin: after the command the relay is ended, if it is
-// still the holder's child. Messages of the shells about the end of a command are dropped, because
+// still the holder's child and does not sweep. A sweep that was ended would leave processes that it
+// has only stopped. Messages of the shells about the end of a command are dropped, because
 // they are not the command's; such a message must not end a shell whose client has gone.
 static const char gate[] =
     "command -v cat >/dev/null && read -r a b c d group e </proc/$$/stat && "
@@ -28,6 +29,7 @@ static const char gate[] =
     "printf '" STANDBY_GATE_GREETING "'\n"
     "exec 3<&0 4>&2 2>/dev/null\n"
     "sweep() {\n"
+    "trap '' USR2\n"
     "seen=\n"
     "i=0\n"
     "while [ $((i += 1)) -le 10 ]; do\n"
@@ -74,7 +76,7 @@ static const char gate[] =
     "\"$@\" 2>&4 4>&-\n"
     "code=$?\n"
     "{ read -r a b c parent e </proc/$relay/stat; } && [ \"$parent\" = $holder ] && "
-    "kill -USR1 $holder && kill -9 $relay\n"
+    "kill -USR1 $holder && kill -USR2 $relay\n"
     "exit $code\n"
     "}";
 

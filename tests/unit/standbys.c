@@ -111,6 +111,7 @@ static void begin(const char *settings, const char *script, const char *client_s
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTERM, SIG_DFL);
     world_file(notes, "", 0);
+    setenv("UNIT_NOTES", notes, 1);
     command = command_of(script);
     if (client_script) {
         world_file(client, client_script, strlen(client_script));
@@ -185,6 +186,23 @@ static void ck_answer(const char *outcome, const char *out)
     job_release(job);
 }
 
+// A process that was stopped in order to be killed must be killed.
+static void ck_none_is_stopped(void)
+{
+    char command[1024];
+    bool is_one_left = true;
+
+    snprintf(command, sizeof command,
+             "for p in $(grep -ls UNIT_NOTES=%s /proc/[0-9]*/environ); do "
+             "! grep -qs '^State:.T' ${p%%/environ}/status || exit 1; done",
+             notes);
+    for (int i = 0; i < 100 && is_one_left; i++) {
+        usleep(20000);
+        is_one_left = system(command) != 0;
+    }
+    ck_assert(!is_one_left);
+}
+
 static void end(void)
 {
     struct config *old = config;
@@ -193,6 +211,7 @@ static void end(void)
     routes_unref(routes);
     world_end(loop);
     config_destroy(old);
+    ck_none_is_stopped();
     unlink(notes);
     if (*client)
         unlink(client);
