@@ -11,12 +11,12 @@ if [[ $(id -u) != 0 ]]; then
     exit 0
 fi
 
-# Scripts run at the same time. One that kills all that a user has needs users of its own.
-: "${FIRST_UID:=23001}"
+# Scripts run at the same time, and what a user has counts for limits: each has users of its own.
+: "${FIRST_UID:=$((23001 + $(cksum <<<"${0##*/}" | cut -d " " -f 1) % 300 * 3))}"
 MALLORY=$FIRST_UID EVE=$((FIRST_UID + 1)) HONEST=$((FIRST_UID + 2))
-mallory() { setpriv --reuid $MALLORY --regid $MALLORY --clear-groups -- "$@"; }
-eve() { setpriv --reuid $EVE --regid $EVE --clear-groups -- "$@"; }
-honest() { setpriv --reuid $HONEST --regid $HONEST --clear-groups -- "$@"; }
+mallory() { setpriv --reuid "$MALLORY" --regid "$MALLORY" --clear-groups -- "$@"; }
+eve() { setpriv --reuid "$EVE" --regid "$EVE" --clear-groups -- "$@"; }
+honest() { setpriv --reuid "$HONEST" --regid "$HONEST" --clear-groups -- "$@"; }
 
 # The daemon's memory in KiB: now, and its highest value so far.
 daemon_kib() {
