@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <sys/resource.h>
 
 // True if one of the COUNT variables in STRINGS has the same name as VARIABLE.
 static bool is_replaced(const char *variable, char *const *strings, size_t count)
@@ -19,6 +18,9 @@ static bool is_replaced(const char *variable, char *const *strings, size_t count
     return false;
 }
 
+_Static_assert((int)RLIM_NLIMITS == (int)FRAME_RLIMITS,
+               "the kinds of a START are Linux's resources");
+
 static void program_add_limit(struct program *program, struct frame_limit limit)
 {
     unsigned number = limit.value < UINT_MAX ? (unsigned)limit.value : UINT_MAX;
@@ -30,7 +32,7 @@ static void program_add_limit(struct program *program, struct frame_limit limit)
     else if (limit.kind == FRAME_LIMIT_CPU)
         program->group.cpu_percent = number;
     else
-        program->limits[program->limit_count++] = limit;
+        program->rlimits.of[limit.kind] = (struct rlimit_value){1, limit.value};
 }
 
 int program_init(struct program *program, const struct frame *frame, char *const *own)
@@ -130,24 +132,21 @@ static void exec_in_path(char *const *argv, char *const *env)
     errno = failure;
 }
 
-static int lower_limit(const struct frame_limit *wanted)
+static int take_limit(const struct rlimits *rlimits, int resource)
 {
-    int resource = (int)wanted->kind;
     struct rlimit limit;
 
+    if (!rlimits->of[resource].is_set)
+        return 0;
     if (getrlimit(resource, &limit) < 0)
         return -1;
-    if (limit.rlim_max > wanted->value)
-        limit.rlim_max = wanted->value;
-    if (limit.rlim_cur > limit.rlim_max)
-        limit.rlim_cur = limit.rlim_max;
-    return setrlimit(resource, &limit);
+    return rlimits_lower(rlimits, resource, &limit) ? setrlimit(resource, &limit) : 0;
 }
 
 enum frame_stage program_exec(const struct program *program)
 {
-    for (uint32_t i = 0; i < program->limit_count; i++)
-        if (lower_limit(&program->limits[i]) < 0)
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
+        if (take_limit(&program->rlimits, resource) < 0)
             return FRAME_AT_LIMITS;
     if (program->workdir[0] && chdir(program->workdir) < 0)
         return FRAME_AT_WORKDIR;

@@ -4,14 +4,14 @@
 
 #include "cgroup.h"
 #include "frame.h"
+#include "rlimits.h"
 
 struct program {
     const char *workdir; // "": the agent's own
     char **argv;         // ends with NULL; the array is owned, the strings are not
     char **env;          // points into the array of argv
-    uint32_t limit_count;
-    struct frame_limit limits[FRAME_RLIMITS]; // of resources
-    struct cgroup_limits group;               // of the job
+    struct rlimits rlimits;
+    struct cgroup_limits group; // of the job
 };
 
 // Takes the START in FRAME apart. The environment has START's variables first, then

@@ -107,10 +107,7 @@ static void run_tell_output_ends(struct run *run)
 
 static void run_tell_end(struct run *run)
 {
-    enum frame_end kind = run->end.is_out_of_memory ? FRAME_OUT_OF_MEMORY
-                          : run->end.is_signaled    ? FRAME_SIGNALED
-                                                    : FRAME_EXITED;
-    char payload[2] = {(char)kind, (char)run->end.number};
+    char payload[2] = {(char)run->end.kind, (char)run->end.number};
 
     if (run->is_end_told[0] || !run->has_ended || run->outputs[0].due + run->outputs[1].due > 0)
         return;

@@ -229,6 +229,16 @@ static void supervisor_obey(struct supervisor *supervisor)
 
 // --- Time and death
 
+static enum frame_end supervisor_kind_of_end(const struct supervisor *supervisor, int status)
+{
+    if (!WIFSIGNALED(status))
+        return FRAME_EXITED;
+    return WTERMSIG(status) == SIGKILL && supervisor->group &&
+                   cgroup_ran_out_of_memory(supervisor->group)
+               ? FRAME_OUT_OF_MEMORY
+               : FRAME_SIGNALED;
+}
+
 // Returns true if a child is left.
 static bool supervisor_reap(struct supervisor *supervisor)
 {
@@ -240,11 +250,8 @@ static bool supervisor_reap(struct supervisor *supervisor)
             continue;
         supervisor->is_running = false;
         supervisor->report.what |= REPORT_ENDED;
-        supervisor->report.is_signaled = WIFSIGNALED(status);
+        supervisor->report.kind = supervisor_kind_of_end(supervisor, status);
         supervisor->report.number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
-        supervisor->report.is_out_of_memory = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
-                                              supervisor->group &&
-                                              cgroup_ran_out_of_memory(supervisor->group);
     }
     return pid == 0;
 }

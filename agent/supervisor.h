@@ -28,7 +28,7 @@ enum supervisor_order {
 enum {
     REPORT_STARTED = 1,
     REPORT_FAILED = 2, // with stage, and errno in number
-    REPORT_ENDED = 4,  // with is_signaled, and the code or signal in number
+    REPORT_ENDED = 4,  // with kind, and the code or signal in number
     REPORT_GONE = 8,   // no process is left that the agent would have to kill
     REPORT_HOLDS = 16, // with GONE: released processes live on, and the supervisor with them
 };
@@ -36,8 +36,7 @@ enum {
 struct supervisor_report {
     unsigned char what;
     unsigned char stage;
-    unsigned char is_signaled;
-    unsigned char is_out_of_memory; // it was killed for that reason
+    unsigned char kind; // enum frame_end
     int number;
 };
 

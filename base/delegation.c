@@ -248,17 +248,26 @@ static int open_delegated(char *directory, bool is_root, struct error *err)
                      directory);
 }
 
+// Returns a listing of the group FD, with an offset of its own, or NULL.
+static DIR *open_listing(int fd)
+{
+    AUTO_CLOSE int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+
+    if (dir)
+        take_fd(&copy);
+    return dir;
+}
+
 // The groups of the jobs of a process that is gone.
 static void sweep(int fd)
 {
     int patience = PATIENCE;
-    AUTO_CLOSE int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    DIR *dir = open_listing(fd);
     const struct dirent *entry;
 
     if (!dir)
         return;
-    take_fd(&copy);
     while ((entry = readdir(dir))) {
         AUTO_CLOSE int job = -1;
         if (strncmp(entry->d_name, TAKEN, sizeof TAKEN - 1) != 0)
@@ -277,13 +286,11 @@ static void sweep(int fd)
 // A process that shares the group has its number in the names of its groups.
 static void sweep_shared(int fd)
 {
-    AUTO_CLOSE int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    DIR *dir = open_listing(fd);
     const struct dirent *entry;
 
     if (!dir)
         return;
-    take_fd(&copy);
     while ((entry = readdir(dir))) {
         long pid = strncmp(entry->d_name, SHARED, sizeof SHARED - 1) == 0
                        ? strtol(entry->d_name + sizeof SHARED - 1, NULL, 10)
@@ -374,37 +381,46 @@ static int move_to_leaf(void)
 static int enable(const char *name)
 {
     char text[32];
-    int result;
 
     snprintf(text, sizeof text, "+%s", name);
-    // Without it the kernel takes the controllers cpu and pids, but no memory after them.
-    result = move_to_leaf();
-    return result == 0 ? delegation_write(own_fd, "cgroup.subtree_control", text) : result;
+    return delegation_write(own_fd, "cgroup.subtree_control", text);
 }
 
-static int enable_all(unsigned controllers, struct error *err)
+static int check_available(unsigned controllers, struct error *err)
 {
     AUTO_FREE char *available = read_file(own_fd, "cgroup.controllers");
 
     if (!available)
         return error_set(err, errno, "cannot read cgroup.controllers: %s", strerror(errno));
-    for (int i = 0; i < CONTROLLER_COUNT; i++) {
-        const char *name = CONTROLLERS[i].name;
-        unsigned bit = CONTROLLERS[i].bit;
-        int result;
-
-        if (!(controllers & bit) || own_controllers & bit)
-            continue;
-        if (!has_word(available, name))
+    for (int i = 0; i < CONTROLLER_COUNT; i++)
+        if (controllers & CONTROLLERS[i].bit && !has_word(available, CONTROLLERS[i].name))
             return error_set(err, ENOTSUP,
                              "the daemon's control group has no controller %s: the system may have "
                              "it in version 1 of the control groups, or Delegate= does not name it",
-                             name);
-        result = enable(name);
+                             CONTROLLERS[i].name);
+    return 0;
+}
+
+static int enable_all(unsigned controllers, struct error *err)
+{
+    unsigned missing = controllers & ~own_controllers;
+    int result;
+
+    if (missing == 0)
+        return 0;
+    if (check_available(missing, err) < 0)
+        return -err->code;
+    // Without it the kernel takes the controllers cpu and pids, but no memory after them.
+    result = move_to_leaf();
+    for (int i = 0; i < CONTROLLER_COUNT; i++) {
+        if (!(missing & CONTROLLERS[i].bit))
+            continue;
+        if (result == 0)
+            result = enable(CONTROLLERS[i].name);
         if (result < 0)
-            return error_set(err, -result, "cannot enable the controller %s: %s", name,
-                             strerror(-result));
-        own_controllers |= bit;
+            return error_set(err, -result, "cannot enable the controller %s: %s",
+                             CONTROLLERS[i].name, strerror(-result));
+        own_controllers |= CONTROLLERS[i].bit;
     }
     return 0;
 }

@@ -31,6 +31,21 @@ int words_append(struct words *words, const char *text)
     return words_append_owned(words, strdup(text));
 }
 
+int words_prepend(struct words *words, const char *const *items, size_t count)
+{
+    struct words longer = {0};
+    int result = 0;
+
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = words_append(&longer, items[i]);
+    for (size_t i = 0; i < words->count && result == 0; i++)
+        result = words_append(&longer, words->items[i]);
+    words_finish(result == 0 ? words : &longer);
+    if (result == 0)
+        *words = longer;
+    return result;
+}
+
 bool words_equal(const struct words *a, const struct words *b)
 {
     if (a->count != b->count)

@@ -18,6 +18,10 @@ int words_append(struct words *words, const char *text);
 // -ENOMEM, also when TEXT is NULL.
 int words_append_owned(struct words *words, char *text);
 
+// Puts copies of the COUNT strings of ITEMS in front. Returns 0, or -ENOMEM; WORDS are then as
+// before.
+int words_prepend(struct words *words, const char *const *items, size_t count);
+
 // Do A and B have the same strings in the same order?
 bool words_equal(const struct words *a, const struct words *b);
 

@@ -222,7 +222,7 @@ static void reload_ask(struct reload *reload)
 static void reload_try(struct reload *reload)
 {
     AUTO(buffer_finish) struct buffer problems = {0};
-    struct error err = {0};
+    AUTO(error_finish) struct error err = {0};
     struct config *config = sandbox_load_config(reload->path, reload->users, &problems);
 
     if (!users_is_complete(reload->users)) {
@@ -242,7 +242,6 @@ static void reload_try(struct reload *reload)
         config_destroy(config);
         config = NULL;
     }
-    error_finish(&err);
     users_destroy(take_ptr(&reload->users));
     reload->on_done(reload->data, config);
     config_destroy(config);

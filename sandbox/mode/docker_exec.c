@@ -40,14 +40,6 @@ static const char *why_unused(const void *data, const struct key *key)
     return mode_agent_why_unused(&settings->agent, key);
 }
 
-static const char *why_unlimited(const void *data, const char *name)
-{
-    const struct settings *settings = data;
-
-    (void)name;
-    return mode_agent_why_unlimited(&settings->agent);
-}
-
 static int check(void *data, struct users *users, const char **key, struct error *err)
 {
     const struct settings *settings = data;
@@ -87,7 +79,6 @@ const struct mode docker_exec_mode = {
              .why_unused = why_unused,
              .check = check},
     .agent = agent,
-    .why_unlimited = why_unlimited,
     .prepare = prepare,
     .client = "docker",
     .held_back_out = judge_held_back_out,

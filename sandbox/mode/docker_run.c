@@ -51,12 +51,9 @@ static const char *why_unused(const void *data, const struct key *key)
     return mode_agent_why_unused(&settings->agent, key);
 }
 
-// The engines know no limit of this name.
-static const char *why_unlimited(const void *data, const char *name)
+static bool client_limits(const char *name)
 {
-    const struct settings *settings = data;
-
-    return strcmp(name, "rlimit_as") == 0 ? mode_agent_why_unlimited(&settings->agent) : NULL;
+    return strcmp(name, "rlimit_as") != 0;
 }
 
 // Without a log driver the engine does not keep the frames, which have the job's input and
@@ -128,7 +125,7 @@ const struct mode docker_run_mode = {
              .why_unused = why_unused,
              .check_common = mode_check_common},
     .agent = agent,
-    .why_unlimited = why_unlimited,
+    .client_limits = client_limits,
     .prepare = prepare,
     .prepare_removal = prepare_removal,
     .client = "docker",

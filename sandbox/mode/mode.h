@@ -70,9 +70,9 @@ struct mode {
     // The part of SETTINGS that is about agents. NULL: the mode has none.
     const struct agent_settings *(*agent)(const void *settings);
 
-    // Why can a command not have the limit of the common key NAME, rlimit_* or limit_*? Returns
-    // NULL if it can. NULL: it can have every limit.
-    const char *(*why_unlimited)(const void *settings, const char *name);
+    // Can the client give a command the limit of the common key NAME, rlimit_* or limit_*? NULL: it
+    // can give none. A required agent and the daemon itself can give every limit.
+    bool (*client_limits)(const char *name);
 
     // Are commands confined as their callers are? NULL: never.
     bool (*confines)(const void *settings);
@@ -146,9 +146,6 @@ bool mode_has_container_per_job(const struct sandbox_config *config);
 // For why_unused and check of a mode with these keys; see struct mode_keys.
 const char *mode_agent_why_unused(const struct agent_settings *agent, const struct key *key);
 int mode_check_agent(const struct agent_settings *agent, const char **key, struct error *err);
-
-// For why_unlimited of a mode whose commands are limited by an agent.
-const char *mode_agent_why_unlimited(const struct agent_settings *agent);
 
 // For mode_keys.check_common: can commands have the limits of CONFIG, and are its standby lines
 // right?

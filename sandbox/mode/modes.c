@@ -58,38 +58,34 @@ int mode_check_agent(const struct agent_settings *agent, const char **key, struc
                      AGENT_MAX_CONNECTIONS);
 }
 
-const char *mode_agent_why_unlimited(const struct agent_settings *agent)
-{
-    return agent->use == AGENT_REQUIRE ? NULL : "needs agent = require";
-}
-
 // Has CONFIG a limit from KEY, which is a common key?
 static bool has_limit(const struct sandbox_config *config, const struct key *key)
 {
-    const void *member = (const char *)config + key->offset;
+    static const struct sandbox_config unlimited;
+    bool is_limit = strncmp(key->name, "limit_", 6) == 0 || strncmp(key->name, "rlimit_", 7) == 0;
 
-    if (strcmp(key->name, "limit_memory") == 0)
-        return config->limits.memory_bytes > 0;
-    if (strcmp(key->name, "limit_pids") == 0)
-        return config->limits.pids > 0;
-    if (strcmp(key->name, "limit_cpu") == 0)
-        return config->limits.cpu_percent > 0;
-    return strncmp(key->name, "rlimit_", 7) == 0 && ((const struct rlimit_value *)member)->is_set;
+    return is_limit && !settings_equal(key, config, &unlimited);
+}
+
+static bool can_have_limit(const struct sandbox_config *config, const struct key *key)
+{
+    const struct mode *mode = mode_of(config->mode);
+    const struct agent_settings *agent = mode_agent_settings(config);
+
+    return !mode->client || (agent && agent->use == AGENT_REQUIRE) ||
+           (mode->client_limits && mode->client_limits(key->name));
 }
 
 int mode_check_common(const struct sandbox_config *config, const char **key, struct error *err)
 {
-    const struct mode *mode = mode_of(config->mode);
-
-    for (size_t i = 0; i < config_common_count && mode->why_unlimited; i++) {
+    for (size_t i = 0; i < config_common_count; i++) {
         const struct key *found = &config_common_keys[i];
-        const char *why =
-            has_limit(config, found) ? mode->why_unlimited(config->settings, found->name) : NULL;
-        if (!why)
+
+        if (!has_limit(config, found) || can_have_limit(config, found))
             continue;
         *key = found->name;
-        return error_set(err, EINVAL, "sandbox '%s' of mode %s: %s", config->name,
-                         config->mode->name, why);
+        return error_set(err, EINVAL, "sandbox '%s' of mode %s: needs agent = require",
+                         config->name, config->mode->name);
     }
     return standby_line_check(config, key, err);
 }

@@ -102,19 +102,9 @@ int standby_line_parse(const char *line, struct request *request, struct error *
 int standby_line_gate(struct request *request, struct error *err)
 {
     static const char *const shell[] = {"sh", "-c", gate, "sh"};
-    struct words argv = {0};
-    int result = 0;
 
-    for (size_t i = 0; i < sizeof shell / sizeof shell[0] && result == 0; i++)
-        result = words_append(&argv, shell[i]);
-    for (size_t i = 0; i < request->argv.count && result == 0; i++)
-        result = words_append(&argv, request->argv.items[i]);
-    if (result < 0) {
-        words_finish(&argv);
+    if (words_prepend(&request->argv, shell, sizeof shell / sizeof shell[0]) < 0)
         return error_set(err, ENOMEM, "no memory");
-    }
-    words_finish(&request->argv);
-    request->argv = argv;
     return 0;
 }
 

@@ -99,16 +99,8 @@ static int repeat(struct launch *launch)
 {
     static const char *const shell[] = {"sh", "-c", "\"$@\"; sleep 2; \"$@\"; sleep 8; exec \"$@\"",
                                         "sh"};
-    struct words argv = {0};
-    int result = 0;
 
-    for (size_t i = 0; i < sizeof shell / sizeof shell[0] && result == 0; i++)
-        result = words_append(&argv, shell[i]);
-    for (size_t i = 0; i < launch->argv.count && result == 0; i++)
-        result = words_append(&argv, launch->argv.items[i]);
-    words_finish(&launch->argv);
-    launch->argv = argv;
-    return result;
+    return words_prepend(&launch->argv, shell, sizeof shell / sizeof shell[0]);
 }
 
 // The shell outlives the daemon, and nobody waits for it.

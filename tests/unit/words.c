@@ -45,7 +45,26 @@ START_TEST(keeps_many_words)
 }
 END_TEST
 
+START_TEST(puts_words_in_front)
+{
+    static const char *const front[] = {"a", "b"};
+    struct words words = {0};
+
+    ck_assert_int_eq(words_prepend(&words, front, 2), 0);
+    ck_assert_uint_eq(words.count, 2);
+    ck_assert_int_eq(words_append(&words, "c"), 0);
+    ck_assert_int_eq(words_prepend(&words, front, 1), 0);
+    ck_assert_uint_eq(words.count, 4);
+    ck_assert_str_eq(words.items[0], "a");
+    ck_assert_str_eq(words.items[1], "a");
+    ck_assert_str_eq(words.items[2], "b");
+    ck_assert_str_eq(words.items[3], "c");
+    ck_assert_ptr_null(words.items[4]);
+    words_finish(&words);
+}
+END_TEST
+
 int main(void)
 {
-    UNIT_RUN("words", ONCE(keeps_words), ONCE(keeps_many_words));
+    UNIT_RUN("words", ONCE(keeps_words), ONCE(keeps_many_words), ONCE(puts_words_in_front));
 }
