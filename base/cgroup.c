@@ -149,8 +149,7 @@ struct cgroup *cgroup_create(struct loop *loop, const struct cgroup_limits *limi
     if (result == 0)
         return group;
     error_set(err, -result, "cannot make a control group: %s", strerror(-result));
-    if (group->dir >= 0)
-        cgroup_remove(group);
+    cgroup_remove(group);
     cgroup_free(group);
     return NULL;
 }
