@@ -326,8 +326,9 @@ test_too_little_memory_to_begin() {
 other_daemon() {
     local group=$1
     mkdir -p "$T/other"
+    : >"$T/log.other"
     # shellcheck disable=SC2086
-    "$T/join" "$group" $wrapper "$HOOKSFS" -f "$T/conf.other" "$T/other" >"$T/log.other" 2>&1 &
+    "$T/join" "$group" $wrapper "$HOOKSFS" -f "$T/conf.other" "$T/other" >>"$T/log.other" 2>&1 &
     other=$!
     wait_until 60 eval 'grep -q "serving" "$T/log.other" || ! kill -0 $other 2>/dev/null'
 }
