@@ -10,7 +10,7 @@
 
 static void converse(struct call *call)
 {
-    int fd = open_file(call->sandbox, "call", O_RDWR);
+    int fd = open_file(call->sandbox, call->file, O_RDWR);
 
     write_all(fd, call->request.data, call->request.size);
     call->answer.size = read_all(fd, call->answer.data, call->room);
@@ -83,7 +83,8 @@ bool call_init(struct call *call, int argc, char **argv)
         prepare_buffers(call, argv[1]);
         return true;
     }
-    if (argc < 4 || !(is_slot || strcmp(way, "conversation") == 0))
+    call->file = strcmp(way, "request") == 0 ? "request" : "call";
+    if (argc < 4 || !(is_slot || strcmp(way, "conversation") == 0 || strcmp(way, "request") == 0))
         return false;
     call->make = is_slot ? use_slot : converse;
     call->sandbox = argv[1];

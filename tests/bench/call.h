@@ -9,6 +9,7 @@
 struct call {
     void (*make)(struct call *call);
     const char *sandbox;
+    const char *file; // of a conversation
     char *slot; // NULL if there is none
     char *const *argv;
     struct bytes payload;
@@ -21,7 +22,7 @@ struct call {
     size_t room;
 };
 
-// From `conversation|slot DIRECTORY PAYLOAD-FILE COMMAND...` or `spawn|ready PAYLOAD-FILE
+// From `conversation|request|slot DIRECTORY PAYLOAD-FILE COMMAND...` or `spawn|ready PAYLOAD-FILE
 // COMMAND...`. False if it is neither. For `slot`, makes one of this process.
 bool call_init(struct call *call, int argc, char **argv);
 

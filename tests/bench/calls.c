@@ -6,9 +6,10 @@
 //
 // A fourth way, `ready`, is as `spawn` with a process that was started after the call before,
 // so that only writing, reading and waiting are timed. With BENCH_ANSWER in the environment,
-// that file is what the command has to answer.
+// that file is what the command has to answer. `request` is a conversation with a daemon of
+// before the file `call`.
 //
-// usage: calls conversation|slot SANDBOX-DIRECTORY PAYLOAD-FILE COMMAND [ARGUMENT...]
+// usage: calls conversation|request|slot SANDBOX-DIRECTORY PAYLOAD-FILE COMMAND [ARGUMENT...]
 //        calls spawn|ready PAYLOAD-FILE COMMAND [ARGUMENT...]
 #include "call.h"
 
@@ -30,7 +31,7 @@ int main(int argc, char **argv)
     struct call call;
 
     if (!call_init(&call, argc - 1, argv + 1)) {
-        fprintf(stderr, "usage: calls conversation|slot DIRECTORY PAYLOAD-FILE COMMAND...\n"
+        fprintf(stderr, "usage: calls conversation|request|slot DIRECTORY PAYLOAD-FILE COMMAND...\n"
                         "       calls spawn|ready PAYLOAD-FILE COMMAND...\n");
         return 2;
     }

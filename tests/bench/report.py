@@ -59,6 +59,8 @@ ROWS = [
         {"call, a miss": [("ratio", "≤", 1.0)]}),
     Row("against", "one call, direct, and another build's", "call", "call, the other build",
         {"call, without the key": [("ratio", "≤", 1)], "call, a miss": [("ratio", "≤", 1)]}),
+    Row("against caller", "the same with what confines the caller", "call", "call, the other build",
+        {"call": [("ratio", "≤", 1)]}),
     Row("standby pod", "in a pod, by the agent: `cat`, 1 KiB", "call", "call, agent",
         {"call, agent, standby": [("ratio", "≤", 0.8)]}),
     Row("standby pod pii", "in a pod, by the agent: `pii.py`", "call", "call, direct, standby",
