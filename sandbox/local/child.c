@@ -199,15 +199,6 @@ static int child_run(void *data)
 
 // --- Preparation
 
-static int words_copy(struct words *to, char *const *from)
-{
-    int result = 0;
-
-    for (; *from && result == 0; from++)
-        result = words_append(to, *from);
-    return result;
-}
-
 static const char *env_search_path(const struct words *env)
 {
     for (size_t i = 0; i < env->count; i++)
@@ -246,9 +237,9 @@ struct child *child_create(const struct process_spec *spec, const struct child_g
     child->report = &child->own_report;
     child->workdir = strdup(spec->workdir ? spec->workdir : "/");
     child->stack = malloc(STACK_SIZE);
-    result = child->workdir && child->stack ? words_copy(&child->argv, spec->argv) : -ENOMEM;
+    result = child->workdir && child->stack ? words_append_all(&child->argv, spec->argv) : -ENOMEM;
     if (result == 0)
-        result = words_copy(&child->env, spec->env);
+        result = words_append_all(&child->env, spec->env);
     child->path = strchr(spec->argv[0], '/') ? NULL : env_search_path(&child->env);
     child->has_identity = spec->identity != NULL;
     child->is_other = child->has_identity && spec->identity->uid != geteuid();

@@ -44,8 +44,8 @@ void argv_add_mount(struct argv *argv, const char *source, const char *target)
 
 void argv_add_all(struct argv *argv, const struct words *words)
 {
-    for (size_t i = 0; i < words->count; i++)
-        argv_add(argv, words->items[i]);
+    if (words->items && words_append_all(argv->words, words->items) < 0)
+        argv->has_failed = true;
 }
 
 int argv_end(const struct argv *argv, struct error *err)
@@ -53,37 +53,33 @@ int argv_end(const struct argv *argv, struct error *err)
     return argv->has_failed ? error_set(err, ENOMEM, "no memory") : 0;
 }
 
-static char **find(const struct words *env, const char *name, size_t length)
+// Returns the index of the variable NAME, or the number of variables if there is none.
+static size_t find(const struct words *env, const char *name, size_t length)
 {
-    for (size_t i = 0; i < env->count; i++)
-        if (strncmp(env->items[i], name, length) == 0 && env->items[i][length] == '=')
-            return &env->items[i];
-    return NULL;
+    size_t i = 0;
+
+    while (i < env->count &&
+           (strncmp(env->items[i], name, length) != 0 || env->items[i][length] != '='))
+        i++;
+    return i;
 }
 
 int environment_merge(struct words *env, const struct words *changes)
 {
-    for (size_t i = 0; i < changes->count; i++) {
-        const char *pair = changes->items[i];
-        char **old = find(env, pair, strcspn(pair, "="));
-        char *copy = strdup(pair);
+    int result = 0;
 
-        if (!copy)
-            return -ENOMEM;
-        if (!old) {
-            if (words_append_owned(env, copy) < 0)
-                return -ENOMEM;
-            continue;
-        }
-        free(*old);
-        *old = copy;
+    for (size_t i = 0; i < changes->count && result == 0; i++) {
+        const char *pair = changes->items[i];
+        size_t old = find(env, pair, strcspn(pair, "="));
+
+        result = old < env->count ? words_replace(env, old, pair) : words_append(env, pair);
     }
-    return 0;
+    return result;
 }
 
 int environment_default(struct words *env, const char *pair)
 {
-    return find(env, pair, strcspn(pair, "=")) ? 0 : words_append(env, pair);
+    return find(env, pair, strcspn(pair, "=")) < env->count ? 0 : words_append(env, pair);
 }
 
 int environment_inherit(struct words *env)

@@ -4,6 +4,7 @@
 #include "cleanup.h"
 
 #include <errno.h>
+#include <limits.h>
 
 enum state {
     BETWEEN = 0, // between words, or inside an unquoted word
@@ -47,49 +48,43 @@ static int request_take_option(struct request *request, const char *word, struct
     return request_options_take(&request->options, word, err);
 }
 
-static int request_take_word(struct request *request, char *word, bool is_assignment,
+static int request_take_word(struct request *request, const char *word, bool is_assignment,
                              struct error *err)
 {
     int result;
 
-    if (request->argv.count == 0 && *word == '-') {
-        result = request_take_option(request, word, err);
-        free(word);
-        return result;
-    }
-    if (request->argv.count == 0 && is_assignment && request->env.count >= REQUEST_MAX_ENV) {
-        free(word);
+    if (request->argv.count == 0 && *word == '-')
+        return request_take_option(request, word, err);
+    if (request->argv.count == 0 && is_assignment && request->env.count >= REQUEST_MAX_ENV)
         return error_set(err, EINVAL, "there are more than %d NAME=VALUE words", REQUEST_MAX_ENV);
-    }
-    if (request->argv.count == 0 && is_assignment)
-        result = words_append_owned(&request->env, word);
-    else if (request->argv.count == 0 && !*word) {
-        free(word);
+    if (request->argv.count == 0 && !is_assignment && !*word)
         return error_set(err, EINVAL, "the command is an empty word");
-    } else
-        result = words_append_owned(&request->argv, word);
+    if (request->argv.count == 0 && is_assignment)
+        result = words_append(&request->env, word);
+    else
+        result = words_append(&request->argv, word);
     return result < 0 ? error_set(err, ENOMEM, "no memory") : 0;
 }
 
 static int parser_end_word(struct request_parser *parser, struct error *err)
 {
-    char *word;
     bool is_assignment = parser->is_assignment;
 
     if (!parser->is_in_word)
         return 0;
     parser->is_in_word = false;
     parser->is_assignment = false;
-    word = buffer_take_string(&parser->word);
-    if (!word)
+    if (buffer_append(&parser->word, "", 1) < 0)
         return error_set(err, ENOMEM, "no memory");
-    return request_take_word(&parser->request, word, is_assignment, err);
+    parser->word.length = 0; // its memory is for the next word
+    return request_take_word(&parser->request, parser->word.data, is_assignment, err);
 }
 
 static int parser_end_line(struct request_parser *parser, struct error *err)
 {
     int result = parser_end_word(parser, err);
 
+    buffer_finish(&parser->word);
     if (result == 0 && parser->request.argv.count == 0)
         return error_set(err, EINVAL, "there is no command in the command line");
     return result;
@@ -207,13 +202,49 @@ static int parser_take_byte(struct request_parser *parser, char byte, struct err
     return -EINVAL;
 }
 
+// Returns how many bytes at the start of BYTES are unquoted bytes of a word without a meaning.
+static size_t plain_length(const char *bytes, size_t size)
+{
+    static const bool has_meaning[UCHAR_MAX + 1] = {
+        ['\0'] = true, ['\t'] = true, ['\n'] = true, [' '] = true, ['\\'] = true, ['\''] = true,
+        ['"'] = true,  ['|'] = true,  ['&'] = true,  [';'] = true, ['<'] = true,  ['>'] = true,
+        ['('] = true,  [')'] = true,  ['$'] = true,  ['`'] = true, ['='] = true,
+    };
+    size_t length = 0;
+
+    while (length < size && !has_meaning[(unsigned char)bytes[length]])
+        length++;
+    return length;
+}
+
+// Takes such bytes at once. Returns how many there were, or -ENOMEM with ERR set.
+static ssize_t parser_take_plain(struct request_parser *parser, const char *bytes, size_t size,
+                                 struct error *err)
+{
+    size_t room = REQUEST_MAX_LINE - parser->length;
+    size_t length = parser->state == BETWEEN ? plain_length(bytes, size < room ? size : room) : 0;
+
+    if (length == 0)
+        return 0;
+    parser_begin_word(parser);
+    parser->length += length;
+    return buffer_append(&parser->word, bytes, length) < 0 ? error_set(err, ENOMEM, "no memory")
+                                                           : (ssize_t)length;
+}
+
 ssize_t request_parse(struct request_parser *parser, const char *bytes, size_t size,
                       bool *is_complete, struct error *err)
 {
     *is_complete = false;
     for (size_t i = 0; i < size; i++) {
+        ssize_t plain = parser_take_plain(parser, bytes + i, size - i, err);
         int result;
 
+        if (plain < 0)
+            return plain;
+        i += (size_t)plain;
+        if (i == size)
+            break;
         if (bytes[i] == '\n' && parser->state == BETWEEN) {
             parser->length++;
             result = parser_end_line(parser, err);
@@ -256,14 +287,10 @@ int request_from_words(struct request_parser *parser, char *const *words, struct
 {
     for (; *words; words++) {
         const char *equals = strchr(*words, '=');
-        char *word = strdup(*words);
-        int result;
+        int result = request_take_word(
+            &parser->request, *words,
+            equals && environment_is_name(*words, (size_t)(equals - *words)), err);
 
-        if (!word)
-            return error_set(err, ENOMEM, "no memory");
-        result =
-            request_take_word(&parser->request, word,
-                              equals && environment_is_name(word, (size_t)(equals - *words)), err);
         if (result < 0)
             return result;
     }
