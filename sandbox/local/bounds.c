@@ -50,28 +50,19 @@ static void bounds_take_scheduling(const struct bounds *bounds)
         raw_set_io_priority(io_priority);
 }
 
-// Sets the capabilities that programs of the command can still gain: no more than the caller's
-// programs can. A root user gains all of them with each exec, so for root these are the
-// caller's own.
+// Drops the capabilities that programs of the command must not gain.
 static long bounds_take_bounding_set(const struct bounds *bounds)
 {
-    const struct confinement *from = &bounds->confinement;
-    uint64_t kept = from->is_elsewhere ? 0 : from->bounding_set;
-    bool can_gain = !from->cannot_gain;
+    bool can_gain = !bounds->confinement.cannot_gain;
 
-    if (bounds->is_root)
-        kept &= from->is_elsewhere ? 0 : from->capabilities;
-    for (unsigned long capability = 0; capability < 64 && ~kept >> capability; capability++) {
-        long result;
-
-        if (kept >> capability & 1)
-            continue;
-        result = raw_prctl(PR_CAPBSET_DROP, capability);
+    for (unsigned long capability = 0; capability < 64; capability++) {
+        long result =
+            bounds->dropped >> capability & 1 ? raw_prctl(PR_CAPBSET_DROP, capability) : 0;
         if (result == -EINVAL)
             break; // the kernel knows no further capability
         // The daemon may not be allowed to drop a capability. Then no_new_privs helps: with it
         // programs gain no capability at all.
-        if (result < 0 && raw_prctl(PR_CAPBSET_READ, capability) != 0)
+        if (result < 0)
             can_gain = false;
     }
     return can_gain ? 0 : raw_prctl(PR_SET_NO_NEW_PRIVS, 1);
@@ -164,12 +155,34 @@ int bounds_learn_own(struct confinement *confinement)
     return result;
 }
 
+// An administrator may change these while the daemon runs (prlimit(1), choom(1)).
+struct daemon_state {
+    struct rlimit limits[RLIM_NLIMITS];
+    int oom_score_adj;
+};
+
 static int daemon_oom_score_adj(void)
 {
     int fd = daemon_oom_score_adj_fd;
     char text[32] = "";
 
     return fd >= 0 && pread(fd, text, sizeof text - 1, 0) > 0 ? (int)strtol(text, NULL, 10) : 0;
+}
+
+// Returns that with which children of the daemon begin. The daemon looks again after a second.
+static const struct daemon_state *daemon_state(void)
+{
+    static struct daemon_state state;
+    static uint64_t next_look_ns;
+    uint64_t now = loop_now_ns();
+
+    if (now < next_look_ns)
+        return &state;
+    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
+        getrlimit((enum __rlimit_resource)resource, &state.limits[resource]);
+    state.oom_score_adj = daemon_oom_score_adj();
+    next_look_ns = now + NS_PER_S;
+    return &state;
 }
 
 // Has the daemon a session keyring, which its commands would inherit? A process without a
@@ -199,27 +212,11 @@ static bool daemon_shares_keyring(bool is_daemon_user)
     return answer == YES;
 }
 
-// Returns the limits with which children of the daemon begin. An administrator may change them
-// (prlimit(1)), so the daemon looks again after a second.
-static const struct rlimit *daemon_limits(void)
-{
-    static struct rlimit limits[RLIM_NLIMITS];
-    static uint64_t next_look_ns;
-    uint64_t now = loop_now_ns();
-
-    if (now < next_look_ns)
-        return limits;
-    for (int resource = 0; resource < RLIM_NLIMITS; resource++)
-        getrlimit((enum __rlimit_resource)resource, &limits[resource]);
-    next_look_ns = now + NS_PER_S;
-    return limits;
-}
-
 // Makes each limit as low as the lowest of the daemon's, the caller's and the configuration's.
 static void bounds_prepare_limits(struct bounds *bounds, const struct process_spec *spec,
                                   const struct rlimit *descriptors)
 {
-    const struct rlimit *own = daemon_limits();
+    const struct rlimit *own = daemon_state()->limits;
 
     for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
         struct rlimit *limit = &bounds->limits[resource];
@@ -232,6 +229,18 @@ static void bounds_prepare_limits(struct bounds *bounds, const struct process_sp
             is_lower |= rlimits_lower(spec->rlimits, resource, limit);
         bounds->lowered |= (uint32_t)is_lower << resource;
     }
+}
+
+// Returns the capabilities that programs of the command may get: no more than the caller's
+// programs can. A root user gains all of them with each exec, so for root these are the caller's
+// own.
+static uint64_t bounds_kept(const struct bounds *bounds)
+{
+    const struct confinement *from = &bounds->confinement;
+
+    if (from->is_elsewhere)
+        return 0;
+    return bounds->is_root ? from->bounding_set & from->capabilities : from->bounding_set;
 }
 
 void bounds_prepare(struct bounds *bounds, const struct process_spec *spec,
@@ -247,7 +256,8 @@ void bounds_prepare(struct bounds *bounds, const struct process_spec *spec,
     if (from) {
         bounds->is_confined = true;
         bounds->confinement = *from;
-        bounds->is_freer = from->oom_score_adj > daemon_oom_score_adj();
+        bounds->is_freer = from->oom_score_adj > daemon_state()->oom_score_adj;
+        bounds->dropped = confinement_own_bounding_set() & ~bounds_kept(bounds);
     }
     bounds_prepare_limits(bounds, spec, descriptors);
 }

@@ -11,6 +11,7 @@ struct bounds {
     bool has_own_keyring;           // false: it has the keyring of its user
     bool is_confined;               // as its caller is
     struct confinement confinement; // of the caller, if is_confined
+    uint64_t dropped;               // of its bounding set, one bit for each capability
     uint32_t lowered;               // the limits that the process sets; bit 0 is resource 0
     struct rlimit limits[RLIM_NLIMITS];
     bool is_freer; // the daemon is safer from the OOM killer than the caller

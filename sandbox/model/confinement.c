@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 enum { PROCESS = 1 }; // IOPRIO_WHO_PROCESS
@@ -15,8 +14,8 @@ enum { PROCESS = 1 }; // IOPRIO_WHO_PROCESS
 static struct {
     bool is_known;
     uint64_t filters;
-    dev_t namespace_device;
-    ino_t namespace;
+    uint64_t bounding_set;
+    char user_namespace[64];
 } own;
 
 uint64_t confinement_field(const char *status, const char *name, int base, uint64_t missing)
@@ -48,20 +47,33 @@ static ssize_t read_file(const char *path, char *text, size_t size)
     return count;
 }
 
-static int learn_filters_and_namespace(void)
+// The name of a namespace has its number, which no other namespace has. Returns 0, or -errno.
+static int read_user_namespace(const char *path, char name[static sizeof own.user_namespace])
+{
+    ssize_t length = readlink(path, name, sizeof own.user_namespace - 1);
+
+    if (length < 0)
+        return -errno;
+    name[length] = '\0';
+    return 0;
+}
+
+static int learn_own(void)
 {
     char status[8192];
-    struct stat st;
     ssize_t count;
+    int result;
 
     if (own.is_known)
         return 0;
     count = read_file("/proc/self/status", status, sizeof status);
-    if (count < 0 || stat("/proc/self/ns/user", &st) < 0)
-        return count < 0 ? (int)count : -errno;
+    if (count < 0)
+        return (int)count;
+    result = read_user_namespace("/proc/self/ns/user", own.user_namespace);
+    if (result < 0)
+        return result;
     own.filters = count_filters(status);
-    own.namespace_device = st.st_dev;
-    own.namespace = st.st_ino;
+    own.bounding_set = confinement_field(status, "CapBnd", 16, UINT64_MAX);
     own.is_known = true;
     return 0;
 }
@@ -85,18 +97,20 @@ static bool has_plain_ids(pid_t pid)
 static int learn_namespace(struct confinement *confinement, pid_t pid)
 {
     char path[64];
-    struct stat st;
+    char name[sizeof own.user_namespace];
+    int result;
 
     snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
-    if (stat(path, &st) == 0)
-        confinement->is_elsewhere = st.st_ino != own.namespace || st.st_dev != own.namespace_device;
+    result = read_user_namespace(path, name);
+    if (result == 0)
+        confinement->is_elsewhere = strcmp(name, own.user_namespace) != 0;
     // Without CAP_SYS_PTRACE a process may not look at the namespace of another user's process. But
     // only root can make a namespace with the same ids.
-    else if (errno == EACCES && has_plain_ids(getpid()))
+    else if (result == -EACCES && has_plain_ids(getpid())) {
         confinement->is_elsewhere = !has_plain_ids(pid);
-    else
-        return -errno;
-    return 0;
+        result = 0;
+    }
+    return result;
 }
 
 // Reads the limits from the file that everybody may read: without CAP_SYS_RESOURCE a process may
@@ -165,7 +179,7 @@ static int learn_oom_score_adj(struct confinement *confinement, pid_t pid)
 int confinement_learn(struct confinement *confinement, pid_t pid, const char *status)
 {
     uint64_t none = 0;
-    int result = learn_filters_and_namespace();
+    int result = learn_own();
 
     *confinement = (struct confinement){0};
     if (result == 0)
@@ -195,6 +209,11 @@ int confinement_learn_own(struct confinement *confinement)
     if (count < 0)
         return count == -EMFILE || count == -ENFILE || count == -ENOMEM ? (int)count : 0;
     return confinement_learn(confinement, getpid(), status);
+}
+
+uint64_t confinement_own_bounding_set(void)
+{
+    return learn_own() == 0 ? own.bounding_set : UINT64_MAX;
 }
 
 bool confinement_is_no_tighter(const struct confinement *from, const struct confinement *to)

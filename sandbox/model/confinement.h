@@ -42,6 +42,10 @@ int confinement_learn(struct confinement *confinement, pid_t pid, const char *st
 // Finds the confinement of the daemon itself. Returns as confinement_learn.
 int confinement_learn_own(struct confinement *confinement);
 
+// Returns the capabilities that programs of the daemon can get, one bit for each; all bits if that
+// could not be found out.
+uint64_t confinement_own_bounding_set(void);
+
 // Has a process of the daemon the same rights whether it is confined as FROM, which is the daemon's
 // own confinement, or as TO? Then TO differs from FROM only in limits, and no limit of TO is lower.
 bool confinement_is_no_tighter(const struct confinement *from, const struct confinement *to);
