@@ -78,15 +78,32 @@ static void command_closes(struct model_job *job, unsigned which)
     model_job_closed(job, which == 1 ? JOB_STDOUT : JOB_STDERR);
 }
 
+// Has the command been a standby, and neither got anything nor said anything?
+static bool is_untouched(const struct model_job *job)
+{
+    return job->child->is_standby && job->taken.length == 0 && !job->is_stdin_ended &&
+           job->written[JOB_STDOUT] == 0 && job->written[JOB_STDERR] == 0 && !*job->outcome;
+}
+
+static bool has_closed_something(const struct model_job *job)
+{
+    return job->is_stdin_closed || !job->is_open[JOB_STDOUT] || !job->is_open[JOB_STDERR];
+}
+
 static void command_ends(struct model_job *job, unsigned choice)
 {
     bool leaves_somebody = choice & 0x40;
-    bool is_signaled = choice & 0x20;
+    bool is_signaled = choice & 0x20 && !(is_untouched(job) && has_closed_something(job));
     int number = is_signaled ? SIGSEGV : (int)(choice % 3);
 
     if (job->is_ended)
         return;
     world_trace("%s ends with %d%s", job->words, number, leaves_somebody ? ", and leaves one" : "");
+    if (is_signaled && is_untouched(job)) { // its job starts afresh
+        world_end_child(job->child, is_signaled, number, !leaves_somebody);
+        job->child = NULL;
+        return;
+    }
     if (!leaves_somebody)
         for (int i = 0; i < JOB_STREAMS; i++)
             model_job_closed(job, (enum job_stream)i);
