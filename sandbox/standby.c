@@ -14,7 +14,7 @@
 enum {
     // The time between a client's message about its end and the end. A job that has read this
     // message could not start afresh.
-    STDERR_HOLD_MS = 50,
+    STDERR_HOLD_MS = 500,
 };
 
 void standby_free(struct standby *standby)
