@@ -10,7 +10,7 @@ struct call {
     void (*make)(struct call *call);
     const char *sandbox;
     const char *file; // of a conversation
-    char *slot; // NULL if there is none
+    char *slot;       // NULL if there is none
     char *const *argv;
     struct bytes payload;
     struct bytes expected; // the answer; payload, if there is no other

@@ -8,6 +8,9 @@ FIRST_UID=23101
 . "$(dirname "$0")/lib.sh"
 
 : "${HOSTILE_SECONDS:=20}"
+# AddressSanitizer keeps freed memory, and with a sanitizer each child is a fork, which copies the
+# tables of all pages: otherwise the daemon would become slower with its age.
+export ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}quarantine_size_mb=16"
 # Each user has a session, as a service and two logins have: the kernel divides the processors by
 # sessions.
 HOOKSFS_WRAPPER="setsid ${HOOKSFS_WRAPPER:-}"
@@ -68,7 +71,8 @@ test_two_hostile_users() {
         wait_until 30 sh -c "! pgrep -u $uid >/dev/null" || fail "processes of $uid: $(ps -u "$uid" -o args=)"
     done
     wait_until 30 eval "((\$(daemon_descriptors) <= $descriptors))" || fail "$(daemon_descriptors) descriptors, not $descriptors"
-    wait_until 30 sh -c "[ -z \"\$(find $M/d -mindepth 1 -type d)\" ]" || fail "slots are left"
+    # A slot expires when it is not used, and to look into it is a use.
+    wait_until 30 sh -c "! ls '$M/d' | grep -q '^[0-9]'" || fail "slots are left"
 }
 
 run_tests
