@@ -261,11 +261,6 @@ void node_detach(struct node *node)
     node_free_if_unused(node);
 }
 
-bool node_is_removed(const struct node *node)
-{
-    return node->kind != NODE_ROOT && !node->parent;
-}
-
 bool node_was_detached_lately(const struct node *node)
 {
     struct timespec now;
@@ -328,7 +323,7 @@ int node_may_open(uint64_t id, uid_t uid, pid_t pid)
     if (alias->is_claimed && alias->owner != uid)
         return -EBUSY;
     if (alias->open_count == 0)
-        return alias->lacks_size ? -ENOMEM : 0;
+        return 0;
     is_again = alias->refused_pid == pid;
     alias->refused_pid = pid;
     return is_again ? -EBUSY : -ESTALE;

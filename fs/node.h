@@ -49,7 +49,6 @@ struct node {
     enum slot_file file;
     bool is_handed_out; // a process has looked it up or opened it
     bool is_claimed;    // the owner has opened it: no other user may
-    bool lacks_size;    // the kernel's inode has no size: nobody may open it
     unsigned open_count;
     pid_t refused_pid; // the last process that was asked to look the name up again
 };
@@ -86,9 +85,8 @@ bool node_has_aliases(enum slot_file file);
 struct node *node_hand_out_alias(struct node *node, enum slot_file file, uid_t uid);
 
 // May the process PID of UID open the file with the id ID? Returns 0 if ID is no alias.
-// -ENOMEM: the kernel had no memory for the alias. -EBUSY: the alias belongs to another user, or
-// has been opened already. -ESTALE: the alias has been opened already, but the name may lead to
-// another alias: the kernel looks it up again.
+// -EBUSY: the alias belongs to another user, or has been opened already. -ESTALE: the alias has
+// been opened already, but the name may lead to another alias: the kernel looks it up again.
 int node_may_open(uint64_t id, uid_t uid, pid_t pid);
 
 // Say that UID has opened the file with the id ID, and that a process has closed it. An alias
@@ -98,9 +96,6 @@ void node_alias_closed(uint64_t id);
 
 // Returns the id of FILE of NODE. SLOT_DIRECTORY is the node itself. An alias has one file.
 uint64_t node_id(const struct node *node, enum slot_file file);
-
-// Has NODE lost its name? A process may stand in such a directory, or hold it open.
-bool node_is_removed(const struct node *node);
 
 // Returns the node of ID, and its file, or NULL for an id that is not (any more) in use. For an
 // alias, this is the node that has the file.

@@ -9,10 +9,9 @@
 struct fs {
     struct loop *loop;
     struct fuse_session *session;
-    unsigned max_read;  // of the mount options; 0: the kernel chooses
-    bool is_ending;     // no request is accepted any more
-    bool has_let_go;    // ops_release or ops_forget was called
-    bool can_give_size; // the kernel takes a size for an inode that it knows (ops_dir.c)
+    unsigned max_read; // of the mount options; 0: the kernel chooses
+    bool is_ending;    // no request is accepted any more
+    bool has_let_go;   // ops_release or ops_forget was called
     // Called, from within the first operation, when the kernel has asked for the mount's
     // parameters: from now on the mount can be used.
     void (*on_init)(void *data);
@@ -28,6 +27,7 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
                  struct fuse_file_info *fi);
 // Answers REQ with the attributes of INO that its inode has after a change.
 void ops_reply_attr_set(fuse_req_t req, fuse_ino_t ino);
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void ops_statfs(fuse_req_t req, fuse_ino_t ino);
 void ops_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
@@ -46,7 +46,6 @@ void ops_close(uint64_t fh, fuse_ino_t ino);
 
 // ops_read.c
 void ops_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
               struct fuse_pollhandle *poll);
 

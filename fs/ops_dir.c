@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names and attributes: look-ups, owners and permissions, slots, and the files that cannot be made.
 #include "caller.h"
+#include "cleanup.h"
 #include "ops.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 #include <sys/statvfs.h>
 
 // Jobs change the attributes of files without the kernel, and each look-up of request and call
@@ -22,12 +22,6 @@ static const double name_timeout_s = NODE_NAME_TIMEOUT_MS / 1000.;
 // stands in a directory uses the attributes of the last lookup; when they change without the
 // kernel's doing, the kernel is told (session.c).
 static const double directory_timeout_s = 24 * 60 * 60.;
-
-// The kernel wants to know the owner and the permissions of a file that it opens by its name. For
-// this time it may keep those of request and call, which the look-up has just told; otherwise each
-// call would ask for them once more. The daemon checks permissions itself (ops_open.c). The
-// shortest time that counts is a jiffy, at most 10 ms.
-static const double opening_timeout_s = 0.02;
 
 // sendfile(2) and splice(2) do not ask for what direct_io files have, but go by
 // the inode's size and the page cache (since Linux 6.5: filemap_splice_read). With
@@ -67,6 +61,12 @@ static double entry_timeout_s(const struct node *node, enum slot_file file)
     return ttl_s / 10 < name_timeout_s ? ttl_s / 10 : name_timeout_s;
 }
 
+// A process may stand in a directory that has no name any more, or hold it open.
+static bool is_removed(const struct node *node)
+{
+    return node->kind != NODE_ROOT && !node->parent;
+}
+
 // Finds NAME in PARENT. Returns NULL when there is none.
 static struct node *find_entry(uint64_t parent, const char *name, enum slot_file *file)
 {
@@ -74,7 +74,7 @@ static struct node *find_entry(uint64_t parent, const char *name, enum slot_file
     struct node *node = node_find(parent, &of_parent);
 
     *file = SLOT_DIRECTORY;
-    if (!node || of_parent != SLOT_DIRECTORY || node_is_removed(node))
+    if (!node || of_parent != SLOT_DIRECTORY || is_removed(node))
         return NULL;
     if (node->dir)
         *file = node_file_by_name(name);
@@ -90,7 +90,7 @@ static bool has_new_meaning(uint64_t id)
     enum slot_file file;
     const struct node *node = node_find(id, &file);
 
-    return node && node_is_removed(node) && node_was_detached_lately(node);
+    return node && is_removed(node) && node_was_detached_lately(node);
 }
 
 // Returns 0, or -errno when the kernel did not take the reply.
@@ -108,35 +108,6 @@ static int reply_entry(fuse_req_t req, struct node *node, struct fuse_entry_para
     if (result < 0)
         node_forget(entry->ino, 1);
     return result;
-}
-
-// Gives the inode of ALIAS its size, after the reply to the look-up has given it the size of 0 that
-// stat shows. The reply cannot do both. With the byte that is stored at the end, the inode gets the
-// size, and the kernel drops size and times, for which stat then asks, but keeps the owner and the
-// permissions (fuse_notify_store in its fs/fuse/dev.c). The kernel takes the lock of this one page,
-// for which nobody can hold it: an alias that has just been handed out is not open.
-static void give_size(const struct fs *fs, struct node *alias, fuse_ino_t ino)
-{
-    char byte = 0;
-    struct fuse_bufvec bytes = FUSE_BUFVEC_INIT(1);
-    int result;
-
-    bytes.buf[0].mem = &byte;
-    result = fuse_lowlevel_notify_store(fs->session, ino, inode_size - 1, &bytes, 0);
-    // -ENOENT: the kernel has dropped the inode.
-    alias->lacks_size = result < 0 && result != -ENOENT;
-}
-
-static void reply_alias(fuse_req_t req, struct node *alias, struct fuse_entry_param *entry)
-{
-    const struct fs *fs = fuse_req_userdata(req);
-
-    if (fs->can_give_size)
-        entry->attr_timeout = opening_timeout_s;
-    else
-        entry->attr.st_size = inode_size;
-    if (reply_entry(req, alias, entry) == 0 && fs->can_give_size)
-        give_size(fs, alias, entry->ino);
 }
 
 void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -160,10 +131,6 @@ void ops_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     entry.attr_timeout = attr_timeout_s(node, file);
     entry.entry_timeout = entry_timeout_s(node, file);
     stat_of(node, file, &entry.attr);
-    if (node_has_aliases(file)) {
-        reply_alias(req, told, &entry);
-        return;
-    }
     if (file != SLOT_DIRECTORY && entry.attr.st_size == 0)
         entry.attr.st_size = inode_size;
     reply_entry(req, told, &entry);
@@ -282,6 +249,86 @@ void ops_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
         ops_reply_attr_set(req, ino);
 }
 
+// --- Listing
+
+// A buffer of directory entries that fills up to the size asked for.
+struct listing {
+    fuse_req_t req;
+    char *bytes;
+    size_t size;
+    size_t used;
+};
+
+// Returns false when ENTRY did not fit.
+static bool list_entry(struct listing *listing, const char *name, const struct node *node,
+                       enum slot_file file, off_t next)
+{
+    struct stat st = {
+        .st_ino = node_id(node, file),
+        .st_mode = file == SLOT_DIRECTORY ? S_IFDIR : S_IFREG,
+    };
+    size_t room = listing->size - listing->used;
+    size_t size =
+        fuse_add_direntry(listing->req, listing->bytes + listing->used, room, name, &st, next);
+    if (size > room)
+        return false;
+    listing->used += size;
+    return true;
+}
+
+// Reading goes on behind an entry at the entry's offset. The offsets are 1 and 2 for . and .., then
+// a number for each file, then the cookies of the directories, which stay the same while other
+// directories come and go.
+static void list_directory(struct listing *listing, const struct node *node, off_t off)
+{
+    const struct node *parent = node->parent ? node->parent : node;
+
+    if (off < 1 && !list_entry(listing, ".", node, SLOT_DIRECTORY, 1))
+        return;
+    if (off < 2 && !list_entry(listing, "..", parent, SLOT_DIRECTORY, 2))
+        return;
+    for (int file = SLOT_REQUEST; node->dir && file < SLOT_FILES; file++)
+        if (off < file + 2 && node_has_file(node, (enum slot_file)file) &&
+            !list_entry(listing, node_file_name((enum slot_file)file), node, (enum slot_file)file,
+                        file + 2))
+            return;
+    for (struct list *link = node->children.next; link != &node->children; link = link->next) {
+        const struct node *child = LIST_ENTRY(link, struct node, siblings);
+        if ((uint64_t)off < child->cookie &&
+            !list_entry(listing, child->name, child, SLOT_DIRECTORY, (off_t)child->cookie))
+            return;
+    }
+}
+
+void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+    enum slot_file file;
+    const struct node *node = node_find(ino, &file);
+    AUTO_FREE char *bytes = malloc(size);
+    struct listing listing = {.req = req, .bytes = bytes, .size = size};
+
+    (void)fi;
+    if (!node || file != SLOT_DIRECTORY) {
+        fuse_reply_err(req, node ? ENOTDIR : ESTALE);
+        return;
+    }
+    if (!bytes) {
+        caller_fail(req, ENOMEM);
+        return;
+    }
+    if (!is_removed(node))
+        list_directory(&listing, node, off);
+    fuse_reply_buf(req, bytes, listing.used);
+}
+
+void ops_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_MAX};
+
+    (void)ino;
+    fuse_reply_statfs(req, &st);
+}
+
 // --- Slots of users
 
 void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -383,14 +430,4 @@ void ops_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t new_parent, const char 
 {
     (void)ino, (void)new_parent, (void)new_name;
     fuse_reply_err(req, EPERM);
-}
-
-// --- The file system
-
-void ops_statfs(fuse_req_t req, fuse_ino_t ino)
-{
-    struct statvfs st = {.f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_MAX};
-
-    (void)ino;
-    fuse_reply_statfs(req, &st);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads of files and directories, and polls for reads and writes.
+// Reads, and polls for reads and writes.
 #include "caller.h"
-#include "cleanup.h"
 #include "handle.h"
 #include "ops.h"
 
@@ -160,76 +159,4 @@ void ops_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
         handle->poll = poll;
     }
     fuse_reply_poll(req, poll_events(handle));
-}
-
-// --- Listing
-
-// A buffer of directory entries that fills up to the size asked for.
-struct listing {
-    fuse_req_t req;
-    char *bytes;
-    size_t size;
-    size_t used;
-};
-
-// Returns false when ENTRY did not fit.
-static bool list_entry(struct listing *listing, const char *name, const struct node *node,
-                       enum slot_file file, off_t next)
-{
-    struct stat st = {
-        .st_ino = node_id(node, file),
-        .st_mode = file == SLOT_DIRECTORY ? S_IFDIR : S_IFREG,
-    };
-    size_t room = listing->size - listing->used;
-    size_t size =
-        fuse_add_direntry(listing->req, listing->bytes + listing->used, room, name, &st, next);
-    if (size > room)
-        return false;
-    listing->used += size;
-    return true;
-}
-
-// Reading goes on behind an entry at the entry's offset. The offsets are 1 and 2 for . and .., then
-// a number for each file, then the cookies of the directories, which stay the same while other
-// directories come and go.
-static void list_directory(struct listing *listing, const struct node *node, off_t off)
-{
-    const struct node *parent = node->parent ? node->parent : node;
-
-    if (off < 1 && !list_entry(listing, ".", node, SLOT_DIRECTORY, 1))
-        return;
-    if (off < 2 && !list_entry(listing, "..", parent, SLOT_DIRECTORY, 2))
-        return;
-    for (int file = SLOT_REQUEST; node->dir && file < SLOT_FILES; file++)
-        if (off < file + 2 && node_has_file(node, (enum slot_file)file) &&
-            !list_entry(listing, node_file_name((enum slot_file)file), node, (enum slot_file)file,
-                        file + 2))
-            return;
-    for (struct list *link = node->children.next; link != &node->children; link = link->next) {
-        const struct node *child = LIST_ENTRY(link, struct node, siblings);
-        if ((uint64_t)off < child->cookie &&
-            !list_entry(listing, child->name, child, SLOT_DIRECTORY, (off_t)child->cookie))
-            return;
-    }
-}
-
-void ops_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
-{
-    enum slot_file file;
-    const struct node *node = node_find(ino, &file);
-    AUTO_FREE char *bytes = malloc(size);
-    struct listing listing = {.req = req, .bytes = bytes, .size = size};
-
-    (void)fi;
-    if (!node || file != SLOT_DIRECTORY) {
-        fuse_reply_err(req, node ? ENOTDIR : ESTALE);
-        return;
-    }
-    if (!bytes) {
-        caller_fail(req, ENOMEM);
-        return;
-    }
-    if (!node_is_removed(node))
-        list_directory(&listing, node, off);
-    fuse_reply_buf(req, bytes, listing.used);
 }

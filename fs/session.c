@@ -11,10 +11,6 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
-// The kernel's minor version of the protocol with Linux 5.17. Before Linux 5.16 the kernel showed
-// an inode's size that a notification had changed, without a question.
-enum { MINOR_WITH_SIZES = 36 };
-
 enum {
     REQUESTS_A_TURN = 16,  // then other events of the loop get their turn
     MAX_BACKGROUND = 4096, // asynchronous reads that the kernel lets wait at once
@@ -44,7 +40,6 @@ static void on_init(void *data, struct fuse_conn_info *conn)
     conn->max_read = fs->max_read;
     conn->max_background = MAX_BACKGROUND;
     conn->congestion_threshold = MAX_BACKGROUND;
-    fs->can_give_size = conn->proto_minor >= MINOR_WITH_SIZES;
     fs->on_init(fs->data);
 }
 

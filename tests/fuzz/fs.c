@@ -44,7 +44,6 @@ unsigned kernel_file_count;
 struct pending kernel_pending[KERNEL_PENDING];
 unsigned kernel_pending_count;
 bool kernel_is_ending;
-uint64_t kernel_sized_id;
 
 static struct fs fs;
 static struct sandboxes *sandboxes;
@@ -113,12 +112,7 @@ static void on_invalid(uint64_t id)
         inode->seen_mode = 0;
 }
 
-static void on_size(uint64_t id)
-{
-    kernel_sized_id = id;
-}
-
-const struct wire_events kernel_events = {on_reply, on_poll, on_invalid, on_size};
+const struct wire_events kernel_events = {on_reply, on_poll, on_invalid};
 
 struct reply kernel_call(uint32_t opcode, uint64_t node, uid_t uid, const void *arg, size_t size,
                          const void *more, size_t more_size, bool is_gone)
@@ -289,11 +283,11 @@ static void on_end(void *data)
     is_unmounted = true;
 }
 
-static void begin(bool is_old_kernel)
+static void begin(void)
 {
     struct fuse_init_in arg = {
         .major = FUSE_KERNEL_VERSION,
-        .minor = is_old_kernel ? 35 : FUSE_KERNEL_MINOR_VERSION,
+        .minor = FUSE_KERNEL_MINOR_VERSION,
         .flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_ATOMIC_O_TRUNC,
     };
     struct error err = {0};
@@ -479,7 +473,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct fuzz_input input = {bytes, size};
     unsigned end = fuzz_byte(&input);
 
-    begin(size % 8 == 7);
+    begin();
     for (unsigned i = 0; i < OPERATIONS && input.left > 0; i++)
         operate(&input);
     if (end % 4)

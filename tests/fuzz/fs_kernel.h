@@ -83,7 +83,6 @@ extern unsigned kernel_file_count;
 extern struct pending kernel_pending[KERNEL_PENDING]; // in order of arrival
 extern unsigned kernel_pending_count;
 extern bool kernel_is_ending;
-extern uint64_t kernel_sized_id; // the inode that has got a size last; 0: none
 extern const struct wire_events kernel_events;
 
 void kernel_begin(void);

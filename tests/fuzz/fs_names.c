@@ -168,7 +168,6 @@ struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool
         return NULL;
     world_trace("lookup %s in %llx by %u%s", name, (unsigned long long)parent->id, uid,
                 is_gone ? ", gone" : "");
-    kernel_sized_id = 0;
     struct reply reply =
         kernel_call(FUSE_LOOKUP, parent->id, uid, name, strlen(name) + 1, NULL, 0, is_gone);
     bytes = reply.bytes;
@@ -184,16 +183,13 @@ struct inode *names_find(struct inode *parent, const char *name, uid_t uid, bool
     memcpy(&entry, bytes, sizeof entry);
     bool has_size = found.file == SLOT_DIRECTORY || entry.attr.size != 1 << 30;
     if (has_size && found.file != SLOT_DIRECTORY)
-        WORLD_CHECK(size_of(&found) > 0 || is_gone || kernel_sized_id == entry.nodeid,
-                    "an inode without a size");
+        WORLD_CHECK(size_of(&found) > 0, "an inode without a size");
     check_attr(&entry.attr, &found, has_size ? size_of(&found) : 1 << 30,
                has_size && found.file == SLOT_STATUS);
     WORLD_CHECK(entry.entry_valid * 1000 + entry.entry_valid_nsec / 1000000 <=
                     (found.file == SLOT_DIRECTORY ? NODE_NAME_TIMEOUT_MS : 0),
                 "the kernel may remember a name");
-    WORLD_CHECK(found.file == SLOT_DIRECTORY ||
-                    (!entry.attr_valid &&
-                     entry.attr_valid_nsec <= (names_is_single(&found) ? 20000000 : 0)),
+    WORLD_CHECK(found.file == SLOT_DIRECTORY || (!entry.attr_valid && !entry.attr_valid_nsec),
                 "the kernel may remember a file");
     found.seen_mode = entry.attr_valid ? entry.attr.mode : 0;
     found.dir->last_use_ms = found.dir->last_event_ms = world_now_ms;

@@ -45,7 +45,6 @@ static void take_notification(int code, const char *bytes, size_t size)
 {
     struct fuse_notify_poll_wakeup_out wakeup;
     struct fuse_notify_inval_inode_out invalid;
-    struct fuse_notify_store_out store;
 
     if (code == FUSE_NOTIFY_POLL && size == sizeof wakeup) {
         memcpy(&wakeup, bytes, sizeof wakeup);
@@ -54,11 +53,6 @@ static void take_notification(int code, const char *bytes, size_t size)
         memcpy(&invalid, bytes, sizeof invalid);
         WORLD_CHECK(invalid.off < 0, "a notification that may wait for us");
         wire.events->on_invalid(invalid.ino);
-    } else if (code == FUSE_NOTIFY_STORE && size == sizeof store + 1) {
-        memcpy(&store, bytes, sizeof store);
-        WORLD_CHECK(store.size == 1 && store.offset == (1 << 30) - 1, "a size of %llu",
-                    (unsigned long long)store.offset);
-        wire.events->on_size(store.nodeid);
     } else
         WORLD_CHECK(false, "notification %d, of %zu bytes", code, size);
 }

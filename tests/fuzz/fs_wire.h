@@ -13,7 +13,6 @@ struct wire_events {
     bool (*on_reply)(uint64_t unique, int error, const char *bytes, size_t size);
     void (*on_poll)(uint64_t handle);
     void (*on_invalid)(uint64_t id); // the kernel must forget its memory of an inode
-    void (*on_size)(uint64_t id);    // an inode has the size of 1 GiB from now on
 };
 
 void wire_begin(const struct wire_events *events);
