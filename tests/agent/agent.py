@@ -1062,7 +1062,7 @@ def test_killed_agent_runs_no_standby():
             time.sleep(0.02)
             if number % 3 == 2:
                 os.kill(children(agent.pid)[0], signal.SIGKILL)
-                time.sleep(0.2)  # the agent is told, and kills what is left
+                time.sleep(0.02)
             agent.process.kill()
             eventually(mark.is_gone, "it lives on")
             agent.await_end(-9)

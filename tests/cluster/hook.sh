@@ -88,7 +88,7 @@ side_by_side(cut, kill, *[caller] * 64)
 with daemons[-1]:
     assert sum(tally.values()) == total and tally["yes"] and tally["no"] and tally["failure"], tally
     assert len(daemons) > 1, "the daemon was not killed"
-    eventually(lambda: not jobs(), "a job is left", 60)
+    eventually(lambda: not jobs(), "a job is left")
     os.write(3, f"# {total} calls, {len(tally_cuts)} cuts, {len(daemons) - 1} kills: {dict(tally)}\n".encode())
 PYTHON
 }
