@@ -37,19 +37,24 @@ static char *words_reserve(struct words *words, size_t size)
     return chunk->bytes + chunk->used - size;
 }
 
-// Makes room for COUNT items more. The capacity is always the smallest power of 2 that is greater
-// than the count, because the NULL at the end needs a place as well.
+// The capacity of a list is the smallest power of 2 that is greater than the count, because the
+// NULL at the end needs a place as well.
+static size_t words_capacity(size_t count)
+{
+    size_t capacity = 1;
+
+    while (capacity <= count)
+        capacity *= 2;
+    return capacity;
+}
+
+// Makes room for COUNT items more.
 static int words_make_room(struct words *words, size_t count)
 {
-    size_t old = 1;
-    size_t capacity;
+    size_t capacity = words_capacity(words->count + count);
     char **items;
 
-    while (old <= words->count)
-        old *= 2;
-    for (capacity = old; capacity <= words->count + count; capacity *= 2)
-        ;
-    if (words->items && capacity == old)
+    if (words->items && capacity == words_capacity(words->count))
         return 0;
     items = realloc(words->items, capacity * sizeof *items);
     if (!items)

@@ -55,7 +55,8 @@ static long bounds_take_bounding_set(const struct bounds *bounds)
 {
     bool can_gain = !bounds->confinement.cannot_gain;
 
-    for (unsigned long capability = 0; capability < 64; capability++) {
+    for (unsigned long capability = 0; capability < 64 && bounds->dropped >> capability;
+         capability++) {
         long result =
             bounds->dropped >> capability & 1 ? raw_prctl(PR_CAPBSET_DROP, capability) : 0;
         if (result == -EINVAL)

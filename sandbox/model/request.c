@@ -51,19 +51,17 @@ static int request_take_option(struct request *request, const char *word, struct
 static int request_take_word(struct request *request, const char *word, bool is_assignment,
                              struct error *err)
 {
-    int result;
+    struct words *words = is_assignment ? &request->env : &request->argv;
 
-    if (request->argv.count == 0 && *word == '-')
+    if (request->argv.count > 0)
+        words = &request->argv;
+    else if (*word == '-')
         return request_take_option(request, word, err);
-    if (request->argv.count == 0 && is_assignment && request->env.count >= REQUEST_MAX_ENV)
+    else if (is_assignment && request->env.count >= REQUEST_MAX_ENV)
         return error_set(err, EINVAL, "there are more than %d NAME=VALUE words", REQUEST_MAX_ENV);
-    if (request->argv.count == 0 && !is_assignment && !*word)
+    else if (!is_assignment && !*word)
         return error_set(err, EINVAL, "the command is an empty word");
-    if (request->argv.count == 0 && is_assignment)
-        result = words_append(&request->env, word);
-    else
-        result = words_append(&request->argv, word);
-    return result < 0 ? error_set(err, ENOMEM, "no memory") : 0;
+    return words_append(words, word) < 0 ? error_set(err, ENOMEM, "no memory") : 0;
 }
 
 static int parser_end_word(struct request_parser *parser, struct error *err)
@@ -126,35 +124,45 @@ static int parser_refuse(const struct request_parser *parser, char byte, const c
                      ask_for_shell);
 }
 
+// The meaning of an unquoted byte.
+enum meaning {
+    PLAIN = 0, // a byte of a word
+    BLANK,
+    ESCAPE,
+    QUOTE,
+    FOR_A_SHELL,
+    LOOKED_AT, // a byte of a word, or of none: '=', the end of the line, and NUL
+};
+
+static const unsigned char meanings[UCHAR_MAX + 1] = {
+    [' '] = BLANK,       ['\t'] = BLANK,      ['\\'] = ESCAPE,     ['\''] = QUOTE,
+    ['"'] = QUOTE,       ['|'] = FOR_A_SHELL, ['&'] = FOR_A_SHELL, [';'] = FOR_A_SHELL,
+    ['<'] = FOR_A_SHELL, ['>'] = FOR_A_SHELL, ['('] = FOR_A_SHELL, [')'] = FOR_A_SHELL,
+    ['$'] = FOR_A_SHELL, ['`'] = FOR_A_SHELL, ['='] = LOOKED_AT,   ['\n'] = LOOKED_AT,
+    ['\0'] = LOOKED_AT,
+};
+
 static int parser_take_unquoted(struct request_parser *parser, char byte, struct error *err)
 {
-    switch (byte) {
-    case ' ':
-    case '\t':
+    switch ((enum meaning)meanings[(unsigned char)byte]) {
+    case BLANK:
         return parser_end_word(parser, err);
-    case '\\':
+    case ESCAPE:
         parser->state = ESCAPED;
         return 0;
-    case '\'':
-    case '"':
+    case QUOTE:
         parser_begin_word(parser);
         if (!parser->is_assignment)
             parser->is_name = false;
         parser->state = byte == '"' ? DOUBLE : SINGLE;
         return 0;
-    case '|':
-    case '&':
-    case ';':
-    case '<':
-    case '>':
-    case '(':
-    case ')':
-    case '$':
-    case '`':
+    case FOR_A_SHELL:
         return parser_refuse(parser, byte, "unquoted", err);
-    default:
-        return parser_add_byte(parser, byte, false, err);
+    case PLAIN:
+    case LOOKED_AT:
+        break;
     }
+    return parser_add_byte(parser, byte, false, err);
 }
 
 static int parser_take_double_quoted(struct request_parser *parser, char byte, struct error *err)
@@ -202,17 +210,12 @@ static int parser_take_byte(struct request_parser *parser, char byte, struct err
     return -EINVAL;
 }
 
-// Returns how many bytes at the start of BYTES are unquoted bytes of a word without a meaning.
+// Returns how many bytes at the start of BYTES are plain.
 static size_t plain_length(const char *bytes, size_t size)
 {
-    static const bool has_meaning[UCHAR_MAX + 1] = {
-        ['\0'] = true, ['\t'] = true, ['\n'] = true, [' '] = true, ['\\'] = true, ['\''] = true,
-        ['"'] = true,  ['|'] = true,  ['&'] = true,  [';'] = true, ['<'] = true,  ['>'] = true,
-        ['('] = true,  [')'] = true,  ['$'] = true,  ['`'] = true, ['='] = true,
-    };
     size_t length = 0;
 
-    while (length < size && !has_meaning[(unsigned char)bytes[length]])
+    while (length < size && meanings[(unsigned char)bytes[length]] == PLAIN)
         length++;
     return length;
 }
