@@ -78,13 +78,18 @@ static long bounds_take_capabilities(const struct bounds *bounds)
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}, {0}};
     uint64_t kept = bounds->is_confined ? bounds->confinement.capabilities : UINT64_MAX;
     long result = bounds->is_root ? raw_get_capabilities(&header, sets) : 0;
+    bool is_same = bounds->is_root;
 
     for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++, kept >>= 32) {
-        sets[i].permitted &= (uint32_t)kept;
-        sets[i].effective = sets[i].permitted;
+        uint32_t permitted = sets[i].permitted & (uint32_t)kept;
+
+        is_same &= permitted == sets[i].permitted && permitted == sets[i].effective &&
+                   sets[i].inheritable == 0;
+        sets[i].permitted = permitted;
+        sets[i].effective = permitted;
         sets[i].inheritable = 0;
     }
-    return result < 0 ? result : raw_set_capabilities(&header, sets);
+    return result < 0 || is_same ? result : raw_set_capabilities(&header, sets);
 }
 
 // Sets how soon the OOM killer takes the command. Only for a process with memory of its own:

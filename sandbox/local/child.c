@@ -45,8 +45,8 @@ struct child {
     const char *path; // PATH of env, searched for the command; NULL: the command is a path
     char *workdir;
     struct identity identity;
-    bool has_identity;
-    bool is_other; // the command's user is not the daemon's
+    bool has_identity; // false: the child keeps the daemon's
+    bool is_other;     // the command's user is not the daemon's
     struct bounds bounds;
     uint64_t signals; // signals that have not their default handling
     struct child_gift gift;
@@ -220,6 +220,41 @@ static uint64_t signals_unusual(void)
     return mask;
 }
 
+// Returns the daemon's user and groups, which stay the same after its start; NULL if its real, its
+// effective and its saved ids differ, or if it has too many groups.
+static const struct identity *daemon_identity(void)
+{
+    static gid_t groups[32];
+    static struct identity own = {.groups = groups};
+    static enum { UNKNOWN, PLAIN, OTHER } answer;
+    uid_t uids[3];
+    gid_t gids[3];
+
+    if (answer == UNKNOWN) {
+        int count = getgroups(sizeof groups / sizeof *groups, groups);
+        bool is_known = count >= 0 && getresuid(&uids[0], &uids[1], &uids[2]) == 0 &&
+                        getresgid(&gids[0], &gids[1], &gids[2]) == 0;
+
+        answer = is_known && uids[0] == uids[1] && uids[0] == uids[2] && gids[0] == gids[1] &&
+                         gids[0] == gids[2]
+                     ? PLAIN
+                     : OTHER;
+        if (answer == PLAIN) {
+            own.uid = uids[0];
+            own.gid = gids[0];
+            own.group_count = (size_t)count;
+        }
+    }
+    return answer == PLAIN ? &own : NULL;
+}
+
+// Each change of identity makes the kernel copy the credentials, even if nothing changes.
+static bool must_change_identity(const struct identity *wanted)
+{
+    const struct identity *own = daemon_identity();
+    return wanted && !(own && identity_equal(own, wanted));
+}
+
 struct child *child_create(const struct process_spec *spec, const struct child_gift *gift)
 {
     struct child *child = malloc(sizeof *child);
@@ -241,8 +276,8 @@ struct child *child_create(const struct process_spec *spec, const struct child_g
     if (result == 0)
         result = words_append_all(&child->env, spec->env);
     child->path = strchr(spec->argv[0], '/') ? NULL : env_search_path(&child->env);
-    child->has_identity = spec->identity != NULL;
-    child->is_other = child->has_identity && spec->identity->uid != geteuid();
+    child->has_identity = must_change_identity(spec->identity);
+    child->is_other = spec->identity && spec->identity->uid != geteuid();
     child->signals = signals_unusual();
     bounds_prepare(&child->bounds, spec, gift->descriptors);
     if (result == 0 && child->has_identity)
