@@ -53,11 +53,6 @@ const char *delegation_prefix(void)
     return own_prefix;
 }
 
-unsigned delegation_controllers(void)
-{
-    return own_controllers;
-}
-
 // --- Files
 
 int delegation_write(int dir, const char *name, const char *text)

@@ -36,9 +36,6 @@ const char *delegation_prefix(void);
 // successful.
 int delegation_fd(void);
 
-// The controllers that the groups below have.
-unsigned delegation_controllers(void);
-
 // Writes TEXT to the file NAME in the directory DIR. Returns 0 or -errno.
 int delegation_write(int dir, const char *name, const char *text);
 
