@@ -9,6 +9,7 @@ import errno
 import os
 import random
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -22,8 +23,11 @@ import uuid
 
 from wire import *
 
-AGENT = os.environ["AGENT"] = os.path.abspath(os.environ["AGENT"])
-EVIL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "evil.py")
+# Other users run these too, and may be unable to enter the folder of the checkout.
+OPEN_FOLDER = tempfile.TemporaryDirectory()
+os.chmod(OPEN_FOLDER.name, 0o755)
+AGENT = os.environ["AGENT"] = shutil.copy(os.environ["AGENT"], OPEN_FOLDER.name)
+EVIL = shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), "evil.py"), OPEN_FOLDER.name)
 PYTHON = "/usr/bin/python3"
 BUSYBOX = "/bin/busybox"
 

@@ -28,17 +28,20 @@ slot_ttl = 1s
 [other]
 CONF
 
+# The users may be unable to enter the folder of the checkout.
+cp "$TESTS/hostile/honest.py" "$TESTS/hostile/attack.py" "$T"
+
 test_two_hostile_users() {
     local before after descriptors end attackers=() results idle busy ratio uid
-    idle=$(honest setsid -w /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" $((HOSTILE_SECONDS / 10 + 2)))
+    idle=$(honest setsid -w /usr/bin/python3 "$T/honest.py" "$M/d" $((HOSTILE_SECONDS / 10 + 2)))
     before=$(daemon_kib)
     descriptors=$(daemon_descriptors)
     # Each hostile user has as many processes as a user of a small machine may have, and no more.
-    mallory setsid -w bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/mallory" 2>&1 &
+    mallory setsid -w bash -c "ulimit -u 200; exec /usr/bin/python3 $T/attack.py $M/d $RANDOM" >"$T/mallory" 2>&1 &
     attackers+=($!)
-    eve setsid -w bash -c "ulimit -u 200; exec /usr/bin/python3 $TESTS/hostile/attack.py $M/d $RANDOM" >"$T/eve" 2>&1 &
+    eve setsid -w bash -c "ulimit -u 200; exec /usr/bin/python3 $T/attack.py $M/d $RANDOM" >"$T/eve" 2>&1 &
     attackers+=($!)
-    honest setsid -w /usr/bin/python3 "$TESTS/hostile/honest.py" "$M/d" "$HOSTILE_SECONDS" >"$T/honest" 2>&1 &
+    honest setsid -w /usr/bin/python3 "$T/honest.py" "$M/d" "$HOSTILE_SECONDS" >"$T/honest" 2>&1 &
     results=$!
     end=$((SECONDS + HOSTILE_SECONDS - 1))
     while ((SECONDS < end)); do
