@@ -34,3 +34,7 @@ while read -r path; do
     [[ ! -v path_of[$name] ]] || continue
     path_of[$name]=$path
 done < <(find_kubectls)
+if [[ $over_websocket == yes && ${#path_of[@]} == 0 ]]; then
+    echo "1..0 # SKIP no kubectl here speaks WebSocket (1.30 and later do)"
+    exit 0
+fi
