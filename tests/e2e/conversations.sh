@@ -121,6 +121,32 @@ for flags, truncates in ((0, False), (0, True), (os.O_TRUNC, False), (os.O_CREAT
 PYTHON
 }
 
+# The inode has a size that nobody must see, from the first moment on.
+test_stat_shows_no_size_of_the_inode() {
+    with_calls "$L" <<'PYTHON'
+import sys, threading
+from calls import *
+sizes = set()
+def look():
+    for _ in range(1000):
+        for name in ("call", "request"):
+            sizes.add(os.stat(f"{sys.argv[1]}/{name}").st_size)
+threads = [threading.Thread(target=look) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+held = os.open(sys.argv[1] + "/call", os.O_PATH)
+sizes.add(os.fstat(held).st_size)
+fd = os.open(f"/proc/self/fd/{held}", os.O_RDWR)
+sizes.add(os.fstat(fd).st_size)
+os.write(fd, b"echo x\n")
+assert error_of(os.sendfile, os.pipe()[1], fd, None, 100) == "EINVAL"
+assert read_all(fd) == (b"x\n", "none")
+assert sizes == {0}, sizes
+PYTHON
+}
+
 # All the ways in which a program can get a descriptor of `call`.
 test_every_way_to_open_it() {
     with_calls "$L" <<'PYTHON'

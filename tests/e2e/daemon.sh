@@ -790,6 +790,22 @@ fuse.hooksfs $T/conf
     like "$(cat "$T/stderr")" "*$T/conf:1:*" "stderr of mount"
 }
 
+# The kernel sends six requests for a call, for which the caller waits.
+costs_six_requests() {
+    (cd "$M/local" && py) <<'PYTHON'
+import os
+fd = os.open("call", os.O_RDWR)
+os.write(fd, b"cat\ntext")
+assert os.read(fd, 100) == b"text"
+assert os.read(fd, 100) == b""
+os.close(fd)
+PYTHON
+    wait_until 10 eval '[[ $(tail -n 20 "$T/log") == *"opcode: RELEASE"* ]]'
+    # python looks for its modules in the working directory before.
+    like "$(sed -n 's/.*, opcode: \([A-Z]*\).*/\1/p' "$T/log" | grep -v FORGET | tr '\n' ' ')" \
+        "*LOOKUP GETATTR OPEN WRITE READ READ RELEASE " operations
+}
+
 # -d stays in the foreground, and logs each operation of the kernel.
 test_debug() {
     : >"$T/log"
@@ -800,6 +816,7 @@ test_debug() {
     is "$(get "$M/local/stdout")" text stdout
     kill -0 "$daemon_pid" || fail "it went to the background"
     grep -q '^hooksfs: unique: [0-9]*, opcode: LOOKUP' "$T/log" || fail "no operations in its log"
+    costs_six_requests
     stop
     serve
     ask "$M/local" echo text
@@ -814,6 +831,7 @@ test_debug_of_a_part() {
     ask "$M/local" echo text
     is "$(get "$M/local/stdout")" text stdout
     grep -q '^hooksfs: unique: [0-9]*, opcode: LOOKUP' "$T/log" || fail "no operations in its log"
+    costs_six_requests
     kill -HUP "$daemon_pid"
     wait_until 20 grep -q '^hooksfs: config: ' "$T/log" || fail "no reload in its log"
     stop
